@@ -1,0 +1,1 @@
+"""What comes in: code that fetches, checks and normalises datasets (what runs produce lies under $NIGHTSHIFT_HOME)."""

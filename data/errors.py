@@ -1,0 +1,89 @@
+"""Everything that goes wrong on purpose. The tree, drawn once:
+
+    NightshiftError                 something Nightshift can explain; never a traceback for the user
+    ├── BadInput                    what was given is wrong: refused, nothing was changed        exit 2
+    │   ├── UnknownName             no such dataset, recipe, version, candidate
+    │   ├── BadFile                 a file is not what it should be: IDX, gzip, image, size
+    │   └── DataRefused             the data failed its expectations
+    └── Broken                      what was given is fine, but the work could not be done       exit 1
+        ├── SourceUnavailable       no mirror served the right bytes
+        ├── StorageFailed           the home is read-only, full, or not ours
+        ├── Corrupt                 a produced file no longer matches its recorded hash
+        ├── TrainingFailed          non-finite loss, out of memory, no such device
+        └── Conflict                somebody else moved the champion meanwhile
+
+Every message says what was expected, what came, and what to do next.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class NightshiftError(Exception):
+    """Base of all errors that carry their own explanation.
+
+    Args:
+        problem: what was expected and what came, in one sentence without a full stop.
+        hint: what to do next, in one sentence; printed on its own line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, problem: str, hint: str = "") -> None:
+        super().__init__(problem, hint)
+        self.problem = problem
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.problem}\n  -> {self.hint}" if self.hint else self.problem
+
+
+class BadInput(NightshiftError):
+    """What was given is wrong; nothing was changed."""
+
+    exit_code = 2
+
+
+class UnknownName(BadInput):
+    """A name that is not on the list; the message shows the list and the nearest entry."""
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str], hint: str = "") -> "UnknownName":
+        """An error for `name`, which is none of the `known` names of this `kind`."""
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1)
+        listed = ", ".join(names) if names else "there is none yet"
+        guess = f"did you mean {near[0]!r}? " if near else ""
+        return cls(f"no {kind} is called {name!r}", f"{guess}known: {listed}{'; ' + hint if hint else ''}")
+
+
+class BadFile(BadInput):
+    """A file is not what it should be."""
+
+
+class DataRefused(BadInput):
+    """The data failed its expectations."""
+
+
+class Broken(NightshiftError):
+    """What was given is fine, but the work could not be done."""
+
+
+class SourceUnavailable(Broken):
+    """No mirror served the right bytes."""
+
+
+class StorageFailed(Broken):
+    """The home cannot be written."""
+
+
+class Corrupt(Broken):
+    """A produced file no longer matches its recorded hash."""
+
+
+class TrainingFailed(Broken):
+    """A candidate could not be trained."""
+
+
+class Conflict(Broken):
+    """Somebody else changed the same thing meanwhile."""
