@@ -1,0 +1,54 @@
+# Two commands are all a newcomer needs: `make retrain` and `make test`. Each sets everything up by itself.
+
+DATASET ?= mnist
+VENV := .venv
+BIN := $(VENV)/bin
+# The first Python that is new enough; override with `make PYTHON=... setup`.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
+
+.PHONY: help retrain smoke test check setup setup-dev setup-gpu lock clean
+
+help:  ## list what can be made
+	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
+
+retrain: setup  ## the main job: download, check, train, judge and register (DATASET=fashion-mnist for the other one)
+	@$(BIN)/nightshift retrain $(DATASET)
+
+smoke: setup  ## the same job on a tiny bundled dataset, without a network
+	@$(BIN)/nightshift smoke
+
+test: setup-dev  ## run the tests
+	@$(BIN)/python -m pytest $(PYTEST)
+
+check: setup-dev  ## style, types, and who may import whom
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+setup: $(VENV)/.base  ## build .venv from the locked requirements; does nothing when nothing changed
+setup-dev: $(VENV)/.dev
+setup-gpu: $(VENV)/.gpu  ## add the CUDA libraries for training on an NVIDIA GPU
+
+lock:  ## resolve the requirements anew (needs uv)
+	uv pip compile -q $(LOCK) pyproject.toml -o requirements/base.txt
+	uv pip compile -q $(LOCK) pyproject.toml -c requirements/base.txt --extra dev -o requirements/dev.txt
+	uv pip compile -q $(LOCK) pyproject.toml -c requirements/base.txt --extra gpu -o requirements/gpu.txt
+
+clean:  ## remove the virtual environment and caches; what runs produced (var/) stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+
+# One rule for the three sets: a stamp newer than the lock means "installed". A killed installation leaves no stamp.
+$(VENV)/.%: requirements/%.txt pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Nightshift needs Python 3.11, 3.12 or 3.13; found none. Install one, or say which: make PYTHON=/path/to/python"; exit 2; }
+	@echo "Setting up $(VENV) from $< (a few minutes the first time)"
+	@if command -v uv >/dev/null; then \
+		{ test -x $(BIN)/python || uv venv -q --clear --python $(PYTHON) $(VENV); } && \
+		uv pip install -q --python $(BIN)/python --require-hashes -r $< && \
+		uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
+	else \
+		{ $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV); } && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $< && \
+		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
+	@touch $@
