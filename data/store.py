@@ -5,8 +5,8 @@
     quarantine/<dataset>/<file>...       what a mirror served instead
     validations/<digest>/                the expectations' result and the Data Docs
     prepared/<digest>/                   train, validation and test Parquet, and the validation that let them pass
-    runs/<run>/candidates/<name>/        one trained candidate: model, history, metrics, predictions
-    runs/<run>/report/                   what the night had to say
+    trained/<digest>/                    one trained candidate: model, history, metrics, predictions
+    runs/<run>/                          what the night had to say: report, pictures, decision
     models/<dataset>/versions/<n>/       registered models, immutable
     models/<dataset>/champion.json       the pointer
     models/<dataset>/ledger.jsonl        every decision, append-only
@@ -95,13 +95,13 @@ class Store:
         """The Parquet files with this digest."""
         return self._at("prepared", digest)
 
-    def candidate(self, run: str, name: str) -> Path:
-        """One trained candidate of a run."""
-        return self._at("runs", run, "candidates", name)
+    def trained(self, digest: str) -> Path:
+        """One trained and evaluated candidate."""
+        return self._at("trained", digest)
 
-    def report(self, run: str) -> Path:
-        """What the run had to say."""
-        return self._at("runs", run, "report")
+    def run(self, run: str) -> Path:
+        """What one night had to say."""
+        return self._at("runs", run)
 
     def runs(self) -> Path:
         """The folder of all runs."""
