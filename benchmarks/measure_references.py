@@ -1,0 +1,48 @@
+"""Measure the genuine data once more, and write the statistics that the expectations compare with.
+
+    python -m benchmarks.measure_references ../shared/mirror
+
+Writes data/references.py; `ruff format` makes it readable. A dataset that no mirror serves gets no reference, and the
+command says so.
+"""
+
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import data
+from data.catalogue import DATASETS
+from data.errors import SourceUnavailable
+from data.source import download, read_raw
+from data.store import Store
+from data.summary import reference
+
+HEAD = '''"""Statistics of the genuine images, written by `python -m benchmarks.measure_references <mirror>`."""
+
+from data.dataset import Reference
+
+REFERENCES = {
+'''
+
+
+def main(mirror: str) -> None:
+    """Measure every dataset of the catalogue and write the module."""
+    text = HEAD
+    with tempfile.TemporaryDirectory() as folder:
+        store = Store(Path(folder))
+        for name, dataset in DATASETS.items():
+            try:
+                ref = download(store, dataset, (mirror,), deadline_s=60)
+            except SourceUnavailable as error:
+                print(f"{name}: not measured: {error}")
+                continue
+            measured = reference(read_raw(store, dataset, ref), dataset.n_classes)
+            fields = "".join(f"{key}={value!r}," for key, value in asdict(measured).items())
+            text += f"{name!r}: Reference({fields}),\n"
+            print(f"{name}: measured")
+    (Path(data.__file__).parent / "references.py").write_text(text + "}\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,128 @@
+"""What a dataset is: four files with known content, and what is known about the images in them."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+ROLES = ("train_images", "train_labels", "test_images", "test_labels")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One IDX file. Its identity is the SHA-256 of the raw content, because mirrors compress anew.
+
+    Args:
+        name: file name on every mirror.
+        served_sha256: SHA-256 of the bytes that the mirrors serve, compressed or not; None if unknown.
+        served_bytes: their number; None if unknown.
+        raw_sha256: SHA-256 after decompression; None if unknown, then `served_sha256` decides.
+        raw_bytes: number of bytes after decompression.
+    """
+
+    name: str
+    served_sha256: str | None
+    served_bytes: int | None
+    raw_sha256: str | None
+    raw_bytes: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Statistics of the genuine images, measured by `data.summary.reference` when the row was written.
+
+    Args:
+        train_counts: number of training images per class.
+        test_counts: number of test images per class.
+        train_mean: mean of all training pixels, scaled to [0, 1].
+        train_std: their standard deviation.
+        test_mean: mean of all test pixels, scaled to [0, 1].
+        test_std: their standard deviation.
+        train_duplicates: training images whose pixels occur more than once among the training images.
+        test_duplicates: the same within the test images.
+        shared: test images whose pixels occur among the training images too.
+        train_bands: for each numeric column of the summary table: its mean, and its 0.1 % and 99.9 % quantiles.
+        test_bands: the same for the test images.
+    """
+
+    train_counts: tuple[int, ...]
+    test_counts: tuple[int, ...]
+    train_mean: float
+    train_std: float
+    test_mean: float
+    test_std: float
+    train_duplicates: int
+    test_duplicates: int
+    shared: int
+    train_bands: dict[str, tuple[float, float, float]]
+    test_bands: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A row of the catalogue.
+
+    Args:
+        name: what users type; also a folder's name.
+        title: what people call it.
+        mirrors: base URLs, best first; a path without a scheme is a folder of this package.
+        files: the four files by role.
+        height: rows of an image.
+        width: columns of an image.
+        n_train: number of training images.
+        n_test: number of test images.
+        class_names: what the labels 0, 1, 2... mean.
+        licence: of the images.
+        citation: whom to name when results are published.
+        mirror_symmetric: whether an image flipped left to right still belongs to its class.
+        reference: None where nobody could measure the genuine images yet.
+    """
+
+    name: str
+    title: str
+    mirrors: tuple[str, ...]
+    files: dict[str, SourceFile]
+    height: int
+    width: int
+    n_train: int
+    n_test: int
+    class_names: tuple[str, ...]
+    licence: str
+    citation: str
+    mirror_symmetric: bool
+    reference: Reference | None
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes; labels run from 0 to `n_classes` - 1."""
+        return len(self.class_names)
+
+    def shape(self, role: str) -> tuple[int, ...]:
+        """Return the shape that the array of this role must have."""
+        n = self.n_train if role.startswith("train") else self.n_test
+        return (n, self.height, self.width) if role.endswith("images") else (n,)
+
+
+def to_json(dataset: Dataset) -> dict[str, Any]:
+    """Return a row as what JSON can say."""
+    return asdict(dataset)
+
+
+def from_json(row: dict[str, Any]) -> Dataset:
+    """Return the row that `to_json` was given.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is not such a row.
+    """
+    reference = row["reference"]
+    known = {
+        "mirrors": tuple(row["mirrors"]),
+        "class_names": tuple(row["class_names"]),
+        "files": {role: SourceFile(**row["files"][role]) for role in ROLES},
+        "reference": None if reference is None else Reference(**{k: _tuples(v) for k, v in reference.items()}),
+    }
+    return Dataset(**{**row, **known})
+
+
+def _tuples(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: tuple(band) for key, band in value.items()}
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,319 @@
+"""Fetch a dataset's four files and read them: decide, temporary file, hash, move.
+
+A file's identity is the SHA-256 of its raw content, so it does not matter who serves it, or how it is compressed;
+that is also why plain http is good enough where a mirror has nothing better. What is already on disk is hashed again
+each time and used without a network. `download_action` decides, `stream_download` (data/transfer.py) acts, `identify`
+tells whether the right bytes came.
+"""
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.dataset import ROLES, Dataset, SourceFile
+from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable
+from data.idx import read_idx, unpack
+from data.store import Store, digest_of
+from data.transfer import MirrorError, is_url, scrubbed, stream_download
+
+HERE = Path(__file__).parent
+DEADLINE_S = 900.0  # for all four files together; 35 MB at 40 kB/s
+SLACK = 1 << 16  # what a mirror may add to the raw size by compressing badly
+KEPT_IN_QUARANTINE = 3  # bad copies per file; a broken mirror must not fill the disk night after night
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RawRef:
+    """Names the content of a dataset's four files.
+
+    Args:
+        dataset: the dataset's name.
+        digest: SHA-256 over the roles and the raw SHA-256 of the four files.
+    """
+
+    dataset: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The images and labels as they came.
+
+    Args:
+        train_images: uint8, of shape (n_train, height, width).
+        train_labels: int64, of shape (n_train,).
+        test_images: uint8, of shape (n_test, height, width).
+        test_labels: int64, of shape (n_test,).
+    """
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Action:
+    """What to do about one file.
+
+    Args:
+        fetch: whether it must be downloaded.
+        why: "missing", "verified", or what is wrong with the copy on disk.
+        raw_sha256: identity of the verified copy; empty if there is none.
+    """
+
+    fetch: bool
+    why: str
+    raw_sha256: str = ""
+
+
+def download(
+    store: Store,
+    dataset: Dataset,
+    mirrors: tuple[str, ...] = (),
+    progress: Progress | None = None,
+    deadline_s: float = DEADLINE_S,
+) -> RawRef:
+    """Make sure that the dataset's four files are on disk and are the right ones.
+
+    Args:
+        store: where they belong.
+        dataset: the row that says what is right.
+        mirrors: directories or http(s) URLs to try before the row's own, as `<mirror>/<dataset>/<file>`.
+        progress: called with a file's name, the bytes received so far and their expected number (0 if unknown).
+        deadline_s: seconds after which the whole download is given up.
+
+    Raises:
+        BadInput: a mirror is neither a directory nor an http(s) URL.
+        SourceUnavailable: for one file no mirror served the right bytes in time; the message says why for each.
+        StorageFailed: the home cannot be written.
+    """
+    locations = {role: _locations(dataset, dataset.files[role], mirrors) for role in ROLES}
+    give_up_at = time.monotonic() + deadline_s
+    hashes = {}
+    for role in ROLES:
+        action = download_action(store, dataset, role)
+        if action.fetch:
+            hashes[role] = _fetch_alone(
+                store, dataset, role, locations=locations[role], progress=progress, give_up_at=give_up_at
+            )
+        else:
+            hashes[role] = action.raw_sha256
+    return RawRef(dataset.name, digest_of(hashes))
+
+
+def download_action(store: Store, dataset: Dataset, role: str) -> Action:
+    """Decide what to do about one file, by hashing what is on disk."""
+    file = dataset.files[role]
+    path = store.raw(dataset.name, file.name)
+    if not path.exists():
+        return Action(fetch=True, why="missing")
+    try:
+        raw_sha256, _ = identify(path.read_bytes(), file, str(path))
+    except BadFile as error:
+        return Action(fetch=True, why=error.problem)
+    return Action(fetch=False, why="verified", raw_sha256=raw_sha256)
+
+
+def identify(data: bytes, file: SourceFile, where: str) -> tuple[str, bytes | None]:
+    """Tell whether these bytes are the file's.
+
+    Args:
+        data: the file as served, compressed or not.
+        file: what it should be.
+        where: how to call it in an error.
+
+    Returns:
+        SHA-256 of the raw content; and the raw content, or None if it was not necessary to unpack it.
+
+    Raises:
+        BadFile: they are not; the message says what they are instead as far as one can tell.
+    """
+    served = hashlib.sha256(data).hexdigest()
+    if file.raw_sha256 and served == file.served_sha256:
+        return file.raw_sha256, None
+    raw = unpack(data, file.raw_bytes, where)
+    found = hashlib.sha256(raw).hexdigest()
+    right = found == file.raw_sha256 if file.raw_sha256 else served == file.served_sha256
+    if right:
+        return found, raw
+    expected = file.raw_sha256 or file.served_sha256 or "?"
+    came = found if file.raw_sha256 else served
+    raise BadFile(
+        f"{where}: expected {file.raw_bytes} bytes with SHA-256 {expected[:12]}…, "
+        f"came {len(raw)} bytes with {came[:12]}…{_known_as(found)}",
+        "use another mirror",
+    )
+
+
+def read_raw(store: Store, dataset: Dataset, ref: RawRef) -> RawData:
+    """Read the four files, hashing them on the way.
+
+    Args:
+        store: where they are.
+        dataset: their row.
+        ref: what `download` returned.
+
+    Raises:
+        Corrupt: a file is missing, or is no longer what it was when it was downloaded.
+        BadFile: a file whose content is not pinned has the wrong shape.
+    """
+    hashes, arrays = {}, {}
+    for role in ROLES:
+        file = dataset.files[role]
+        path = store.raw(dataset.name, file.name)
+        try:
+            data = path.read_bytes()
+            hashes[role], raw = identify(data, file, str(path))
+        except (FileNotFoundError, BadFile) as error:
+            problem = error.problem if isinstance(error, BadFile) else f"{path} is missing"
+            raise Corrupt(problem, "run again: it will be fetched again") from error
+        arrays[role] = _array(dataset, role, unpack(data, file.raw_bytes, str(path)) if raw is None else raw, str(path))
+    if digest_of(hashes) != ref.digest:
+        raise Corrupt(
+            f"the raw files of {dataset.name} are not the ones that this run downloaded", "run again from the beginning"
+        )
+    return RawData(**arrays)
+
+
+def _array(dataset: Dataset, role: str, raw: bytes, where: str) -> np.ndarray:
+    array = read_idx(raw, where)
+    expected = dataset.shape(role)
+    if array.shape != expected or array.dtype.kind not in "iu":
+        raise BadFile(
+            f"{where}: expected integers of shape {expected}, came {array.dtype} of shape {array.shape}",
+            "are the image and label files swapped?",
+        )
+    return array if role.endswith("images") else array.astype(np.int64)
+
+
+def _known_as(raw_sha256: str) -> str:
+    from data.catalogue import DATASETS  # inside: the catalogue's `add` needs this module
+
+    names = [
+        f"{dataset.title}'s {role.replace('_', ' ')}"
+        for dataset in DATASETS.values()
+        for role, file in dataset.files.items()
+        if file.raw_sha256 == raw_sha256
+    ]
+    return f": these are {names[0]}" if names else ""
+
+
+def _locations(dataset: Dataset, file: SourceFile, mirrors: tuple[str, ...]) -> tuple[str, ...]:
+    for mirror in mirrors:
+        if "://" in mirror and (not is_url(mirror) or scrubbed(mirror) != mirror):
+            raise BadInput(
+                f"expected a mirror to be a directory or a plain http(s) URL, came {scrubbed(mirror)}",
+                "correct NIGHTSHIFT_MIRRORS; a user name, password or query in the URL is not supported",
+            )
+    given = [f"{mirror.rstrip('/')}/{dataset.name}/{file.name}" for mirror in mirrors]
+    bundled = [str(HERE / base / file.name) for base in dataset.mirrors if not is_url(base)]
+    public = [f"{base.rstrip('/')}/{file.name}" for base in dataset.mirrors if is_url(base)]
+    return tuple(bundled + given + public)  # what ships with the package needs no mirror, whatever is configured
+
+
+def _fetch_alone(
+    store: Store,
+    dataset: Dataset,
+    role: str,
+    *,
+    locations: tuple[str, ...],
+    progress: Progress | None,
+    give_up_at: float,
+) -> str:
+    with _lock(store, f"raw.{dataset.name}.{dataset.files[role].name}", give_up_at):
+        action = download_action(store, dataset, role)  # somebody else may have fetched it while we waited
+        if not action.fetch:
+            return action.raw_sha256
+        if action.why != "missing":
+            path = store.raw(dataset.name, dataset.files[role].name)
+            _to_quarantine(store, dataset, dataset.files[role], path)
+        return _fetch(
+            store, dataset, dataset.files[role], locations=locations, progress=progress, give_up_at=give_up_at
+        )
+
+
+def _fetch(
+    store: Store,
+    dataset: Dataset,
+    file: SourceFile,
+    *,
+    locations: tuple[str, ...],
+    progress: Progress | None,
+    give_up_at: float,
+) -> str:
+    reasons = []
+    for tried, location in enumerate(locations):
+        left = (give_up_at - time.monotonic()) / (
+            len(locations) - tried
+        )  # one that stalls must leave time for the others
+        temporary = store.scratch()
+        try:
+            if left <= 0:
+                raise MirrorError("no time was left")
+            cap = max(file.raw_bytes, file.served_bytes or 0) + SLACK
+            total = stream_download(location, temporary, cap, left, _named(progress, file))
+            raw_sha256, _ = identify(temporary.read_bytes(), file, "the file")
+            if progress:
+                progress(file.name, total, total)
+            store.place(temporary, store.raw(dataset.name, file.name))
+            return raw_sha256
+        except (MirrorError, BadFile) as error:
+            reason = error.problem if isinstance(error, BadFile) else str(error)
+            kept = _to_quarantine(store, dataset, file, temporary)
+            reasons.append(f"{scrubbed(location)}: {reason}{f' (kept as {kept})' if kept else ''}")
+        finally:
+            temporary.unlink(missing_ok=True)
+    raise _unavailable(dataset, file, reasons)
+
+
+def _named(progress: Progress | None, file: SourceFile) -> Callable[[int, int], None]:
+    def report(done: int, total: int) -> None:
+        if progress:
+            progress(file.name, done, total or file.served_bytes or 0)
+
+    return report
+
+
+def _unavailable(dataset: Dataset, file: SourceFile, reasons: list[str]) -> SourceUnavailable:
+    listed = "".join(f"\n    {reason}" for reason in reasons) or "\n    (it has no mirror: a user brought it)"
+    return SourceUnavailable(
+        f"no mirror served {dataset.name}'s {file.name}:{listed}",
+        f"check the network, or put {dataset.name}/{file.name} into a folder and let NIGHTSHIFT_MIRRORS name it",
+    )
+
+
+def _to_quarantine(store: Store, dataset: Dataset, file: SourceFile, path: Path) -> Path | None:
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    kept = store.quarantine(dataset.name, file.name)
+    older = sorted(kept.parent.glob(f"{file.name}.*"), key=lambda old: old.stat().st_mtime)
+    for old in older[: max(len(older) + 1 - KEPT_IN_QUARANTINE, 0)]:
+        old.unlink(missing_ok=True)
+    store.place(path, kept)
+    return kept
+
+
+@contextlib.contextmanager
+def _lock(store: Store, name: str, give_up_at: float) -> Iterator[None]:
+    while True:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(store.lock(name, wait=False))
+            except BlockingIOError:
+                if time.monotonic() > give_up_at:
+                    raise SourceUnavailable(
+                        f"another process has been downloading {name.removeprefix('raw.')} all the time",
+                        "wait for it, or end it, and run again",
+                    ) from None
+                time.sleep(0.05)
+                continue
+            yield
+            return
