@@ -22,6 +22,7 @@ import errno
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import re
 import shutil
@@ -127,7 +128,7 @@ class Store:
         """A fresh temporary path on the same file system, so that a rename is atomic."""
         path = self._at("tmp", uuid.uuid4().hex)
         with explained(path.parent):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_durable(path.parent)
         return path
 
     def _at(self, *parts: str) -> Path:
@@ -148,7 +149,7 @@ class Store:
             StorageFailed: the root cannot be created or written, or has less than `need_bytes` free.
         """
         with explained(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
+            _make_durable(self.root)
             self.write_bytes(self.root / ".writable", b"")
             free = shutil.disk_usage(self.root).free
         if free < need_bytes:
@@ -188,12 +189,17 @@ class Store:
     def place(self, temporary: Path, target: Path) -> None:
         """Rename an fsynced file or folder into place and make the rename durable."""
         with explained(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_durable(target.parent)
             if target.is_dir():
-                if (target / MANIFEST).exists():
+                if self.is_complete(target):
                     return
                 target.rename(self.scratch())
-            temporary.replace(target)
+            try:
+                temporary.replace(target)
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not self.is_complete(target):
+                    raise
+                # somebody else published the same address between the look and the rename: equal content
             _fsync(target.parent)
 
     def write_bytes(self, target: Path, content: bytes) -> None:
@@ -210,13 +216,23 @@ class Store:
                 temporary.unlink(missing_ok=True)
 
     def append_line(self, target: Path, line: bytes) -> None:
-        """Add one line to a log and wait until it is on disk. Callers hold a lock."""
+        """Add one line to a log and wait until it is on disk. Callers hold a lock.
+
+        Raises:
+            StorageFailed: the disk is full or fails; what was written of the line is taken back.
+        """
         with explained(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("ab") as stream:
-                stream.write(line.rstrip(b"\n") + b"\n")
-                stream.flush()
-                os.fsync(stream.fileno())
+            _make_durable(target.parent)
+            # unbuffered: a buffer would write the rest of the line when the file is closed after a failure
+            with target.open("ab", buffering=0) as stream:
+                before, rest = stream.tell(), memoryview(line.rstrip(b"\n") + b"\n")
+                try:
+                    while rest:
+                        rest = rest[stream.write(rest) :]
+                    os.fsync(stream.fileno())
+                except OSError:
+                    os.ftruncate(stream.fileno(), before)
+                    raise
             _fsync(target.parent)
 
     def sweep(self, older_than_s: float = 24 * 3600) -> list[Path]:
@@ -225,13 +241,21 @@ class Store:
         Args:
             older_than_s: age in seconds below which something may still be in use.
         """
-        folder, swept = self.root / "tmp", []
-        horizon = time.time() - older_than_s
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path.stat().st_mtime < horizon:
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-                swept.append(path)
+        swept = self.debris(older_than_s)
+        for path in swept:
+            with contextlib.suppress(FileNotFoundError):  # another night may be sweeping, too
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return swept
+
+    def debris(self, older_than_s: float = 24 * 3600) -> list[Path]:
+        """Return what crashed runs left under tmp/ and the next sweep would remove."""
+        folder, found = self.root / "tmp", []
+        horizon = time.time() - older_than_s
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            with contextlib.suppress(FileNotFoundError):  # its owner has just renamed it into place
+                if path.lstat().st_mtime < horizon:
+                    found.append(path)
+        return found
 
     # -- reading ----------------------------------------------------------------------------------------------
 
@@ -244,6 +268,11 @@ class Store:
         meta: dict[str, Any] = self._manifest(folder)["meta"]
         return meta
 
+    def files(self, folder: Path) -> dict[str, dict[str, Any]]:
+        """Return "bytes" and "sha256" of a published folder's files by name, as they were written; not hashed again."""
+        files: dict[str, dict[str, Any]] = self._manifest(folder)["files"]
+        return files
+
     def verify(self, folder: Path) -> dict[str, Any]:
         """Hash every file of a published folder and return the manifest's `meta`.
 
@@ -251,7 +280,10 @@ class Store:
             Corrupt: the manifest is missing or unreadable, or a file is missing, extra, or different.
         """
         manifest = self._manifest(folder)
-        expected, found = manifest["files"], _inventory(folder)
+        try:
+            expected, found = manifest["files"], _inventory(folder)
+        except OSError as error:
+            raise Corrupt(f"{folder} cannot be read: {error}", "check the disk and the permissions") from error
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):
                 state = "is missing" if name not in found else "was added" if name not in expected else "has changed"
@@ -261,11 +293,26 @@ class Store:
         meta: dict[str, Any] = manifest["meta"]
         return meta
 
+    def intact(self, folder: Path) -> dict[str, Any] | None:
+        """Return the `meta` of a published folder that can be used again; None if there is no such folder.
+
+        A damaged one is set aside under tmp/, with a warning, so that it can be made anew from what it came from.
+        """
+        if not self.is_complete(folder):
+            return None
+        try:
+            return self.verify(folder)
+        except Corrupt as error:
+            logging.getLogger(__name__).warning("%s; it will be made anew", error.problem)
+            with explained(folder), contextlib.suppress(FileNotFoundError):  # another night may have been faster
+                folder.rename(self.scratch())
+            return None
+
     def _manifest(self, folder: Path) -> dict[str, Any]:
         try:
             manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-            schema = manifest["schema"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            schema, _, _ = manifest["schema"], manifest["meta"], manifest["files"].keys()
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise Corrupt(
                 f"{folder} has no readable {MANIFEST} ({error})", "it was not completely written; run again"
             ) from error
@@ -286,7 +333,7 @@ class Store:
         """
         path = self._at("locks", name)
         with explained(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
+            _make_durable(path.parent)
             stream = path.open("ab")
         with stream:
             fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -304,6 +351,7 @@ def explained(path: Path) -> Iterator[None]:
         errno.EACCES: "point NIGHTSHIFT_HOME at a folder that you may write, or mend its permissions",
         errno.EPERM: "point NIGHTSHIFT_HOME at a folder that you may write, or mend its permissions",
         errno.ENOTDIR: "point NIGHTSHIFT_HOME at a folder",
+        errno.EEXIST: "point NIGHTSHIFT_HOME at a folder; a link that leads nowhere is none",
         errno.EIO: "the disk failed; nothing was published; check it before you run again",
     }
     try:
@@ -315,10 +363,24 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def _inventory(folder: Path) -> dict[str, dict[str, Any]]:
+    for path in (folder, *folder.rglob("*")):
+        if path.is_symlink():
+            raise Corrupt(f"{path} is a symbolic link; a produced folder has only files", "put the file itself there")
     files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path != folder / MANIFEST)
     return {
         str(path.relative_to(folder)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)} for path in files
     }
+
+
+def _make_durable(folder: Path) -> None:
+    """Create a folder and its parents, and make each new name survive a power cut."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        _fsync(path.parent)
 
 
 def _fsync(path: Path) -> None:
