@@ -1,0 +1,154 @@
+"""The compiled training loop: one call per epoch, row indices and draws in, metrics out, no Python between steps.
+
+`model.fit` spends most of its time on small images outside the arithmetic: it returns to Python for every batch.
+Here an epoch is one TensorFlow function with a while loop inside; the training images stay where they are and each
+step gathers its own rows. Decision 0005 has the reasons and the measurements.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from keras import ops
+
+from artifacts.augmentation import Draws, augment
+from artifacts.recipes.base import Plan
+from artifacts.schedules import optimizer
+
+MEASURED_AT_ONCE = 1000
+
+
+class Loop:
+    """Trains one Keras model by one plan.
+
+    Args:
+        model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes).
+        plan: how.
+        total_steps: steps of the whole training, which the schedule spans.
+        jit: whether the epoch is compiled by XLA.
+    """
+
+    def __init__(self, model: Any, plan: Plan, total_steps: int, jit: bool) -> None:
+        self.model, self.plan = model, plan
+        self.optimizer = optimizer(plan, total_steps)
+        self.optimizer.build(model.trainable_variables)
+        self._epoch = tf.function(self._epoch_graph, jit_compile=jit)
+        self._measure = tf.function(self._measure_graph, jit_compile=False)  # called once per epoch: not worth XLA
+
+    def epoch(self, images: Any, labels: Any, draws: Draws, steps: int) -> tuple[float, float, int]:
+        """Train for up to `steps` steps of one epoch; stops at the first loss that is not finite.
+
+        Args:
+            images: float32 (n, h, w) tensor on the device.
+            labels: int32 (n,) tensor on the device.
+            draws: the epoch's order and augmentation.
+            steps: at most the number of steps in the draws.
+
+        Returns:
+            Mean loss and accuracy over the images trained on, as the model changed under them (the accuracy is that
+            of augmented images, the loss includes label smoothing), and how many images that were.
+        """
+        loss, correct, count = self._epoch(
+            images,
+            labels,
+            (tf.constant(draws.order), tf.constant(draws.shifts), tf.constant(draws.flips)),
+            tf.constant(steps, tf.int32),
+        )
+        return float(loss) / float(count), float(correct) / float(count), int(count)
+
+    def measure(self, images: Any, labels: Any) -> tuple[float, float]:
+        """Return mean cross-entropy (without label smoothing) and accuracy over all images, none left out."""
+        n = int(labels.shape[0])
+        batch = min(MEASURED_AT_ONCE, n)
+        order: npt.NDArray[np.int32] = np.full(-(-n // batch) * batch, -1, np.int32)
+        order[:n] = np.arange(n)
+        with self.averaged():
+            loss, correct = self._measure(images, labels, tf.constant(order.reshape(-1, batch)))
+        return float(loss) / n, float(correct) / n
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Put the average over the weights in their place for a while, where the plan keeps one."""
+        if not self.plan.ema:
+            yield
+            return
+        current = self.model.get_weights()
+        self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        try:
+            yield
+        finally:
+            self.model.set_weights(current)
+
+    def finish(self) -> None:
+        """Leave the weights to keep in the model: the average, where the plan has one."""
+        if self.plan.ema:
+            self.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    # -- inside the compiled functions --------------------------------------------------------------------------
+
+    def _epoch_graph(self, images: Any, labels: Any, draws: tuple[Any, Any, Any], steps: Any) -> Any:
+        order, shifts, flips = draws
+
+        def go_on(step: Any, loss: Any, _correct: Any, _count: Any) -> Any:
+            return ops.logical_and(step < steps, ops.isfinite(loss))
+
+        def one_step(step: Any, loss: Any, correct: Any, count: Any) -> Any:
+            x, y, mask = self._batch(images, labels, order[step])
+            x = augment(self.plan, x, shifts[step], flips[step])
+            logits, losses = self._learn(x, y, mask)
+            hits = self._hits(logits, y)
+            n = ops.sum(mask)
+            return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(hits * mask), count + n
+
+        zero = tf.constant(0.0)
+        _, loss, correct, count = tf.while_loop(go_on, one_step, (tf.constant(0), zero, zero, zero))
+        return loss, correct, count
+
+    def _measure_graph(self, images: Any, labels: Any, order: Any) -> Any:
+        def one_step(step: Any, loss: Any, correct: Any) -> Any:
+            x, y, mask = self._batch(images, labels, order[step])
+            logits = self.model(x, training=False)
+            losses = _cross_entropy(ops.one_hot(y, logits.shape[-1]), logits)
+            return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(self._hits(logits, y) * mask)
+
+        zero = tf.constant(0.0)
+        _, loss, correct = tf.while_loop(lambda step, *_: step < order.shape[0], one_step, (tf.constant(0), zero, zero))
+        return loss, correct
+
+    def _batch(self, images: Any, labels: Any, rows: Any) -> tuple[Any, Any, Any]:
+        """Return images (b, h, w), labels (b,) and a mask (b,) that is 0 where the last batch has no more images."""
+        some = ops.maximum(rows, 0)
+        return ops.take(images, some, axis=0), ops.take(labels, some, axis=0), ops.cast(rows >= 0, "float32")
+
+    def _learn(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any]:
+        """Take one step and return logits (b, c) and losses (b,) from before it."""
+        n_classes = self.model.output_shape[-1]
+        targets = ops.one_hot(y, n_classes)
+        if self.plan.label_smoothing:
+            targets = targets * (1.0 - self.plan.label_smoothing) + self.plan.label_smoothing / n_classes
+        if self.plan.step is not None:
+            logits = self.plan.step(self.model, x, targets, mask)
+            return logits, _cross_entropy(targets, logits)
+        with tf.GradientTape() as tape:
+            logits = self.model(x, training=True)
+            losses = _cross_entropy(targets, logits)
+            loss = ops.sum(losses * mask) / ops.sum(mask)
+        variables = self.model.trainable_variables
+        self.optimizer.apply(tape.gradient(loss, variables), variables)
+        return logits, losses
+
+    def _hits(self, logits: Any, y: Any) -> Any:
+        return ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), y), "float32")
+
+
+def on_device(examples: Any) -> tuple[Any, Any]:
+    """Return images (float32) and labels (int32) of `training.Examples` as tensors on the current device."""
+    return tf.constant(examples.images), tf.constant(examples.labels.astype(np.int32))
+
+
+def _cross_entropy(targets: Any, logits: Any) -> Any:
+    return keras.losses.categorical_crossentropy(targets, logits, from_logits=True)

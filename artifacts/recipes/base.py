@@ -1,0 +1,221 @@
+"""What a recipe is: typed parameters, a network, a plan. A candidate is a recipe with its parameters and a seed.
+
+Nothing here imports Keras: recipes are listed, parsed and validated in milliseconds, and only `build` costs an import.
+"""
+
+import hashlib
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from artifacts.recipes.parameters import Parameter, Value
+from data.errors import BadInput, UnknownName
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a recipe may know about a dataset before it sees it.
+
+    Args:
+        height: rows of an image, at least 8.
+        width: columns of an image, at least 8.
+        n_classes: 2..1000.
+        n_train: images it will be trained on, at least 1.
+        mirror_symmetric: whether an image flipped left-right still belongs to its class.
+    """
+
+    height: int
+    width: int
+    n_classes: int
+    n_train: int
+    mirror_symmetric: bool = False
+
+
+# A hand-written training step: (model, images (b, h, w), one-hot targets (b, c), mask (b,)) -> logits (b, c).
+Step = Callable[[Any, Any, Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained. Every switch acts inside the compiled loop.
+
+    Args:
+        epochs: passes over the training images.
+        batch: images per step; the last, smaller batch of an epoch is trained on with the mean over its own images.
+        optimizer: the update rule.
+        learning_rate: the rate, or its peak where the schedule is not constant.
+        schedule: `constant`; `triangular` (linear up to the peak, linear down to zero: one cycle);
+            `cosine` (linear up, then half a cosine down to zero).
+        warmup: share of all steps spent rising to the peak, 0..1.
+        steps: stop after so many steps, if that is before the last epoch ends.
+        betas: Adam's two decay rates.
+        weight_decay: decoupled from the gradient, times the learning rate.
+        label_smoothing: share of the target spread evenly over all classes, 0..1.
+        shift: largest shift of a batch up, down, left and right, in pixels; zeros move in.
+        flip: each image is flipped left-right with probability one half.
+        ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
+        step: a hand-written step that replaces automatic differentiation and the optimizer.
+    """
+
+    epochs: int
+    batch: int
+    optimizer: Literal["sgd", "adam", "adamw"]
+    learning_rate: float
+    schedule: Literal["constant", "triangular", "cosine"] = "constant"
+    warmup: float = 0.2
+    steps: int | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    shift: int = 0
+    flip: bool = False
+    ema: float = 0.0
+    step: Step | None = None
+
+    def lengths(self, n: int) -> tuple[int, int, int]:
+        """Return steps in all, steps of a full epoch, and epochs begun, for n training images."""
+        per_epoch = -(-n // self.batch)
+        total = min(self.steps or self.epochs * per_epoch, self.epochs * per_epoch)
+        return total, per_epoch, -(-total // per_epoch)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One model family. Its module's docstring is the document: see `describe`.
+
+    Args:
+        name: as written on the command line.
+        document: the module's docstring: first line what it is, then `Claim:`, `Cost:` and `Command:` paragraphs.
+        family: `dense` or `conv`; decides whether a CPU trains it through XLA.
+        parameters: what may be changed.
+        build: (problem, settings) -> Keras model from float32 images (b, h, w) in [0, 1] to float32 logits (b, c).
+        plan: (problem, settings) -> how to train it.
+        bfloat16: whether its accuracy has been shown unharmed in mixed bfloat16.
+    """
+
+    name: str
+    document: str
+    family: Literal["dense", "conv"]
+    build: Callable[[Problem, Settings], Any]
+    plan: Callable[[Problem, Settings], Plan]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    bfloat16: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What it is, in one line."""
+        return self.document.strip().splitlines()[0]
+
+    @property
+    def claim(self) -> str:
+        """The accuracy that was measured, and over how many seeds."""
+        return self._paragraph("Claim")
+
+    @property
+    def cost(self) -> str:
+        """The seconds it took, on what."""
+        return self._paragraph("Cost")
+
+    @property
+    def command(self) -> str:
+        """What to run to measure it again."""
+        return self._paragraph("Command")
+
+    def resolve(self, overrides: Mapping[str, object]) -> dict[str, Value]:
+        """Return every parameter of the recipe, with the overrides in place of the defaults.
+
+        Raises:
+            UnknownName: the recipe has no such parameter.
+            BadInput: a value is of the wrong type or out of range.
+        """
+        values: dict[str, Value] = {name: parameter.default for name, parameter in self.parameters.items()}
+        for name, given in overrides.items():
+            if name not in values:
+                raise UnknownName.among(f"parameter of {self.name}", name, values)
+            try:
+                values[name] = self.parameters[name].read(given)
+            except ValueError as error:
+                raise BadInput(
+                    f"{self.name}: {name} expected {self.parameters[name].range}, came {given!r}",
+                    f"the default is {self.parameters[name].default}",
+                ) from error
+        return values
+
+    def _paragraph(self, label: str) -> str:
+        found = re.search(rf"^{label}: (.+?)(?:\n\n|\Z)", inspect.cleandoc(self.document), re.DOTALL | re.MULTILINE)
+        return " ".join(found[1].split()) if found else ""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A recipe with its parameters and seed: everything that decides how a model is trained.
+
+    Args:
+        recipe: name of a recipe.
+        parameters: what differs from the recipe's defaults, as (name, value); typed, checked and sorted on creation.
+        seed: decides initial weights, order and augmentation, 0..2**31-1.
+
+    Raises:
+        UnknownName: no such recipe or parameter.
+        BadInput: a value is of the wrong type or out of range.
+    """
+
+    recipe: str
+    parameters: tuple[tuple[str, Value], ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        given = dict(self.parameters)
+        resolved = self.definition.resolve(given)
+        object.__setattr__(self, "parameters", tuple(sorted((name, resolved[name]) for name in given)))
+        if not 0 <= self.seed < 2**31:
+            raise BadInput(f"{self.recipe}: seed expected 0..{2**31 - 1}, came {self.seed}", "choose another seed")
+
+    @classmethod
+    def parse(cls, text: str, seed: int = 0) -> "Candidate":
+        """Return the candidate written as `recipe` or `recipe:name=value,name=value`; `seed` may be among the names.
+
+        Raises:
+            UnknownName: no such recipe or parameter.
+            BadInput: the text is not of that form, or a value is of the wrong type or out of range.
+        """
+        recipe, _, rest = text.strip().partition(":")
+        given: dict[str, Value] = {}
+        for part in filter(None, (part.strip() for part in rest.split(","))):
+            name, equals, value = part.partition("=")
+            if not (equals and value) or name.strip() in given:
+                raise BadInput(
+                    f"{text!r}: expected name=value, each name once, came {part!r}", "write mlp:epochs=5,hidden=256x128"
+                )
+            given[name.strip()] = value.strip()
+        seed_text = given.pop("seed", seed)
+        try:
+            return cls(recipe, tuple(given.items()), int(seed_text))
+        except ValueError as error:
+            raise BadInput(f"{recipe}: seed expected a whole number, came {seed_text!r}", "write seed=1") from error
+
+    @property
+    def definition(self) -> Recipe:
+        """The recipe itself."""
+        from artifacts.recipes.catalogue import get  # the catalogue's recipes are written in terms of this module
+
+        return get(self.recipe)
+
+    def resolved(self) -> dict[str, Value]:
+        """Return every parameter of the recipe, defaults included."""
+        return self.definition.resolve(dict(self.parameters))
+
+    @property
+    def name(self) -> str:
+        """A short name for a folder; different candidates have different names."""
+        changed = "".join(f"-{name}{value}" for name, value in self.parameters).lower()
+        name = re.sub(r"[^a-z0-9._-]", "_", f"{self.recipe}{changed}-seed{self.seed}")
+        return name if len(name) <= 80 else f"{name[:60]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+    def __str__(self) -> str:
+        changed = ",".join(f"{name}={value}" for name, value in self.parameters)
+        return f"{self.recipe}:{changed}" if changed else self.recipe

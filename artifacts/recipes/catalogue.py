@@ -1,0 +1,21 @@
+"""Every recipe by name, and the ones that a night trains unless told otherwise."""
+
+from artifacts.recipes import cnn, mlp, softmax_regression, tiny
+from artifacts.recipes.base import Recipe
+from data.errors import UnknownName
+
+RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (softmax_regression, mlp, cnn, tiny)}
+
+# A floor that anything must beat, a net without assumptions about images, and the one that usually wins.
+DEFAULT_CANDIDATES: tuple[str, ...] = ("softmax-regression", "mlp", "cnn")
+
+
+def get(name: str) -> Recipe:
+    """Return a recipe.
+
+    Raises:
+        UnknownName: there is no such recipe; the message lists those there are.
+    """
+    if name not in RECIPES:
+        raise UnknownName.among("recipe", name, RECIPES)
+    return RECIPES[name]

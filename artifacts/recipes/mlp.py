@@ -1,0 +1,66 @@
+"""The fully connected net one would really use: AdamW over one cycle, label smoothing, small random shifts.
+
+Claim: to be measured.
+
+Cost: to be measured.
+
+Command: python -m benchmarks.training --recipe mlp
+"""
+
+from typing import Any
+
+from artifacts.recipes.base import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import Choice, Integer, Real, Sizes, sizes_of
+
+
+def build(problem: Problem, settings: Settings) -> Any:
+    """Return a net of relu layers of the given sizes."""
+    import keras
+    from keras import layers
+
+    hidden = [
+        layers.Dense(size, activation="relu", kernel_initializer="he_normal") for size in sizes_of(settings["hidden"])
+    ]
+    return keras.Sequential(
+        [
+            layers.Input((problem.height, problem.width)),
+            layers.Flatten(),
+            *hidden,
+            layers.Dense(problem.n_classes),
+        ]
+    )
+
+
+def plan(problem: Problem, settings: Settings) -> Plan:
+    """Return one cycle of the chosen optimizer."""
+    return Plan(
+        epochs=settings["epochs"],
+        batch=settings["batch"],
+        optimizer=settings["optimizer"],
+        learning_rate=settings["learning_rate"],
+        schedule=settings["schedule"],
+        weight_decay=settings["weight_decay"],
+        label_smoothing=settings["label_smoothing"],
+        shift=settings["shift"],
+        flip=problem.mirror_symmetric,
+    )
+
+
+RECIPE = Recipe(
+    name="mlp",
+    document=__doc__,
+    family="dense",
+    build=build,
+    plan=plan,
+    parameters={
+        "hidden": Sizes("512x256", "units of the hidden layers"),
+        "epochs": Integer(15, 1, 1000, "passes over the training images"),
+        "batch": Integer(128, 1, 4096, "images per step"),
+        "optimizer": Choice("adamw", ("sgd", "adam", "adamw"), "the update rule"),
+        "learning_rate": Real(0.003, 1e-6, 10, "peak of the schedule"),
+        "schedule": Choice("triangular", ("constant", "triangular", "cosine"), "of the learning rate"),
+        "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
+        "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
+        "shift": Integer(1, 0, 8, "largest random shift in pixels"),
+    },
+)

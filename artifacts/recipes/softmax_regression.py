@@ -1,0 +1,51 @@
+"""The linear classifier: one softmax layer, one-hot cross-entropy, plain stochastic gradient descent.
+
+Claim: to be measured.
+
+Cost: to be measured.
+
+Command: python -m benchmarks.fidelity --recipe softmax-regression
+"""
+
+from typing import Any
+
+from artifacts.recipes.base import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import Integer, Real
+
+
+def build(problem: Problem, _settings: Settings) -> Any:
+    """Return logits = images . kernel + bias, both starting at zero."""
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            layers.Input((problem.height, problem.width)),
+            layers.Flatten(),
+            layers.Dense(problem.n_classes, kernel_initializer="zeros"),
+        ]
+    )
+
+
+def plan(_problem: Problem, settings: Settings) -> Plan:
+    """Return plain gradient descent at a constant rate."""
+    return Plan(
+        epochs=settings["epochs"],
+        batch=settings["batch"],
+        optimizer="sgd",
+        learning_rate=settings["learning_rate"],
+    )
+
+
+RECIPE = Recipe(
+    name="softmax-regression",
+    document=__doc__,
+    family="dense",
+    build=build,
+    plan=plan,
+    parameters={
+        "epochs": Integer(10, 1, 1000, "passes over the training images"),
+        "batch": Integer(100, 1, 4096, "images per step"),
+        "learning_rate": Real(0.1, 1e-6, 10, "of gradient descent"),
+    },
+)

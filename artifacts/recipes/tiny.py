@@ -1,0 +1,53 @@
+"""A net that trains in seconds on anything, for tests, smoke runs and continuous integration.
+
+Claim: to be measured.
+
+Cost: to be measured.
+
+Command: nightshift smoke
+"""
+
+from typing import Any
+
+from artifacts.recipes.base import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import Integer, Real
+
+
+def build(problem: Problem, settings: Settings) -> Any:
+    """Return a net with one small hidden layer."""
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            layers.Input((problem.height, problem.width)),
+            layers.Flatten(),
+            layers.Dense(settings["hidden"], activation="relu"),
+            layers.Dense(problem.n_classes),
+        ]
+    )
+
+
+def plan(_problem: Problem, settings: Settings) -> Plan:
+    """Return Adam over one cycle, in few and small steps."""
+    return Plan(
+        epochs=settings["epochs"],
+        batch=32,
+        optimizer="adam",
+        learning_rate=settings["learning_rate"],
+        schedule="triangular",
+    )
+
+
+RECIPE = Recipe(
+    name="tiny",
+    document=__doc__,
+    family="dense",
+    build=build,
+    plan=plan,
+    parameters={
+        "hidden": Integer(32, 1, 1024, "units of the hidden layer"),
+        "epochs": Integer(5, 1, 1000, "passes over the training images"),
+        "learning_rate": Real(0.005, 1e-6, 10, "peak of the one-cycle schedule"),
+    },
+)

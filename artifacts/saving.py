@@ -1,0 +1,49 @@
+"""From a trained network to a model file: raw images in, probabilities out, and the digest of its weights."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.errors import TrainingFailed
+
+
+def serving_model(model: Any) -> Any:
+    """Return the model to keep: uint8 images (b, h, w) to float32 probabilities (b, c), of standard Keras layers.
+
+    The scaling inside is exactly uint8 / float32(255): Normalization divides by sqrt(255 ** 2), whereas Rescaling would
+    multiply by 1 / 255, which differs in the last bit for 126 of the 256 values.
+    """
+    import keras
+    from keras import layers
+
+    raw = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
+    scaled = layers.Normalization(axis=None, mean=0.0, variance=255.0**2, name="scale")(raw)
+    return keras.Model(raw, layers.Softmax(name="probabilities")(model(scaled)), name="nightshift")
+
+
+def save(model: Any, path: Path) -> None:
+    """Write the serving model of a trained network, and only keep the file if it loads back with the same weights.
+
+    Raises:
+        TrainingFailed: the file that was written gives other weights.
+    """
+    import keras
+
+    temporary = path.with_name(f"tmp-{path.name}")
+    serving_model(model).save(temporary)
+    back = keras.saving.load_model(temporary, compile=False, safe_mode=True)
+    if weights_digest(back.get_layer(model.name)) != weights_digest(model):
+        raise TrainingFailed(f"{path.name} does not give back the weights it was saved from", "run again")
+    temporary.replace(path)
+
+
+def weights_digest(model: Any) -> str:
+    """Return SHA-256 over position, name, dtype, shape and bytes of all weights: equal digests, equal networks."""
+    digest = hashlib.sha256()
+    for position, weight in enumerate(model.weights):
+        value = np.ascontiguousarray(weight.numpy())
+        digest.update(f"{position} {weight.name} {value.dtype.str} {value.shape}\n".encode())
+        digest.update(value.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,315 @@
+"""Training one candidate: from prepared Parquet files to a model file that takes raw images and gives probabilities.
+
+Importing this module is cheap; TensorFlow is loaded by the first training.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from artifacts.recipes.base import Candidate, Plan, Problem
+from artifacts.recipes.parameters import Value
+from artifacts.saving import save, weights_digest
+from data import catalogue, parquet
+from data.errors import DataRefused, TrainingFailed
+from data.parquet import PreparedRef
+from data.store import Store, canonical_json, file_sha256
+
+if TYPE_CHECKING:
+    from artifacts.devices import Device
+    from artifacts.loop import Loop
+
+MODEL = "model.keras"
+
+
+class Examples(Protocol):
+    """Images and their labels, such as `data.parquet.Split`."""
+
+    @property
+    def images(self) -> npt.NDArray[np.float32]:
+        """float32 (n, h, w) in [0, 1]."""
+
+    @property
+    def labels(self) -> npt.NDArray[np.int64]:
+        """int64 (n,)."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands after an epoch.
+
+    Args:
+        epoch: epochs done, from 1.
+        epochs: epochs in all.
+        loss: mean training loss of the epoch, label smoothing and augmentation included.
+        accuracy: training accuracy of the epoch, likewise.
+        val_loss: mean cross-entropy on the validation images after the epoch.
+        val_accuracy: accuracy on the validation images after the epoch.
+        images_per_s: training images per second of this epoch, compilation included in the first.
+        seconds: since the training began.
+    """
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+    images_per_s: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What was trained, how, and how long it took.
+
+    Args:
+        recipe: name of the recipe.
+        parameters: every parameter of the recipe, defaults included.
+        seed: of initial weights, order and augmentation.
+        n_parameters: trainable weights.
+        n_train: training images.
+        n_validation: validation images.
+        epochs: epochs trained.
+        history: one `Progress` per epoch.
+        seconds: building, compiling, training and validating; without importing TensorFlow, reading and saving.
+        images_per_s: training images per second, over the epochs after the first, which compiles, where there are any.
+        device: for people.
+        jit: whether XLA compiled the epochs, and by which rule.
+        precision: of the arithmetic in training, and by which rule; the saved model always computes in float32.
+        weights_digest: SHA-256 over positions, names, dtypes, shapes and bytes of all weights.
+        model_sha256: SHA-256 of the model file.
+    """
+
+    recipe: str
+    parameters: dict[str, Value]
+    seed: int
+    n_parameters: int
+    n_train: int
+    n_validation: int
+    epochs: int
+    history: tuple[Progress, ...]
+    seconds: float
+    images_per_s: float
+    device: str
+    jit: str
+    precision: str
+    weights_digest: str
+    model_sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "TrainingResult":
+        """Return the result that `to_json` wrote."""
+        return cls(**{**value, "history": tuple(Progress(**entry) for entry in value["history"])})
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained network, before it is saved.
+
+    Args:
+        model: Keras model in float32, images (b, h, w) in [0, 1] to logits (b, c).
+        history: one entry per epoch.
+        seconds: as in TrainingResult.
+        device: where and how it was trained.
+    """
+
+    model: Any
+    history: tuple[Progress, ...]
+    seconds: float
+    device: "Device"
+
+
+def train(  # noqa: PLR0917 - where from, what, where to, how: the order in which one says it
+    store: Store,
+    prepared: PreparedRef,
+    candidate: Candidate,
+    folder: Path,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> TrainingResult:
+    """Train a candidate on prepared data and write model.keras, history.json and training.json into a folder.
+
+    Args:
+        store: where the prepared data lie.
+        prepared: which.
+        candidate: what to train.
+        folder: an existing folder, such as the path of a draft.
+        device: `auto` takes a GPU where there is one.
+        on_progress: called after every epoch; what it raises ends the training.
+
+    Raises:
+        TrainingFailed: the loss or a weight stopped being finite, memory ran out, or the device is not there.
+        DataRefused: the images or labels do not fit the dataset's description.
+        Corrupt: the prepared files have changed.
+    """
+    told = parquet.describe(store, prepared)
+    training = parquet.read_split(store, prepared, "train")
+    validation = parquet.read_split(store, prepared, "validation")
+    problem = Problem(
+        height=told["height"],
+        width=told["width"],
+        n_classes=told["n_classes"],
+        n_train=len(training.labels),
+        mirror_symmetric=catalogue.get(store, prepared.dataset).mirror_symmetric,
+    )
+    fitted = fit(training, validation, problem, candidate, device=device, on_progress=on_progress)
+    save(fitted.model, folder / MODEL)
+    result = summarise(fitted, candidate, problem, len(validation.labels), file_sha256(folder / MODEL))
+    (folder / "training.json").write_bytes(canonical_json(result.to_json()))
+    (folder / "history.json").write_bytes(canonical_json([asdict(entry) for entry in result.history]))
+    return result
+
+
+def fit(
+    training: Examples,
+    validation: Examples,
+    problem: Problem,
+    candidate: Candidate,
+    *,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Fitted:
+    """Train a candidate on images in memory. The same arguments give the same weights, bit by bit, on one machine.
+
+    Raises:
+        TrainingFailed: the loss or a weight stopped being finite, memory ran out, or the device is not there.
+        DataRefused: the images or labels do not fit the problem.
+    """
+    _check(training, problem, "training")
+    _check(validation, problem, "validation")
+    recipe, settings = candidate.definition, candidate.resolved()
+    plan = recipe.plan(problem, settings)
+    import keras
+    import tensorflow as tf
+
+    from artifacts.devices import choose
+    from artifacts.loop import Loop
+
+    chosen = choose(recipe, device)
+    started = time.monotonic()
+    keras.utils.set_random_seed(candidate.seed)
+    tf.config.experimental.enable_op_determinism()
+    try:
+        with tf.device(chosen.name), _dtype_policy(chosen.precision):
+            model = recipe.build(problem, settings)
+            loop = Loop(model, plan, plan.lengths(len(training.labels))[0], chosen.jit)
+            history = []
+            for progress in _epochs(loop, plan, training, validation, candidate):
+                history.append(progress)
+                if on_progress is not None:
+                    on_progress(progress)
+        with tf.device(chosen.name), _dtype_policy("float32"):
+            final = _in_float32(model, recipe.build, problem, settings)
+    except tf.errors.ResourceExhaustedError as error:
+        raise TrainingFailed(
+            f"{candidate} ran out of memory on {chosen.description}: {error.message.splitlines()[0]}",
+            "use a smaller batch, a smaller net or another device",
+        ) from error
+    return Fitted(final, tuple(history), time.monotonic() - started, chosen)
+
+
+def summarise(
+    fitted: Fitted, candidate: Candidate, problem: Problem, n_validation: int, model_sha256: str
+) -> TrainingResult:
+    """Return what there is to say about a training."""
+    # Images per second of the epochs after the first: the first one compiles.
+    rates = [entry.images_per_s for entry in fitted.history[1:] or fitted.history]
+    device = fitted.device
+    return TrainingResult(
+        recipe=candidate.recipe,
+        parameters=candidate.resolved(),
+        seed=candidate.seed,
+        n_parameters=int(sum(np.prod(weight.shape) for weight in fitted.model.trainable_weights)),
+        n_train=problem.n_train,
+        n_validation=n_validation,
+        epochs=len(fitted.history),
+        history=fitted.history,
+        seconds=fitted.seconds,
+        images_per_s=len(rates) / sum(1 / rate for rate in rates),
+        device=device.description,
+        jit=f"{'xla' if device.jit else 'no xla'}: {device.jit_rule}",
+        precision=f"{device.precision}: {device.precision_rule}",
+        weights_digest=weights_digest(fitted.model),
+        model_sha256=model_sha256,
+    )
+
+
+def _epochs(
+    loop: "Loop", plan: Plan, training: Examples, validation: Examples, candidate: Candidate
+) -> Iterator[Progress]:
+    """Train epoch by epoch, leave the weights to keep in the model, and yield how it goes."""
+    from artifacts.augmentation import draw
+    from artifacts.loop import on_device
+
+    started = time.monotonic()
+    n = len(training.labels)
+    total, per_epoch, epochs = plan.lengths(n)
+    here, there = on_device(training), on_device(validation)
+    for epoch in range(epochs):
+        begun = time.monotonic()
+        draws = draw(plan, n, candidate.seed, epoch)
+        loss, accuracy, trained = loop.epoch(*here, draws, min(per_epoch, total - epoch * per_epoch))
+        rate = trained / (time.monotonic() - begun)
+        val_loss, val_accuracy = loop.measure(*there) if np.isfinite(loss) else (loss, 0.0)
+        if not np.isfinite([loss, val_loss]).all():
+            raise TrainingFailed(
+                f"{candidate}: the loss stopped being finite in epoch {epoch + 1} of {epochs}",
+                f"use a learning rate below {plan.learning_rate:g}",
+            )
+        seconds = time.monotonic() - started
+        yield Progress(epoch + 1, epochs, loss, accuracy, val_loss, val_accuracy, rate, seconds)
+    loop.finish()
+
+
+def _in_float32(model: Any, build: Callable[..., Any], problem: Problem, settings: dict[str, Value]) -> Any:
+    """Return the same network with the same weights that computes in float32, so that it serves alike everywhere."""
+    if not all(np.isfinite(weight).all() for weight in model.get_weights()):
+        raise TrainingFailed("a weight is not finite after the last step", "use a smaller learning rate")
+    if model.dtype_policy.compute_dtype == "float32":
+        return model
+    final = build(problem, settings)
+    final.set_weights(model.get_weights())
+    return final
+
+
+@contextmanager
+def _dtype_policy(name: str) -> Iterator[None]:
+    """Build Keras layers under a dtype policy for a while."""
+    import keras
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _check(examples: Examples, problem: Problem, what: str) -> None:
+    """Refuse what would train to nonsense: on a GPU a label out of range does not raise, it gives NaN."""
+    images, labels = examples.images, examples.labels
+    expected = (problem.height, problem.width)
+    if len(labels) == 0 or images.shape != (len(labels), *expected):
+        raise DataRefused(
+            f"expected {what} images (n, {expected[0]}, {expected[1]}) and as many labels, "
+            f"came {images.shape} and {labels.shape}",
+            "prepare the dataset again",
+        )
+    if labels.min() < 0 or labels.max() >= problem.n_classes:
+        raise DataRefused(
+            f"expected {what} labels 0..{problem.n_classes - 1}, came {labels.min()}..{labels.max()}",
+            "mend the label file, or register the dataset with all its classes",
+        )
+    if not (images.min() >= 0 and images.max() <= 1):  # false for NaN, too
+        raise DataRefused(f"expected {what} pixels in [0, 1], came others", "prepare the dataset again")
