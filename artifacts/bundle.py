@@ -5,6 +5,7 @@
     metrics.json                      how good it is
     predictions-validation.parquet    every answer it gave
     predictions-test.parquet
+    interface.json                    image height and width, and what the classes are called
     requests.npy, responses.npy       raw uint8 images, and the probabilities that any process must reproduce
     decision.json                     why it was let through        (added on registration)
     provenance.json                   what it was made from         (added on registration)
@@ -19,19 +20,21 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from data.errors import BadInput, Broken, Corrupt
-from data.store import Store, file_sha256
+from data.store import Store, canonical_json, file_sha256
 
 if TYPE_CHECKING:  # the registry opens without NumPy, so that the command line answers at once
     import numpy as np
     from numpy.typing import NDArray
 
-MODEL, REQUESTS, RESPONSES = "model.keras", "requests.npy", "responses.npy"
+    from data.parquet import PreparedRef
+
+MODEL, INTERFACE, REQUESTS, RESPONSES = "model.keras", "interface.json", "requests.npy", "responses.npy"
 REQUIRED = (
     MODEL,
     "training.json",
@@ -39,6 +42,7 @@ REQUIRED = (
     "metrics.json",
     "predictions-validation.parquet",
     "predictions-test.parquet",
+    INTERFACE,
     REQUESTS,
     RESPONSES,
 )
@@ -123,6 +127,45 @@ def write_requests(
     np.save(folder / RESPONSES, probabilities[chosen].astype(np.float32), allow_pickle=False)
 
 
+def write_interface(folder: Path, height: int, width: int, class_names: Sequence[str]) -> None:
+    """Say in a candidate's folder what the model takes and what its answers mean."""
+    value = {"height": height, "width": width, "class_names": list(class_names)}
+    (folder / INTERFACE).write_bytes(canonical_json(value))
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return what the classes of a candidate or version are called.
+
+    Raises:
+        Corrupt: the folder does not say.
+    """
+    try:
+        return tuple(json.loads((folder / INTERFACE).read_bytes())["class_names"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Corrupt(f"{folder} has no readable {INTERFACE} ({error})", "run 'nightshift verify'") from error
+
+
+def add_requests(store: Store, prepared: "PreparedRef", folder: Path) -> None:
+    """Put the request set into the draft of a candidate that has been evaluated: see `write_requests`.
+
+    Args:
+        store: where the prepared data lie.
+        prepared: what the candidate was evaluated on.
+        folder: the draft; its predictions-test.parquet is read.
+
+    Raises:
+        Corrupt: the prepared data or the predictions are not what was recorded.
+    """
+    import numpy as np
+
+    from artifacts import predictions
+    from data import parquet
+
+    images = parquet.read_split(store, prepared, "test").images
+    raw = np.rint(images * np.float32(255)).astype(np.uint8)  # the exact inverse of uint8 / float32(255)
+    write_requests(folder, raw, predictions.read(folder / "predictions-test.parquet").probabilities)
+
+
 def read_requests(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.float32]]":
     """Return the images (n, h, w) and the recorded probabilities (n, classes).
 
@@ -146,8 +189,20 @@ def read_requests(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.float32]
     return images, probabilities
 
 
+def check(store: Store, candidate: Path) -> None:
+    """Hash a published candidate's files, and require everything that a version consists of.
+
+    Raises:
+        Corrupt: a file is missing, was added or has changed.
+    """
+    store.verify(candidate)
+    missing = [name for name in REQUIRED if not (candidate / name).is_file()]
+    if missing:
+        raise Corrupt(f"{candidate} has no {', '.join(missing)}", "evaluate the candidate before it is registered")
+
+
 def copy(store: Store, candidate: Path, target: Path) -> None:
-    """Copy a published candidate's files into a draft, each checked against the candidate's manifest.
+    """Copy a published candidate's files into a draft, each copy checked against the candidate's manifest.
 
     The copies are read-only: nothing in a version is ever changed.
 
@@ -157,12 +212,8 @@ def copy(store: Store, candidate: Path, target: Path) -> None:
         target: an empty folder.
 
     Raises:
-        Corrupt: a file is missing, was added or has changed, before or while it was copied.
+        Corrupt: a file has changed since it was written, or while it was copied.
     """
-    store.verify(candidate)
-    missing = [name for name in REQUIRED if not (candidate / name).is_file()]
-    if missing:
-        raise Corrupt(f"{candidate} has no {', '.join(missing)}", "evaluate the candidate before it is registered")
     for name, recorded in store.files(candidate).items():
         copied = target / name
         copied.parent.mkdir(parents=True, exist_ok=True)

@@ -145,6 +145,11 @@ def _joined(store: Store, dataset: str, pointer: Pointer | None, entries: tuple[
     )
 
 
+def lock_name(dataset: str) -> str:
+    """Return the name of the lock that every writer of a dataset's models holds."""
+    return f"models-{dataset}"
+
+
 @contextmanager
 def writing(store: Store, dataset: str) -> Iterator[State]:
     """Hold the dataset's lock, first finishing what a crashed process has begun.
@@ -156,7 +161,7 @@ def writing(store: Store, dataset: str) -> Iterator[State]:
         Corrupt: as `state`.
         StorageFailed: the home cannot be written.
     """
-    with store.lock(f"models-{dataset}"):
+    with store.lock(lock_name(dataset)):
         yield settle(store, dataset)
 
 

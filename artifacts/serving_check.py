@@ -71,6 +71,7 @@ def main() -> None:
     answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     from artifacts import evaluation
+    from artifacts.recipes import layers  # noqa: F401  (imports Keras, as `evaluation.load` does, but now)
 
     folder = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.readline().rstrip("\n")
     try:

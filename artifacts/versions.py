@@ -173,9 +173,10 @@ def register(
 
     Raises:
         BadInput: a gate did not let it through, or the gates speak of different models.
-        Corrupt: the candidate's files have changed.
+        Corrupt: the candidate's files have changed or are not all there.
         StorageFailed: the home cannot be written; nothing was registered.
     """
+    bundle.check(store, candidate)
     _require_gates(store, dataset, candidate, decision=decision, provenance=provenance, infra=infra)
     with pointer.writing(store, dataset) as now:
         known = registered(store, dataset, provenance.run_id, provenance.weights_digest)
@@ -211,13 +212,15 @@ def _require_gates(
         raise BadInput(f"the model does not serve: {infra.message}", "only what serves gets registered")
     model = store.files(candidate).get(bundle.MODEL, {}).get("sha256")
     trained = json.loads((candidate / "training.json").read_bytes())
+    scored = json.loads((candidate / "metrics.json").read_bytes())
     claims = {
         "dataset": (dataset, provenance.dataset),
         "model file": (model, infra.model_sha256),
         "weights digest": (trained.get("weights_digest"), provenance.weights_digest),
+        "test set": (scored.get("splits", {}).get("test"), provenance.test_digest),
         **{
             name: (decision[name], getattr(provenance, name))
-            for name in ("run_id", "weights_digest", "prepared_digest", "test_digest")
+            for name in ("run_id", "weights_digest", "prepared_digest")
             if decision.get(name) is not None
         },
     }

@@ -31,7 +31,7 @@ def candidate(store: Store, label: str, run: str) -> Path:
         for name in REQUIRED:
             (draft.path / name).write_bytes(f"{name} of {label}\n".encode() * 20)
         (draft.path / "training.json").write_bytes(canonical_json({"weights_digest": weights(label)}))
-        (draft.path / "metrics.json").write_bytes(canonical_json({"accuracy": 0.99}))
+        (draft.path / "metrics.json").write_bytes(canonical_json({"splits": {"test": digest_of("test")}}))
     return folder
 
 
@@ -85,7 +85,7 @@ def register(store: Store, label: str, run: str | None = None, **changes: Any) -
 
 def promote(store: Store, version: Version, **changes: Any) -> Entry:
     """Promote with the newest generation."""
-    values = {"generation": registry.generation(store, DATASET), "who": "schedule", "why": "better"}
+    values: dict[str, Any] = {"generation": registry.generation(store, DATASET), "who": "schedule", "why": "better"}
     return registry.promote(store, version, **values | changes)
 
 
