@@ -8,9 +8,9 @@ from data.errors import BadInput
 def validation_mask(labels: np.ndarray, hashes: np.ndarray, fraction: float = 1 / 12) -> np.ndarray:
     """Choose the images to validate on: per class, those with the smallest content hashes.
 
-    Neither the night's seed nor the order of the rows has a say, so the split stays the same from night to night. Adding
-    m distinct images moves at most m of the old ones off the validation side. Images with equal content stay on one
-    side, also when their labels differ; a class with two or more distinct images has some on both sides.
+    Neither the night's seed nor the order of the rows has a say, so the split is the same every night. Adding m
+    distinct images moves at most m of the old ones off the validation side. Images with equal content stay on one side,
+    also when their labels differ; a class with two or more distinct images has some on both sides.
 
     Args:
         labels: class of each image, integers of shape (n,).

@@ -1,0 +1,345 @@
+"""Normalised images as Parquet: float32 pixels in [0, 1], checksummed, the same bytes for the same input.
+
+A prepared folder holds train.parquet, validation.parquet, test.parquet and validation/, the result that let them pass.
+One row per image: `image` (fixed_shape_tensor of float32, exactly uint8 / float32(255)), `label`, `row` (in the IDX
+file it came from) and `sha256` (of its uint8 pixels). Why: docs/decisions/0004-parquet-layout-and-split.md.
+"""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.dataset import Dataset
+from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
+from data.source import RawData, RawRef, read_raw
+from data.splits import validation_mask
+from data.store import Store, canonical_json, digest_of
+from data.summary import image_hashes
+from data.validation import ValidationRef
+
+FORMAT = 1  # raise it when the same input shall give other files
+SPLITS = ("train", "validation", "test")
+ROW_GROUP = 8192
+BATCH = 1024  # rows decoded at a time: what is decoded stays near the caches (3 MB for 28 × 28), which halves the time
+THREADS = 4
+METADATA_KEY = b"nightshift"
+
+
+@dataclass(frozen=True)
+class PreparedRef:
+    """Names a prepared folder, `store.prepared(digest)`.
+
+    Args:
+        dataset: the dataset's name.
+        digest: content address: the raw data, its row, its validation, and the version of the format.
+    """
+
+    dataset: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows of raw arrays that become a split."""
+
+    images: np.ndarray
+    labels: np.ndarray
+    hashes: np.ndarray
+    rows: np.ndarray
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images of one split, or some of them.
+
+    Args:
+        images: float32 in [0, 1], of shape (n, height, width).
+        labels: int64, of shape (n,).
+        rows: int64, of shape (n,): where each image stood in the IDX file.
+        hashes: uint8, of shape (n, 32): SHA-256 of each image's uint8 pixels.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    rows: np.ndarray
+    hashes: np.ndarray
+
+
+def normalise(store: Store, dataset: Dataset, raw_ref: RawRef, validation_ref: ValidationRef) -> PreparedRef:
+    """Write the three splits as Parquet, or use what an earlier night wrote if every byte is still right.
+
+    Args:
+        store: where the raw data lies and the Parquet files go.
+        dataset: the row that the data belongs to.
+        raw_ref: the data, as `data.source.download` returned it.
+        validation_ref: the validation that let it pass, as `data.expectations.check` returned it.
+
+    Raises:
+        DataRefused: the validation did not let this data pass.
+        Corrupt: the raw data or the validation has changed since it was written.
+        StorageFailed: the home cannot be written.
+    """
+    address = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "class_names": dataset.class_names,
+        "raw": raw_ref.digest,
+        "validation": validation_ref.digest,
+    }
+    ref = PreparedRef(dataset.name, digest_of(address))
+    target = store.prepared(ref.digest)
+    if store.intact(target) is not None:
+        return ref
+    validation = store.validation(validation_ref.digest)
+    _require_passed(store.verify(validation), raw_ref)
+    raw = read_raw(store, dataset, raw_ref)
+    with store.publish(target) as draft:
+        _copy(validation, draft.path / "validation")
+        draft.meta.update(write_splits(draft.path, dataset, raw, raw_ref.digest))
+        draft.meta["validation"] = validation_ref.digest
+    return ref
+
+
+def write_splits(folder: Path, dataset: Dataset, raw: RawData, raw_digest: str) -> dict[str, Any]:
+    """Write train.parquet, validation.parquet and test.parquet.
+
+    Args:
+        folder: an existing folder.
+        dataset: the row that the data belongs to.
+        raw: the images and labels.
+        raw_digest: identity of `raw`, recorded in the files.
+
+    Returns:
+        What `describe` says, as what JSON can say.
+
+    Raises:
+        BadFile: the images are not uint8.
+    """
+    train, test = _hashes(raw.train_images), _hashes(raw.test_images)
+    mask = validation_mask(raw.train_labels, train)
+    parts = {
+        "train": _Part(raw.train_images, raw.train_labels, train, np.flatnonzero(~mask)),
+        "validation": _Part(raw.train_images, raw.train_labels, train, np.flatnonzero(mask)),
+        "test": _Part(raw.test_images, raw.test_labels, test, np.arange(len(test))),
+    }
+    common = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "title": dataset.title,
+        "licence": dataset.licence,
+        "class_names": dataset.class_names,
+        "n_classes": dataset.n_classes,
+        "height": raw.train_images.shape[1],
+        "width": raw.train_images.shape[2],
+        "pixels": "uint8 / float32(255)",
+        "raw": raw_digest,
+        "sources": {role: file.raw_sha256 for role, file in dataset.files.items()},
+    }
+    with ThreadPoolExecutor(THREADS) as pool:  # compression holds no lock of Python's
+        facts = pool.map(
+            lambda name: _write(folder / f"{name}.parquet", parts[name], {**common, "split": name}), SPLITS
+        )
+    return {**common, "splits": dict(zip(SPLITS, facts, strict=True)), "writer": f"pyarrow {pa.__version__}"}
+
+
+def read_split(store: Store, ref: PreparedRef, split: str, verify: bool = True) -> Split:
+    """Read one split into memory.
+
+    Args:
+        store: where the prepared folder lies.
+        ref: which one.
+        split: "train", "validation" or "test".
+        verify: whether to hash the files first. Page checksums are checked in any case.
+
+    Raises:
+        UnknownName: there is no such split.
+        Corrupt: a file is not what was written.
+    """
+    path = _locate(store, ref, split, verify)
+    with _explained(path):
+        metadata = pq.read_metadata(path)
+        shape = metadata.schema.to_arrow_schema().field("image").type.shape
+        n = metadata.num_rows
+        whole = Split(
+            np.empty((n, *shape), np.float32), np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, 32), np.uint8)
+        )
+        starts = np.cumsum([0] + [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)])
+        with ThreadPoolExecutor(THREADS) as pool:  # decoding holds no lock of Python's
+            list(pool.map(lambda i: _fill(whole, path, metadata, i, int(starts[i])), range(metadata.num_row_groups)))
+    return whole
+
+
+def chunks(store: Store, ref: PreparedRef, split: str, rows: int, verify: bool = True) -> Iterator[Split]:
+    """Read one split in order, at most `rows` images at a time, in memory that does not grow with the split.
+
+    Raises:
+        UnknownName: there is no such split.
+        BadInput: `rows` is below 1.
+        Corrupt: a file is not what was written.
+    """
+    if rows < 1:
+        raise BadInput(f"expected at least 1 row at a time, came {rows}", "use for example 1024")
+    path = _locate(store, ref, split, verify)
+    with _explained(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(rows, use_threads=False):
+            yield _decode(batch)
+
+
+def describe(store: Store, ref: PreparedRef) -> dict[str, Any]:
+    """Return what is known about a prepared folder, without reading its images.
+
+    Keys: format, dataset, title, licence, class_names, n_classes, height, width, pixels, raw (digest of the raw data),
+    sources (raw SHA-256 by role), validation (digest), writer, and splits: by name their rows, class_counts, and digest
+    (what `split_digest` says).
+
+    Raises:
+        Corrupt: there is no such folder, or its manifest cannot be read.
+    """
+    return store.meta(store.prepared(ref.digest))
+
+
+def split_digest(split: Split) -> str:
+    """Return the SHA-256 of a split's content: shape, pixels, labels, rows; whatever the file around them looks like.
+
+    It is taken over decoded values, so it stays when another pyarrow writes other bytes; `describe` knows it, too.
+    """
+    images = np.rint(split.images * np.float32(255)).astype(np.uint8)
+    return _content_digest(images.shape[1:], _hashes(images), split.labels, split.rows)
+
+
+def _content_digest(shape: tuple[int, ...], hashes: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> str:
+    digest = hashlib.sha256("x".join(map(str, shape)).encode())
+    for array in (hashes, labels.astype("<i8"), rows.astype("<i8")):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _hashes(images: np.ndarray) -> np.ndarray:
+    if images.dtype != np.uint8:
+        raise BadFile(
+            f"expected uint8 pixels, came {images.dtype}", "scale the images to 0..255 and export them as bytes"
+        )
+    return np.frombuffer(bytes.fromhex("".join(image_hashes(images))), np.uint8).reshape(-1, 32)
+
+
+def _schema(shape: tuple[int, ...], metadata: dict[str, Any]) -> pa.Schema:
+    fields = {
+        "image": pa.fixed_shape_tensor(pa.float32(), shape),
+        "label": pa.int64(),
+        "row": pa.int64(),
+        "sha256": pa.binary(32),
+    }
+    return pa.schema(
+        [pa.field(name, kind, nullable=False) for name, kind in fields.items()],
+        metadata={METADATA_KEY: canonical_json(metadata)},
+    )
+
+
+def _write(path: Path, part: _Part, metadata: dict[str, Any]) -> dict[str, Any]:
+    shape, labels = part.images.shape[1:], part.labels[part.rows]
+    facts = {
+        "rows": len(part.rows),
+        "class_counts": np.bincount(labels, minlength=metadata["n_classes"]).tolist(),
+        "digest": _content_digest(shape, part.hashes[part.rows], labels, part.rows),
+    }
+    schema = _schema(shape, {**metadata, **facts})
+    writer = pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        write_page_checksum=True,
+        write_statistics=["label", "row"],
+        # 256 grey values and few labels: a dictionary makes the images 1.8 to 2.2 times smaller and no slower to read
+        use_dictionary=["image.list.element", "label"],
+    )
+    with writer:
+        for start in range(0, len(part.rows), ROW_GROUP):
+            rows = part.rows[start : start + ROW_GROUP]
+            writer.write_table(_encode(schema, part.images[rows], part, rows), ROW_GROUP)
+    return facts
+
+
+def _encode(schema: pa.Schema, images: np.ndarray, part: _Part, rows: np.ndarray) -> pa.Table:
+    # pa.array(ndarray) would look for pandas, and importing that takes longer than all the rest
+    pixels = _array(pa.float32(), images.size, images / np.float32(255))
+    storage = pa.FixedSizeListArray.from_arrays(pixels, images[0].size)
+    columns = [
+        pa.ExtensionArray.from_storage(schema.field("image").type, storage),
+        _array(pa.int64(), len(rows), part.labels[rows]),
+        _array(pa.int64(), len(rows), rows),
+        _array(pa.binary(32), len(rows), part.hashes[rows]),
+    ]
+    return pa.table(columns, schema=schema)
+
+
+def _array(kind: pa.DataType, n: int, values: np.ndarray) -> pa.Array:
+    return pa.Array.from_buffers(kind, n, [None, pa.py_buffer(values)])
+
+
+def _decode(batch: pa.RecordBatch) -> Split:
+    tensor, labels, rows, content = (batch.column(name) for name in ("image", "label", "row", "sha256"))
+    return Split(
+        _numpy(tensor.storage.flatten(), np.float32).reshape(-1, *tensor.type.shape),
+        _numpy(labels, np.int64),
+        _numpy(rows, np.int64),
+        _numpy(content, np.uint8, 32).reshape(-1, 32),
+    )
+
+
+def _numpy(array: pa.Array, kind: type, width: int = 1) -> np.ndarray:
+    # a view, like array.to_numpy(), but without looking for pandas
+    start = array.offset * width * np.dtype(kind).itemsize
+    return np.frombuffer(array.buffers()[1], kind, len(array) * width, start)
+
+
+def _fill(whole: Split, path: Path, metadata: pq.FileMetaData, group: int, start: int) -> None:
+    with pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(BATCH, row_groups=[group], use_threads=False):
+            part = _decode(batch)
+            at = slice(start, start + len(batch))
+            whole.images[at], whole.labels[at], whole.rows[at] = part.images, part.labels, part.rows
+            whole.hashes[at] = part.hashes
+            start += len(batch)
+
+
+def _locate(store: Store, ref: PreparedRef, split: str, verify: bool) -> Path:
+    if split not in SPLITS:
+        raise UnknownName.among("split", split, SPLITS)
+    folder = store.prepared(ref.digest)
+    if verify:
+        store.verify(folder)
+    return folder / f"{split}.parquet"
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:  # a wrong page checksum is an OSError without a number
+        raise Corrupt(f"{path} cannot be read: {error}", "run again: it will be made anew from the raw data") from error
+
+
+def _require_passed(validation: dict[str, Any], raw_ref: RawRef) -> None:
+    if validation.get("raw") != raw_ref.digest or validation.get("success") is not True:
+        raise DataRefused(
+            f"this validation did not let this data of {raw_ref.dataset} pass",
+            "validate it again with data.expectations.check",
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    # not copytree: it gathers errors into one without a number, so that a full disk could not be told from a bug
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
