@@ -2,12 +2,12 @@
 
     python -m benchmarks.measure_references ../shared/mirror
 
-Writes data/references.py; `ruff format` makes it readable. A dataset that no mirror serves gets no reference, and the
-command says so.
+Writes data/references.py. A dataset that no mirror serves gets no reference, and the command says so.
 """
 
 import sys
 import tempfile
+import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
@@ -22,6 +22,7 @@ HEAD = '''"""Statistics of the genuine images, written by `python -m benchmarks.
 
 from data.dataset import Reference
 
+# fmt: off
 REFERENCES = {
 '''
 
@@ -38,10 +39,22 @@ def main(mirror: str) -> None:
                 print(f"{name}: not measured: {error}")
                 continue
             measured = reference(read_raw(store, dataset, ref), dataset.n_classes)
-            fields = "".join(f"{key}={value!r}," for key, value in asdict(measured).items())
-            text += f"{name!r}: Reference({fields}),\n"
+            fields = "\n".join(_line(f"{key}={_value(value)},") for key, value in asdict(measured).items())
+            text += f'    "{name}": Reference(\n{fields}\n    ),\n'
             print(f"{name}: measured")
     (Path(data.__file__).parent / "references.py").write_text(text + "}\n")
+
+
+def _line(text: str) -> str:
+    return "\n".join(
+        textwrap.fill(line, 118, initial_indent=" " * 8, subsequent_indent=" " * 12) for line in text.splitlines()
+    )
+
+
+def _value(value: object) -> str:
+    if not isinstance(value, dict):
+        return repr(value)
+    return "{\n" + "".join(f'    "{key}": {numbers!r},\n' for key, numbers in value.items()) + "}"
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ class Reference:
         shared: test images whose pixels occur among the training images too.
         train_bands: for each numeric column of the summary table: its mean, and its 0.1 % and 99.9 % quantiles.
         test_bands: the same for the test images.
+        train_classes: for each numeric column: its mean over the images of each class, 0 for a class without images;
+            this shows labels that do not belong to their images.
+        test_classes: the same for the test images.
     """
 
     train_counts: tuple[int, ...]
@@ -54,6 +57,8 @@ class Reference:
     shared: int
     train_bands: dict[str, tuple[float, float, float]]
     test_bands: dict[str, tuple[float, float, float]]
+    train_classes: dict[str, tuple[float, ...]]
+    test_classes: dict[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)

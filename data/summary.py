@@ -28,8 +28,8 @@ def summarise(raw: RawData) -> pa.Table:
     """
     return pa.concat_tables(
         [
-            _split("train", raw.train_images, raw.train_labels),
-            _split("test", raw.test_images, raw.test_labels),
+            summarise_images("train", raw.train_images, raw.train_labels),
+            summarise_images("test", raw.test_images, raw.test_labels),
         ]
     )
 
@@ -56,6 +56,8 @@ def reference_of(table: pa.Table, n_classes: int) -> Reference:
         shared=int(shared(test["sha256"], train["sha256"]).sum()),
         train_bands={name: _band(train[name]) for name in NUMERIC},
         test_bands={name: _band(test[name]) for name in NUMERIC},
+        train_classes={name: class_means(train[name], train["label"], n_classes) for name in NUMERIC},
+        test_classes={name: class_means(test[name], test["label"], n_classes) for name in NUMERIC},
     )
 
 
@@ -75,7 +77,8 @@ def image_hashes(images: np.ndarray) -> np.ndarray:
 def repeated(hashes: np.ndarray) -> np.ndarray:
     """Return which hashes occur more than once, as bool of shape (n,)."""
     numbers = pa.array(hashes).dictionary_encode().indices.to_numpy()  # a hash table: sorting strings takes seconds
-    return np.bincount(numbers)[numbers] > 1
+    several: np.ndarray = np.bincount(numbers)[numbers] > 1
+    return several
 
 
 def shared(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -84,7 +87,8 @@ def shared(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
     return found
 
 
-def _split(name: str, images: np.ndarray, labels: np.ndarray) -> pa.Table:
+def summarise_images(name: str, images: np.ndarray, labels: np.ndarray) -> pa.Table:
+    """Return the rows of one split, or of any images of it: no row depends on another, except for its number."""
     n = len(images)
     columns = {
         "split": np.full(n, name),
@@ -140,6 +144,12 @@ def _pixels(columns: dict[str, np.ndarray]) -> tuple[float, float]:
     mean = _mean(columns["mean"])
     square = _mean(columns["std"] ** 2 + columns["mean"] ** 2)
     return _short(mean), _short(math.sqrt(max(square - mean * mean, 0)))
+
+
+def class_means(values: np.ndarray, labels: np.ndarray, n_classes: int) -> tuple[float, ...]:
+    """Return the mean of the values of each class; 0 for a class without any."""
+    of_class = (values[labels == label] for label in range(n_classes))
+    return tuple(_short(_mean(some)) if len(some) else 0.0 for some in of_class)
 
 
 def _band(values: np.ndarray) -> tuple[float, float, float]:
