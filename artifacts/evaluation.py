@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artifacts import predictions
+from artifacts import bundle, predictions
 from artifacts.metrics import Metrics, measure
 from artifacts.predictions import Predictions
 from artifacts.training import MODEL
@@ -111,8 +111,8 @@ def raw_pixels(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
 def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
     """Score the model in a folder on all validation and test images.
 
-    Reads model.keras and training.json; writes predictions-validation.parquet, predictions-test.parquet and
-    metrics.json.
+    Reads model.keras and training.json; writes predictions-validation.parquet, predictions-test.parquet,
+    metrics.json, and what a registered version needs to be checked: interface.json and the request set.
 
     Raises:
         Corrupt: the model or the prepared data are not what was recorded.
@@ -125,11 +125,16 @@ def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
         splits={name: parquet.describe(store, prepared)["splits"][name]["digest"] for name in ("validation", "test")},
     )
     (folder / "metrics.json").write_bytes(canonical_json(evaluation.to_json()))
+    told = parquet.describe(store, prepared)
+    bundle.write_interface(folder, told["height"], told["width"], told["class_names"])
     return evaluation
 
 
 def _score(store: Store, prepared: PreparedRef, model: Any, split: str, folder: Path) -> Metrics:
     examples = parquet.read_split(store, prepared, split)
-    said = Predictions(examples.rows, examples.labels, predict(model, raw_pixels(examples.images)))
+    images = raw_pixels(examples.images)
+    said = Predictions(examples.rows, examples.labels, predict(model, images))
     predictions.write(folder / f"predictions-{split}.parquet", said)
+    if split == "test":
+        bundle.write_requests(folder, images, said.probabilities)
     return measure(said.labels, said.probabilities)

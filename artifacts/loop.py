@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
@@ -151,4 +150,6 @@ def on_device(examples: Any) -> tuple[Any, Any]:
 
 
 def _cross_entropy(targets: Any, logits: Any) -> Any:
-    return keras.losses.categorical_crossentropy(targets, logits, from_logits=True)
+    # Not keras.losses: on TensorFlow they look behind an output that came from a sigmoid or softmax and take its input
+    # for the logits instead, which would change the mathematics of a recipe that means it (sigmoid-regression).
+    return -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)

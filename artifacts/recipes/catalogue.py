@@ -1,10 +1,27 @@
 """Every recipe by name, and the ones that a night trains unless told otherwise."""
 
-from artifacts.recipes import cnn, mlp, softmax_regression, tiny
+from artifacts.recipes import (
+    cnn,
+    linear_64,
+    mlp,
+    mlp_128,
+    scratch_512,
+    sigmoid_regression,
+    softmax_regression,
+    tiny,
+)
 from artifacts.recipes.base import Recipe
 from data.errors import UnknownName
 
-RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (softmax_regression, mlp, cnn, tiny)}
+FAITHFUL = (
+    sigmoid_regression,
+    softmax_regression,
+    linear_64,
+    mlp_128,
+    scratch_512,
+)  # checked by benchmarks/fidelity.py
+
+RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (*FAITHFUL, mlp, cnn, tiny)}
 
 # A floor that anything must beat, a net without assumptions about images, and the one that usually wins.
 DEFAULT_CANDIDATES: tuple[str, ...] = ("softmax-regression", "mlp", "cnn")
