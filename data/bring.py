@@ -162,7 +162,9 @@ def _check_sizes(data: RawData, folder: Path) -> None:
 def _class_names(data: RawData, names: tuple[str, ...]) -> tuple[str, ...]:
     lowest = min(data.train_labels.min(), data.test_labels.min())
     highest = max(data.train_labels.max(), data.test_labels.max())
-    names = names or tuple(str(label) for label in range(min(highest, MAX_CLASSES) + 1))
+    if highest >= MAX_CLASSES:
+        raise BadInput(f"expected labels below {MAX_CLASSES}, came {highest}", "number the classes from 0")
+    names = names or tuple(str(label) for label in range(highest + 1))
     if lowest < 0 or highest >= len(names):
         raise BadInput(
             f"labels run from {lowest} to {highest}, but there are {len(names)} classes",

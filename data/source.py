@@ -97,15 +97,7 @@ def download(
     """
     locations = {role: _locations(dataset, dataset.files[role], mirrors) for role in ROLES}
     give_up_at = time.monotonic() + deadline_s
-    hashes = {}
-    for role in ROLES:
-        action = download_action(store, dataset, role)
-        if action.fetch:
-            hashes[role] = _fetch_alone(
-                store, dataset, role, locations=locations[role], progress=progress, give_up_at=give_up_at
-            )
-        else:
-            hashes[role] = action.raw_sha256
+    hashes = {role: _Errand(store, dataset, role, locations[role], progress, give_up_at).run() for role in ROLES}
     return RawRef(dataset.name, digest_of(hashes))
 
 
@@ -119,6 +111,8 @@ def download_action(store: Store, dataset: Dataset, role: str) -> Action:
         raw_sha256, _ = identify(path.read_bytes(), file, str(path))
     except BadFile as error:
         return Action(fetch=True, why=error.problem)
+    except OSError as error:
+        return Action(fetch=True, why=f"{path} cannot be read: {error.strerror}")
     return Action(fetch=False, why="verified", raw_sha256=raw_sha256)
 
 
@@ -172,8 +166,8 @@ def read_raw(store: Store, dataset: Dataset, ref: RawRef) -> RawData:
         try:
             data = path.read_bytes()
             hashes[role], raw = identify(data, file, str(path))
-        except (FileNotFoundError, BadFile) as error:
-            problem = error.problem if isinstance(error, BadFile) else f"{path} is missing"
+        except (OSError, BadFile) as error:
+            problem = error.problem if isinstance(error, BadFile) else f"{path} cannot be read: {error.strerror}"
             raise Corrupt(problem, "run again: it will be fetched again") from error
         arrays[role] = _array(dataset, role, unpack(data, file.raw_bytes, str(path)) if raw is None else raw, str(path))
     if digest_of(hashes) != ref.digest:
@@ -219,101 +213,92 @@ def _locations(dataset: Dataset, file: SourceFile, mirrors: tuple[str, ...]) -> 
     return tuple(bundled + given + public)  # what ships with the package needs no mirror, whatever is configured
 
 
-def _fetch_alone(
-    store: Store,
-    dataset: Dataset,
-    role: str,
-    *,
-    locations: tuple[str, ...],
-    progress: Progress | None,
-    give_up_at: float,
-) -> str:
-    with _lock(store, f"raw.{dataset.name}.{dataset.files[role].name}", give_up_at):
-        action = download_action(store, dataset, role)  # somebody else may have fetched it while we waited
+@dataclass(frozen=True)
+class _Errand:
+    store: Store
+    dataset: Dataset
+    role: str
+    locations: tuple[str, ...]
+    progress: Progress | None
+    give_up_at: float  # by time.monotonic()
+
+    @property
+    def file(self) -> SourceFile:
+        return self.dataset.files[self.role]
+
+    @property
+    def target(self) -> Path:
+        return self.store.raw(self.dataset.name, self.file.name)
+
+    def run(self) -> str:
+        """Fetch the file unless it is here, alone; return its raw SHA-256."""
+        action = download_action(self.store, self.dataset, self.role)
         if not action.fetch:
             return action.raw_sha256
-        if action.why != "missing":
-            path = store.raw(dataset.name, dataset.files[role].name)
-            _to_quarantine(store, dataset, dataset.files[role], path)
-        return _fetch(
-            store, dataset, dataset.files[role], locations=locations, progress=progress, give_up_at=give_up_at
+        with self.alone():
+            action = download_action(self.store, self.dataset, self.role)  # somebody else may have been faster
+            if not action.fetch:
+                return action.raw_sha256
+            self.to_quarantine(self.target)
+            return self.fetch()
+
+    def fetch(self) -> str:
+        reasons = []
+        for tried, location in enumerate(self.locations):
+            share = (self.give_up_at - time.monotonic()) / (len(self.locations) - tried)  # one that stalls leaves time
+            temporary = self.store.scratch()
+            try:
+                raw_sha256 = self.fetch_from(location, temporary, share)
+                self.store.place(temporary, self.target)
+                return raw_sha256
+            except (MirrorError, BadFile) as error:
+                reason = error.problem if isinstance(error, BadFile) else str(error)
+                kept = self.to_quarantine(temporary)
+                reasons.append(f"{scrubbed(location)}: {reason}{f' (kept as {kept})' if kept else ''}")
+            finally:
+                temporary.unlink(missing_ok=True)
+        listed = "".join(f"\n    {reason}" for reason in reasons)
+        name = f"{self.dataset.name}/{self.file.name}"
+        raise SourceUnavailable(
+            f"no mirror served {name}:{listed}" if reasons else f"{name} is missing or damaged, and it has no mirror",
+            f"check the network, or put {name} into a folder and set NIGHTSHIFT_MIRRORS to that folder"
+            if self.dataset.mirrors
+            else "add the same files again with 'nightshift datasets add'",
         )
 
+    def fetch_from(self, location: str, temporary: Path, seconds: float) -> str:
+        if seconds <= 0:
+            raise MirrorError("no time was left for it")
+        cap = max(self.file.raw_bytes, self.file.served_bytes or 0) + SLACK
+        stream_download(location, temporary, cap, seconds, self.report)
+        return identify(temporary.read_bytes(), self.file, "the file")[0]
 
-def _fetch(
-    store: Store,
-    dataset: Dataset,
-    file: SourceFile,
-    *,
-    locations: tuple[str, ...],
-    progress: Progress | None,
-    give_up_at: float,
-) -> str:
-    reasons = []
-    for tried, location in enumerate(locations):
-        left = (give_up_at - time.monotonic()) / (
-            len(locations) - tried
-        )  # one that stalls must leave time for the others
-        temporary = store.scratch()
-        try:
-            if left <= 0:
-                raise MirrorError("no time was left")
-            cap = max(file.raw_bytes, file.served_bytes or 0) + SLACK
-            total = stream_download(location, temporary, cap, left, _named(progress, file))
-            raw_sha256, _ = identify(temporary.read_bytes(), file, "the file")
-            if progress:
-                progress(file.name, total, total)
-            store.place(temporary, store.raw(dataset.name, file.name))
-            return raw_sha256
-        except (MirrorError, BadFile) as error:
-            reason = error.problem if isinstance(error, BadFile) else str(error)
-            kept = _to_quarantine(store, dataset, file, temporary)
-            reasons.append(f"{scrubbed(location)}: {reason}{f' (kept as {kept})' if kept else ''}")
-        finally:
-            temporary.unlink(missing_ok=True)
-    raise _unavailable(dataset, file, reasons)
+    def report(self, done: int, total: int) -> None:
+        if self.progress:
+            self.progress(self.file.name, done, total or self.file.served_bytes or 0)
 
+    def to_quarantine(self, path: Path) -> Path | None:
+        if not path.exists() or path.stat().st_size == 0:
+            return None
+        kept = self.store.quarantine(self.dataset.name, self.file.name)
+        older = sorted(kept.parent.glob(f"{self.file.name}.*"), key=lambda old: old.stat().st_mtime)
+        for old in older[: max(len(older) + 1 - KEPT_IN_QUARANTINE, 0)]:
+            old.unlink(missing_ok=True)
+        self.store.place(path, kept)
+        return kept
 
-def _named(progress: Progress | None, file: SourceFile) -> Callable[[int, int], None]:
-    def report(done: int, total: int) -> None:
-        if progress:
-            progress(file.name, done, total or file.served_bytes or 0)
-
-    return report
-
-
-def _unavailable(dataset: Dataset, file: SourceFile, reasons: list[str]) -> SourceUnavailable:
-    listed = "".join(f"\n    {reason}" for reason in reasons) or "\n    (it has no mirror: a user brought it)"
-    return SourceUnavailable(
-        f"no mirror served {dataset.name}'s {file.name}:{listed}",
-        f"check the network, or put {dataset.name}/{file.name} into a folder and let NIGHTSHIFT_MIRRORS name it",
-    )
-
-
-def _to_quarantine(store: Store, dataset: Dataset, file: SourceFile, path: Path) -> Path | None:
-    if not path.exists() or path.stat().st_size == 0:
-        return None
-    kept = store.quarantine(dataset.name, file.name)
-    older = sorted(kept.parent.glob(f"{file.name}.*"), key=lambda old: old.stat().st_mtime)
-    for old in older[: max(len(older) + 1 - KEPT_IN_QUARANTINE, 0)]:
-        old.unlink(missing_ok=True)
-    store.place(path, kept)
-    return kept
-
-
-@contextlib.contextmanager
-def _lock(store: Store, name: str, give_up_at: float) -> Iterator[None]:
-    while True:
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(store.lock(name, wait=False))
-            except BlockingIOError:
-                if time.monotonic() > give_up_at:
-                    raise SourceUnavailable(
-                        f"another process has been downloading {name.removeprefix('raw.')} all the time",
-                        "wait for it, or end it, and run again",
-                    ) from None
-                time.sleep(0.05)
-                continue
+            while True:
+                try:
+                    stack.enter_context(self.store.lock(f"raw.{self.dataset.name}.{self.file.name}", wait=False))
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > self.give_up_at:
+                        raise SourceUnavailable(
+                            f"another process has been downloading {self.dataset.name}/{self.file.name} all the time",
+                            "wait for it, or end it, and run again",
+                        ) from None
+                    time.sleep(0.05)
             yield
-            return

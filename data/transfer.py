@@ -24,6 +24,7 @@ from data.store import explained
 CHUNK = 1 << 16
 TIMEOUT_S = 20.0  # without a single byte
 MAX_REDIRECTS = 3
+REDIRECTS = (301, 302, 303, 307, 308)
 
 
 class MirrorError(Exception):
@@ -74,18 +75,33 @@ def scrubbed(location: str) -> str:
 
 
 def _chunks(location: str, give_up_at: float) -> Iterator[tuple[bytes, int]]:
+    source = _from_web(location, give_up_at) if is_url(location) else _from_folder(Path(location).expanduser())
+    done = total = 0
     try:
-        yield from _from_web(location, give_up_at) if is_url(location) else _from_folder(Path(location).expanduser())
-    except urllib.error.HTTPError as error:
-        raise MirrorError(f"HTTP {error.code} {error.reason}") from error
+        for chunk, total in source:
+            yield chunk, total
+            done += len(chunk)
+            if time.monotonic() >= give_up_at:
+                raise MirrorError(f"too slow: given up after {done} bytes")
     except (OSError, http.client.HTTPException, ValueError) as error:
-        if time.monotonic() >= give_up_at:
-            raise MirrorError("too slow: given up at the deadline") from error
-        reason = getattr(error, "reason", None) or error
-        raise MirrorError(f"{reason or type(error).__name__}") from error
+        late = time.monotonic() >= give_up_at  # then the connection was cut from here
+        raise MirrorError(f"too slow: given up after {done} bytes" if late else _why(error)) from error
+    if time.monotonic() >= give_up_at:
+        raise MirrorError(f"too slow: given up after {done} bytes")
+    if done < total:
+        raise MirrorError(f"ended after {done} of {total} bytes")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        return f"HTTP {error.code} {error.reason}"
+    cause = getattr(error, "reason", None) or error  # URLError wraps what happened
+    return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
 
 
 def _from_folder(path: Path) -> Iterator[tuple[bytes, int]]:
+    if path.exists() and not path.is_file():
+        raise MirrorError("this is not a file")
     with path.open("rb") as stream:
         total = os.fstat(stream.fileno()).st_size
         while chunk := stream.read(CHUNK):
@@ -93,17 +109,10 @@ def _from_folder(path: Path) -> Iterator[tuple[bytes, int]]:
 
 
 def _from_web(url: str, give_up_at: float) -> Iterator[tuple[bytes, int]]:
-    timeout = min(TIMEOUT_S, max(give_up_at - time.monotonic(), 0.1))
-    with _opener_until(give_up_at) as opener, _follow(opener, url, timeout) as response:
+    with _opener_until(give_up_at) as opener, _follow(opener, url, give_up_at) as response:
         total = int(response.headers.get("Content-Length") or 0)
-        done = 0
         while chunk := response.read1(CHUNK):  # read1: read would wait for a whole chunk, however slowly it drips
-            done += len(chunk)
             yield chunk, total
-            if time.monotonic() >= give_up_at:
-                raise MirrorError(f"too slow: given up after {done} bytes")
-        if done < total:
-            raise MirrorError(f"ended after {done} of {total} bytes")
 
 
 @contextlib.contextmanager
@@ -116,30 +125,39 @@ def _opener_until(give_up_at: float) -> Iterator[urllib.request.OpenerDirector]:
             with contextlib.suppress(OSError):  # it may be closed already
                 one.shutdown(socket.SHUT_RDWR)
 
+    def keep(one: socket.socket) -> None:
+        sockets.append(one)
+        if time.monotonic() >= give_up_at:  # connecting took too long: the timer has gone off before
+            cut()
+
     timer = threading.Timer(max(give_up_at - time.monotonic(), 0), cut)
     timer.daemon = True
-    timer.start()
     opener = urllib.request.OpenerDirector()  # not build_opener: that adds file:, ftp: and data:
-    for handler in (urllib.request.ProxyHandler(), _handler(sockets), urllib.request.HTTPDefaultErrorHandler()):
+    for handler in (
+        urllib.request.ProxyHandler(),
+        _handler(keep),
+        urllib.request.HTTPDefaultErrorHandler(),
+        urllib.request.HTTPErrorProcessor(),
+        urllib.request.UnknownHandler(),
+    ):
         opener.add_handler(handler)
-    opener.add_handler(urllib.request.HTTPErrorProcessor())
-    opener.add_handler(urllib.request.UnknownHandler())
+    timer.start()
     try:
         yield opener
     finally:
         timer.cancel()
 
 
-def _handler(sockets: list[socket.socket]) -> urllib.request.BaseHandler:
+def _handler(keep: Callable[[socket.socket], None]) -> urllib.request.BaseHandler:
     class Http(http.client.HTTPConnection):
         def connect(self) -> None:
             super().connect()
-            sockets.append(self.sock)
+            keep(self.sock)
 
     class Https(http.client.HTTPSConnection):
         def connect(self) -> None:
             super().connect()
-            sockets.append(self.sock)
+            keep(self.sock)
 
     class Handler(urllib.request.AbstractHTTPHandler):
         def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
@@ -153,16 +171,17 @@ def _handler(sockets: list[socket.socket]) -> urllib.request.BaseHandler:
     return Handler()
 
 
-def _follow(opener: urllib.request.OpenerDirector, url: str, timeout: float) -> Any:
+def _follow(opener: urllib.request.OpenerDirector, url: str, give_up_at: float) -> Any:
     origin = url
     for _ in range(MAX_REDIRECTS + 1):
+        left = max(give_up_at - time.monotonic(), 0.01)  # 0 would mean: do not wait at all
         request = urllib.request.Request(url, headers={"User-Agent": "nightshift"})
         try:
-            return opener.open(request, timeout=timeout)
+            return opener.open(request, timeout=min(TIMEOUT_S, left))
         except urllib.error.HTTPError as error:
             where = error.headers.get("Location")
             error.close()
-            if error.code not in (301, 302, 303, 307, 308) or not where:
+            if error.code not in REDIRECTS or not where:
                 raise
             url = _allowed(origin, urljoin(url, where))
     raise MirrorError(f"more than {MAX_REDIRECTS} redirects")
@@ -178,5 +197,8 @@ def _allowed(origin: str, url: str) -> str:
 
 
 def _is_private(host: str) -> bool:
-    addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    try:
+        addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
+    except socket.gaierror:
+        return False  # behind a proxy only the proxy knows; without one, connecting fails next
     return any(not ipaddress.ip_address(address).is_global for address in addresses)

@@ -1,0 +1,163 @@
+"""A web server on 127.0.0.1 that misbehaves on purpose, and a tiny dataset for it to serve."""
+
+import gzip
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+
+from data.catalogue import NAMES, ROLES, Dataset, SourceFile
+from data.idx import write_idx
+
+PATIENCE_S = 30.0  # how long a stalling server stalls at most, so that a broken test ends
+Behaviour = Callable[[BaseHTTPRequestHandler], None]
+
+
+@dataclass
+class Server:
+    """A running server: `url`, what it does per path, and what it was asked for."""
+
+    url: str
+    routes: dict[str, Behaviour] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    released: threading.Event = field(default_factory=threading.Event)
+    sent_some: threading.Event = field(default_factory=threading.Event)
+
+
+@contextmanager
+def serving() -> Iterator[Server]:
+    """Run a server until the block ends; unknown paths are answered with 404."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            server.asked.append(self.path)
+            with suppress(ConnectionError):  # clients hang up on bad servers
+                server.routes.get(self.path, answer(b"", status=404))(self)
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.daemon_threads = True
+    server = Server(f"http://127.0.0.1:{http.server_address[1]}")
+    thread = threading.Thread(target=http.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.released.set()
+        http.shutdown()
+        http.server_close()
+        thread.join()
+
+
+def answer(body: bytes, *, status: int = 200, length: int | None = None) -> Behaviour:
+    """Send a body; `length` is what Content-Length claims, whatever is sent."""
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(body) if length is None else length))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return behave
+
+
+def redirect(to: str) -> Behaviour:
+    """Send the client elsewhere."""
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(302)
+        handler.send_header("Location", to)
+        handler.end_headers()
+
+    return behave
+
+
+def endless(byte: bytes = b"\0") -> Behaviour:
+    """Send without announcing a length until the client hangs up."""
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        for _ in range(10_000):  # 10 GB
+            handler.wfile.write(byte * (1 << 20))
+
+    return behave
+
+
+def stall(server: Server, body: bytes, after: int) -> Behaviour:
+    """Send the first bytes, then wait until the server is released, then send the rest."""
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body[:after])
+        server.sent_some.set()
+        server.released.wait(PATIENCE_S)
+        handler.wfile.write(body[after:])
+
+    return behave
+
+
+def drip(server: Server, body: bytes, *, in_headers: bool) -> Behaviour:
+    """Send a byte now and then, so that no single wait is ever long."""
+
+    def behave(handler: BaseHTTPRequestHandler) -> None:
+        head = f"HTTP/1.0 200 OK\r\nContent-Length: {len(body)}\r\n".encode()
+        rest = b"X-Slow: " + b"y" * 10_000 if in_headers else b"\r\n" + body
+        handler.wfile.write(head)
+        for at in range(len(rest)):
+            handler.wfile.write(rest[at : at + 1])
+            if server.released.wait(0.02) or at * 0.02 > PATIENCE_S:
+                return
+
+    return behave
+
+
+def tiny_dataset(mirrors: tuple[str, ...] = (), *, seed: int = 0) -> tuple[Dataset, dict[str, bytes]]:
+    """Return a row and the compressed files by name: 300 + 60 noisy images, too random to compress."""
+    rng = np.random.default_rng(seed)
+    arrays = {
+        "train_images": rng.integers(0, 256, (300, 20, 16), np.uint8),
+        "train_labels": rng.integers(0, 3, 300, np.uint8),
+        "test_images": rng.integers(0, 256, (60, 20, 16), np.uint8),
+        "test_labels": rng.integers(0, 3, 60, np.uint8),
+    }
+    raw = {role: write_idx(array) for role, array in arrays.items()}
+    served = {role: gzip.compress(content, mtime=0) for role, content in raw.items()}
+    files = {
+        role: SourceFile(name, sha256(served[role]), len(served[role]), sha256(raw[role]), len(raw[role]))
+        for role, name in zip(ROLES, NAMES, strict=True)
+    }
+    row = Dataset(
+        name="tiny",
+        title="Tiny",
+        mirrors=mirrors,
+        files=files,
+        height=20,
+        width=16,
+        n_train=300,
+        n_test=60,
+        class_names=("a", "b", "c"),
+        licence="none",
+        citation="",
+        mirror_symmetric=False,
+        reference=None,
+    )
+    return row, {files[role].name: served[role] for role in ROLES}
+
+
+def serve_all(server: Server, contents: dict[str, bytes], folder: str = "") -> None:
+    """Serve the files well under a folder of the server."""
+    server.routes.update({f"{folder}/{name}": answer(content) for name, content in contents.items()})
+
+
+def sha256(content: bytes) -> str:
+    """Return the SHA-256 of some bytes in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

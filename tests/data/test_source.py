@@ -1,0 +1,518 @@
+"""Whatever mirrors, networks, disks and other processes do: the right bytes, or a clear error and nothing else."""
+
+import errno
+import gzip
+import os
+import signal
+import subprocess
+import sys
+import tracemalloc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+
+from data.catalogue import DATASETS, ROLES, Dataset
+from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable, StorageFailed
+from data.source import KEPT_IN_QUARANTINE, RawRef, download, download_action, read_raw
+from data.store import Store
+from data.transfer import MirrorError, _allowed, scrubbed
+from tests.data.servers import (
+    Behaviour,
+    Server,
+    answer,
+    drip,
+    endless,
+    redirect,
+    serve_all,
+    serving,
+    sha256,
+    stall,
+    tiny_dataset,
+)
+
+IMAGES = "train-images-idx3-ubyte.gz"
+ROOT = Path(__file__).parents[2]
+
+ROW, FILES = tiny_dataset()
+OTHER_FILES = tiny_dataset(seed=1)[1]
+BOMB = gzip.compress(bytes(400 << 20), compresslevel=1)
+
+CHILD = """
+import resource, sys
+from dataclasses import replace
+from pathlib import Path
+from data.errors import NightshiftError
+from data.source import download
+from data.store import Store
+from tests.data.servers import tiny_dataset
+
+home, url, limit = sys.argv[1:]
+if int(limit):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit), resource.RLIM_INFINITY))
+print("begun", flush=True)
+try:
+    print(download(Store(Path(home)), tiny_dataset((url,))[0], deadline_s=60).digest)
+except NightshiftError as error:
+    print(type(error).__name__, error)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.fixture(autouse=True)
+def _direct(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A server on 127.0.0.1 that does what its routes say."""
+    with serving() as running:
+        yield running
+
+
+def _row(*mirrors: str) -> Dataset:
+    return replace(ROW, mirrors=mirrors)
+
+
+def _produced(store: Store) -> list[str]:
+    return sorted(str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file())
+
+
+def _child(home: Path, url: str, limit: int = 0) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-c", CHILD, str(home), url, str(limit)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+# -- what should work ------------------------------------------------------------------------------------------------
+
+
+def test_downloads_once_and_reads_what_was_served(store: Store, server: Server) -> None:
+    """The second night asks no server, and the arrays are those that the files hold."""
+    serve_all(server, FILES)
+    ref = download(store, _row(server.url))
+    again = download(store, _row(server.url))
+    raw = read_raw(store, ROW, ref)
+
+    assert ref == again == RawRef("tiny", ref.digest)
+    assert sorted(server.asked) == sorted(f"/{name}" for name in FILES)
+    assert raw.train_images.shape == (300, 20, 16)
+    assert raw.train_images.dtype == np.uint8
+    assert raw.test_labels.shape == (60,)
+    assert raw.test_labels.dtype == np.int64
+    assert sha256(raw.train_images.tobytes()) == sha256(gzip.decompress(FILES[IMAGES])[16:])
+
+
+def test_a_night_without_a_network_passes(store: Store) -> None:
+    """Verified copies on disk are enough when every mirror is gone."""
+    with serving() as server:
+        serve_all(server, FILES)
+        ref = download(store, _row(server.url))
+    assert download(store, _row(server.url)) == ref
+
+
+def test_configured_mirrors_come_first_and_may_be_folders(store: Store, server: Server, tmp_path: Path) -> None:
+    """NIGHTSHIFT_MIRRORS is `<mirror>/<dataset>/<file>`, a folder or a URL, before the row's own mirrors."""
+    (tmp_path / "share" / "tiny").mkdir(parents=True)
+    (tmp_path / "share" / "tiny" / IMAGES).write_bytes(FILES[IMAGES])
+    serve_all(server, FILES, "/mine/tiny")
+    serve_all(server, FILES, "/public")
+    download(store, _row(f"{server.url}/public"), (str(tmp_path / "share"), f"{server.url}/mine/"))
+    assert f"/mine/tiny/{IMAGES}" not in server.asked
+    assert len(server.asked) == 3
+    assert all(path.startswith("/mine/tiny/") for path in server.asked)
+
+
+def test_a_home_can_be_the_mirror_of_another(store: Store, tmp_path: Path) -> None:
+    """raw/ is laid out like a mirror, so one download serves many machines."""
+    sample = DATASETS["mnist-sample"]
+    ref = download(store, sample)
+    other = Store(tmp_path / "other")
+    assert download(other, replace(sample, mirrors=()), (str(store.root / "raw"),)) == ref
+
+
+def test_the_bundled_sample_asks_nobody(store: Store, server: Server) -> None:
+    """The sample comes from the package even where mirrors are configured."""
+    ref = download(store, DATASETS["mnist-sample"], (server.url,))
+    assert server.asked == []
+    assert read_raw(store, DATASETS["mnist-sample"], ref).train_images.shape == (2000, 28, 28)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_the_official_files_are_what_the_catalogue_says(store: Store, mirror: Path, name: str) -> None:
+    """Every pinned hash and size of the catalogue is that of the genuine file."""
+    row = DATASETS[name]
+    ref = download(store, row, (str(mirror),))
+    raw = read_raw(store, row, ref)
+    for role in ROLES:
+        served = (mirror / name / row.files[role].name).read_bytes()
+        unpacked = gzip.decompress(served)
+        assert (sha256(served), len(served)) == (row.files[role].served_sha256, row.files[role].served_bytes)
+        assert (sha256(unpacked), len(unpacked)) == (row.files[role].raw_sha256, row.files[role].raw_bytes)
+        assert getattr(raw, role).shape == row.shape(role)
+
+
+@pytest.mark.parametrize("pack", [lambda raw: gzip.compress(raw, 1), lambda raw: raw], ids=["compressed anew", "raw"])
+def test_compression_is_not_identity(store: Store, server: Server, pack: Callable[[bytes], bytes]) -> None:
+    """A mirror may compress anew, or not at all: the raw content decides, and so does the digest."""
+    serve_all(server, FILES, "/official")
+    serve_all(server, {name: pack(gzip.decompress(content)) for name, content in FILES.items()}, "/debian")
+    ref = download(store, _row(f"{server.url}/debian"))
+    assert download(Store(store.root / "other"), _row(f"{server.url}/official")) == ref
+    assert read_raw(store, ROW, ref).test_images.shape == (60, 20, 16)
+
+
+def test_where_only_the_compressed_hash_is_known_it_decides(store: Store, server: Server) -> None:
+    """A KMNIST-like row takes the published bytes, gives them a digest, and refuses others."""
+    files = {role: replace(file, raw_sha256=None) for role, file in ROW.files.items()}
+    serve_all(server, FILES, "/genuine")
+    serve_all(server, {name: gzip.compress(gzip.decompress(content), 1) for name, content in FILES.items()}, "/anew")
+    with pytest.raises(SourceUnavailable, match="SHA-256"):
+        download(store, replace(ROW, files=files, mirrors=(f"{server.url}/anew",)))
+    unpinned = download(store, replace(ROW, files=files, mirrors=(f"{server.url}/genuine",)))
+    assert unpinned == download(Store(store.root / "other"), _row(f"{server.url}/genuine"))
+
+
+def test_progress_is_reported(store: Store, server: Server) -> None:
+    """Whoever watches hears each file's name and its bytes, up to the whole."""
+    serve_all(server, FILES)
+    heard: list[tuple[str, int, int]] = []
+    download(store, _row(server.url), progress=lambda *news: heard.append(news))
+    assert {name for name, _, _ in heard} == set(FILES)
+    for name, content in FILES.items():
+        assert max(done for told, done, _ in heard if told == name) == len(content)
+        assert {total for told, _, total in heard if told == name} == {len(content)}
+
+
+# -- mirrors that fail -----------------------------------------------------------------------------------------------
+
+IMAGE_FILE = FILES[IMAGES]
+FAILURES: dict[str, tuple[Callable[[Server], Behaviour], str]] = {
+    "cut, honest length": (lambda _: answer(IMAGE_FILE[:50_000], length=len(IMAGE_FILE)), "ended after 50000 of"),
+    "cut, lying length": (lambda _: answer(IMAGE_FILE[:50_000]), "byte 50000: the file ends inside its gzip stream"),
+    "nothing": (lambda _: answer(b""), "came 0 bytes"),
+    "web page": (lambda _: answer(b"<!DOCTYPE html>Hello"), "a web page"),
+    "other dataset": (lambda _: answer(OTHER_FILES[IMAGES]), "expected 96016 bytes with SHA-256"),
+    "other file": (lambda _: answer(FILES["t10k-labels-idx1-ubyte.gz"]), "came 68 bytes"),
+    "one bit": (lambda _: answer(IMAGE_FILE[:500] + bytes([IMAGE_FILE[500] ^ 1]) + IMAGE_FILE[501:]), "byte|gzip|SHA"),
+    "tail": (lambda _: answer(IMAGE_FILE + b"more"), "4 more bytes follow"),
+    "403": (lambda _: answer(b"no", status=403), "HTTP 403"),
+    "404": (lambda _: answer(b"no", status=404), "HTTP 404"),
+    "503": (lambda _: answer(b"no", status=503), "HTTP 503"),
+    "endless": (lambda _: endless(), r"expected at most \d+ bytes"),
+    "announced too long": (lambda _: answer(b"x", length=1 << 40), r"came 1099511627776 or more"),
+    "bomb": (lambda _: answer(BOMB[:150_000], length=150_000), "expected at most 96016 bytes when unpacked"),
+    "loop": (lambda _: redirect(f"/bad/{IMAGES}"), "more than 3 redirects"),
+    "redirect to a file": (lambda _: redirect("file:///etc/hostname"), "refused to be redirected from http to file"),
+    "redirect to ftp": (lambda _: redirect("ftp://127.0.0.1/x"), "refused to be redirected from http to ftp"),
+    "redirect inside": (lambda _: redirect("http://10.0.0.1/x"), "private network"),
+    "redirect to the metadata": (lambda _: redirect("http://169.254.169.254/x"), "private network"),
+    "redirect to itself by name": (lambda server: redirect(server.url.replace("127.0.0.1", "localhost")), "private"),
+    "not HTTP": (lambda _: lambda handler: handler.wfile.write(b"SSH-2.0\r\n\r\n"), "SSH-2.0"),
+    "hangs up": (lambda _: lambda _: None, "closed connection"),
+    "chunks cut": (lambda _: _chunked(IMAGE_FILE[:1000]), "IncompleteRead"),
+}
+
+
+def _chunked(body: bytes) -> Behaviour:
+    def behave(handler: object) -> None:
+        head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+        handler.wfile.write(head + f"{len(body) + 9:x}\r\n".encode() + body)  # type: ignore[attr-defined]
+
+    return behave
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_a_mirror_that_fails_is_named_and_the_next_one_used(store: Store, server: Server, failure: str) -> None:
+    """Every way to fail has its reason in the error, leaves no file, and does not stop the next mirror."""
+    behaviour, reason = FAILURES[failure]
+    serve_all(server, FILES, "/good")
+    server.routes[f"/bad/{IMAGES}"] = behaviour(server)
+
+    with pytest.raises(SourceUnavailable, match=reason) as error:
+        download(store, _row(f"{server.url}/bad"), deadline_s=20)
+    assert f"{server.url}/bad/{IMAGES}" in error.value.problem
+    assert "NIGHTSHIFT_MIRRORS" in error.value.hint
+    assert not any(path.startswith(("raw/", "tmp/")) for path in _produced(store))
+
+    download(store, _row(f"{server.url}/bad", f"{server.url}/good"), deadline_s=20)
+    assert download_action(store, ROW, "train_images").why == "verified"
+    assert not any(path.startswith("tmp/") for path in _produced(store))
+
+
+def test_all_mirrors_are_listed_with_their_reasons(store: Store, server: Server, tmp_path: Path) -> None:
+    """The error has one line for each mirror that was tried, and says what was kept."""
+    server.routes[f"/page/{IMAGES}"] = answer(b"<html>")
+    row = _row(f"{server.url}/page", "http://127.0.0.1:1", "http://mirror.invalid")
+    with pytest.raises(SourceUnavailable) as error:
+        download(store, row, (str(tmp_path / "nothing"),), deadline_s=20)
+    lines = error.value.problem.splitlines()
+    assert "tiny/train-images-idx3-ubyte.gz" in lines[0]
+    assert "No such file" in lines[1]
+    assert "web page" in lines[2]
+    assert "kept as" in lines[2]
+    assert "Connection refused" in lines[3]
+    assert "mirror.invalid" in lines[4]
+    kept = Path(lines[2].rpartition("kept as ")[2].rstrip(")"))
+    assert kept.read_bytes() == b"<html>"
+
+
+def test_a_known_dataset_under_the_wrong_name_is_recognised(store: Store, mirror: Path, tmp_path: Path) -> None:
+    """Fashion-MNIST served as MNIST is called by its name."""
+    (tmp_path / "mnist").symlink_to((mirror / "fashion-mnist").resolve())
+    with pytest.raises(SourceUnavailable, match="these are Fashion-MNIST's train images"):
+        download(store, replace(DATASETS["mnist"], mirrors=()), (str(tmp_path),))
+
+
+@pytest.mark.parametrize(
+    "slow",
+    [
+        lambda server: stall(server, IMAGE_FILE, 40_000),
+        lambda server: stall(server, IMAGE_FILE, 0),
+        lambda server: drip(server, IMAGE_FILE, in_headers=False),
+        lambda server: drip(server, IMAGE_FILE, in_headers=True),
+    ],
+    ids=["stalls", "stalls at once", "drips", "drips headers"],
+)
+def test_a_slow_mirror_is_left_in_time_for_the_next(
+    store: Store, server: Server, slow: Callable[[Server], Behaviour]
+) -> None:
+    """No mirror gets more than its share of the time, however it wastes it."""
+    serve_all(server, FILES, "/good")
+    server.routes[f"/slow/{IMAGES}"] = slow(server)
+    with pytest.raises(SourceUnavailable, match="too slow: given up after"):
+        download(store, _row(f"{server.url}/slow"), deadline_s=0.3)
+    download(store, _row(f"{server.url}/slow", f"{server.url}/good"), deadline_s=2)
+    assert server.asked.count(f"/good/{IMAGES}") == 1
+
+
+def test_a_bomb_does_not_take_the_memory(store: Store, tmp_path: Path) -> None:
+    """400 MiB in a small file are refused after as many bytes as the row allows."""
+    small = {**FILES, IMAGES: BOMB}
+    (tmp_path / "share" / "tiny").mkdir(parents=True)
+    for name, content in small.items():
+        (tmp_path / "share" / "tiny" / name).write_bytes(content)
+    row = replace(ROW, files={**ROW.files, "train_images": replace(ROW.files["train_images"], served_bytes=len(BOMB))})
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceUnavailable, match="expected at most 96016 bytes when unpacked"):
+            download(store, row, (str(tmp_path / "share"),))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 20 << 20
+
+
+@pytest.mark.parametrize(
+    ("origin", "url", "allowed"),
+    [
+        ("https://8.8.8.8/a", "https://8.8.4.4/b", True),
+        ("http://8.8.8.8/a", "https://8.8.4.4/b", True),
+        ("http://127.0.0.1:80/a", "http://127.0.0.1:81/b", True),
+        ("https://8.8.8.8/a", "http://8.8.8.8/a", False),
+        ("https://8.8.8.8/a", "https://192.168.0.1/a", False),
+        ("https://8.8.8.8/a", "https://[::1]/a", False),
+        ("https://8.8.8.8/a", "data:text/plain,x", False),
+    ],
+)
+def test_where_a_redirect_may_lead(origin: str, url: str, allowed: bool) -> None:
+    """Never down from https, never into a private network, never to another kind of address."""
+    if allowed:
+        assert _allowed(origin, url) == url
+    else:
+        with pytest.raises(MirrorError, match="refused"):
+            _allowed(origin, url)
+
+
+@pytest.mark.parametrize(
+    "mirror", ["ftp://host/x", "file:///x", "https://me:secret@host/x", "https://host/?key=secret"]
+)
+def test_mirrors_that_cannot_be_used_are_refused_without_their_secrets(store: Store, mirror: str) -> None:
+    """A bad setting is an error at once, and passwords stay out of the message."""
+    with pytest.raises(BadInput, match="NIGHTSHIFT_MIRRORS") as error:
+        download(store, ROW, (mirror,))
+    assert "secret" not in str(error.value)
+    assert "secret" not in scrubbed(mirror)
+
+
+def test_quarantine_does_not_grow_for_ever(store: Store, server: Server) -> None:
+    """A mirror that is broken for weeks leaves a few bad copies, not one per night."""
+    server.routes[f"/{IMAGES}"] = answer(b"<html>")
+    for _ in range(KEPT_IN_QUARANTINE + 3):
+        with pytest.raises(SourceUnavailable):
+            download(store, _row(server.url))
+    assert len([path for path in _produced(store) if path.startswith("quarantine/")]) == KEPT_IN_QUARANTINE
+
+
+# -- disks, crashes, other processes ---------------------------------------------------------------------------------
+
+
+def test_a_flipped_bit_on_disk_is_noticed_and_mended(store: Store, server: Server) -> None:
+    """The copy on disk is hashed at every use: reading refuses it, the next download replaces it."""
+    serve_all(server, FILES)
+    ref = download(store, _row(server.url))
+    path = store.raw("tiny", IMAGES)
+    damaged = bytearray(path.read_bytes())
+    damaged[5000] ^= 4
+    path.write_bytes(damaged)
+
+    with pytest.raises(Corrupt, match=IMAGES):
+        read_raw(store, ROW, ref)
+    assert download(store, _row(server.url)) == ref
+    assert path.read_bytes() == FILES[IMAGES]
+    assert server.asked.count(f"/{IMAGES}") == 2
+    assert [kept.read_bytes() for kept in (store.root / "quarantine" / "tiny").iterdir()] == [bytes(damaged)]
+
+
+def test_a_damaged_copy_and_no_network_is_an_error(store: Store) -> None:
+    """Bytes that are not the right ones are never used, not even when there is nothing else."""
+    with serving() as server:
+        serve_all(server, FILES)
+        download(store, _row(server.url))
+    store.raw("tiny", IMAGES).write_bytes(OTHER_FILES[IMAGES])
+    with pytest.raises(SourceUnavailable, match="Connection refused"):
+        download(store, _row(server.url))
+
+
+def test_reading_refuses_files_of_another_download(store: Store, server: Server) -> None:
+    """A reference names the content: other content under the same names is not read."""
+    serve_all(server, FILES)
+    ref = download(store, _row(server.url))
+    with pytest.raises(Corrupt, match="not the ones"):
+        read_raw(store, ROW, RawRef("tiny", "0" * 64))
+    store.raw("tiny", IMAGES).unlink()
+    with pytest.raises(Corrupt, match="cannot be read"):
+        read_raw(store, ROW, ref)
+
+
+def test_reading_checks_the_shape_where_the_content_is_not_pinned(store: Store, server: Server) -> None:
+    """Right hash, but not the images that the row promises."""
+    serve_all(server, FILES)
+    row = replace(_row(server.url), height=16, width=20)
+    ref = download(store, row)
+    with pytest.raises(BadFile, match=r"\(300, 16, 20\).*\(300, 20, 16\)"):
+        read_raw(store, row, ref)
+
+
+def test_kill_9_in_mid_download_leaves_nothing_that_counts(store: Store, server: Server) -> None:
+    """After a crash there is no final file, and the next run gets all of them."""
+    server.routes[f"/{IMAGES}"] = stall(server, IMAGE_FILE, 40_000)
+    child = _child(store.root, server.url)
+    try:
+        assert server.sent_some.wait(20)
+    finally:
+        os.kill(child.pid, signal.SIGKILL)
+        child.communicate()
+    assert not (store.root / "raw").exists()
+
+    serve_all(server, FILES)
+    download(store, _row(server.url))
+    assert [path.name for path in store.sweep(older_than_s=-1)] != []
+    assert not any(path.startswith("tmp/") for path in _produced(store))
+
+
+def test_two_processes_download_once(store: Store, server: Server) -> None:
+    """One downloads, the other waits, both end with the same digest."""
+    serve_all(server, FILES)
+    server.routes[f"/{IMAGES}"] = stall(server, IMAGE_FILE, 40_000)
+    first = _child(store.root, server.url)
+    assert server.sent_some.wait(20)
+    second = _child(store.root, server.url)
+    for child in (first, second):
+        assert child.stdout is not None
+        assert child.stdout.readline() == "begun\n"
+    server.released.set()
+    children = (first, second)
+    outputs = [child.communicate(timeout=30)[0].strip() for child in children]
+    assert [child.returncode for child in children] == [0, 0]
+    assert outputs[0] == outputs[1]
+    assert sorted(server.asked) == sorted(f"/{name}" for name in FILES)
+
+
+def test_waiting_for_another_download_ends_too(store: Store, server: Server) -> None:
+    """A process that never finishes does not hold up the others for ever."""
+    with (
+        store.lock(f"raw.tiny.{IMAGES}"),
+        pytest.raises(SourceUnavailable, match="another process"),
+    ):
+        download(store, _row(server.url), deadline_s=0.1)
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(store: Store, server: Server) -> None:
+    """Where a file cannot grow any more, the run fails clearly, and succeeds once there is space."""
+    serve_all(server, FILES)
+    child = _child(store.root, server.url, limit=30_000)
+    output = child.communicate(timeout=30)[0]
+    assert child.returncode == 1
+    assert "StorageFailed" in output
+    assert "Traceback" not in output
+    assert not any(path.startswith(("raw/", "tmp/")) for path in _produced(store))
+    download(store, _row(server.url))
+
+
+def test_an_fsync_that_fails_publishes_nothing(store: Store, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What may not have reached the disk does not get its final name."""
+    serve_all(server, FILES)
+
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(StorageFailed, match="Input/output error"):
+        download(store, _row(server.url))
+    assert not any(path.startswith(("raw/", "tmp/")) for path in _produced(store))
+
+
+@contextmanager
+def _read_only(folder: Path) -> Iterator[None]:
+    folder.chmod(0o555)
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)  # modes do not stop root
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+        folder.chmod(0o755)
+
+
+def test_a_read_only_home_is_said(server: Server) -> None:
+    """A home that cannot be written is an error with advice, and stays as it was."""
+    serve_all(server, FILES)
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        with (
+            _read_only(home),
+            pytest.raises(StorageFailed, match=r"cannot write .*Permission denied") as error,
+        ):
+            download(Store(home), _row(server.url))
+        assert "NIGHTSHIFT_HOME" in error.value.hint
+        assert list(home.iterdir()) == []
+
+
+def test_a_read_only_home_with_verified_copies_is_enough(server: Server) -> None:
+    """Nothing is written, not even a lock, where nothing needs to be fetched."""
+    serve_all(server, FILES)
+    with TemporaryDirectory() as folder:
+        home = Path(folder)
+        ref = download(Store(home), _row(server.url))
+        before = {path: path.stat().st_mtime_ns for path in home.rglob("*")}
+        with _read_only(home):
+            assert download(Store(home), _row(server.url)) == ref
+        assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/x", "a/b", "..", ""])
+def test_names_cannot_lead_out_of_the_home(store: Store, server: Server, name: str) -> None:
+    """A row with a hostile name writes nothing anywhere."""
+    hostile = {role: replace(file, name=name) for role, file in ROW.files.items()}
+    for row in (replace(ROW, name=name), replace(ROW, files=hostile)):
+        with pytest.raises(BadInput):
+            download(store, replace(row, mirrors=(server.url,)))
+    assert not store.root.exists() or _produced(store) == []
+    assert server.asked == []
