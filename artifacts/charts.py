@@ -156,7 +156,7 @@ def _dots(axes: "Axes", wrong: NDArray[np.int64]) -> None:
     counts = wrong[rows, columns]
     last = len(wrong) - 1
     axes.plot([0, last], [0, last], color=FAINT, linewidth=0.8)
-    areas = 3 + 60 * counts / max(1, int(wrong.max()))
+    areas = np.minimum(5.0 * counts, 60.0)  # square points: a single mistake must be seen too
     smooth = len(rows) < 1500  # smooth edges of thousands of dots make a large file
     axes.scatter(columns, rows, s=areas, color=PALETTE[1], alpha=0.6, linewidths=0, antialiased=smooth)
     axes.set(xlim=(-1, last + 1), ylim=(last + 1, -1), aspect="equal")
