@@ -5,7 +5,6 @@ import platform
 import subprocess
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +130,8 @@ def lock_digest(root: Path = REPOSITORY) -> str | None:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of the installed libraries that compute; nothing is imported for it."""
+    from importlib import metadata  # pulls in the e-mail package, which the registry's readers can do without
+
     versions = {}
     for name in LIBRARIES:
         with contextlib.suppress(metadata.PackageNotFoundError):

@@ -88,6 +88,11 @@ def champion(store: Store, dataset: str) -> Version | None:
     return version
 
 
+def champion_id(store: Store, dataset: str) -> str | None:
+    """Return the name of the champion, as "mnist/3", without looking at its files; None before the first promotion."""
+    return _champion_id(pointer.state(store, dataset))
+
+
 def generation(store: Store, dataset: str) -> int:
     """Return how often the champion has changed: the token that `promote` compares."""
     return pointer.state(store, dataset).generation
@@ -223,12 +228,13 @@ def rollback(
         dataset: name.
         who: a person.
         why: the reason.
-        to: as for `rollback_target`.
+        to: as for `rollback_target`. Named, a rollback that a crash interrupted may be repeated.
         generation: refuse if the champion has changed since; whatever is champion is replaced when not given.
         when: now when not given.
 
     Returns:
-        The ledger line. Its digests["barred"] are the weights that nobody can promote until `lift`.
+        The ledger line, or the earlier one if it was done already. Its digests["barred"] are the weights that nobody
+        can promote until `lift`.
 
     Raises:
         BadInput: as `rollback_target`.
@@ -237,6 +243,9 @@ def rollback(
         StorageFailed: the home cannot be written.
     """
     with pointer.writing(store, dataset) as now:
+        done = now.pointer.event if now.pointer else None
+        if done and done.action == "rollback" and to == done.to_version and generation in (None, done.generation - 1):
+            return done
         if generation not in (None, now.generation):
             raise Conflict(f"the champion of {dataset} has changed meanwhile", "look at it, then roll back again")
         version = _target(store, dataset, to, now)

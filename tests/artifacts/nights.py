@@ -1,7 +1,7 @@
 """Small candidates and decisions for the registry's tests: real files in a real store, no Keras.
 
-Run as a script it is one night in a process of its own: `python -m tests.artifacts.nights HOME RUN WEIGHTS GENERATION`
-registers a candidate and promotes it, which the crash tests interrupt wherever they can.
+Run as a script it is one night, or one rollback, in a process of its own, which the crash tests interrupt wherever they
+can: `python -m tests.artifacts.nights HOME night LABEL GENERATION`, `... HOME rollback VERSION GENERATION`.
 """
 
 import hashlib
@@ -27,6 +27,8 @@ def weights(label: str) -> str:
 def candidate(store: Store, label: str, run: str) -> Path:
     """Publish a candidate with a few small files, and return its folder."""
     folder = store.trained(digest_of(["candidate", run, label]))
+    if store.is_complete(folder):
+        return folder
     with store.publish(folder) as draft:
         for name in REQUIRED:
             (draft.path / name).write_bytes(f"{name} of {label}\n".encode() * 20)
@@ -102,19 +104,13 @@ def tree(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def main(home: str, label: str, token: str) -> None:
-    """Register and promote a candidate that lies there already."""
-    store, run = Store(Path(home)), f"run-{label}"
-    folder = store.trained(digest_of(["candidate", run, label]))
-    version = registry.register(
-        store,
-        DATASET,
-        folder,
-        decision=decision(),
-        provenance=provenance(label, run),
-        infra=infra(store, folder),
-    )
-    registry.promote(store, version, generation=int(token), who="schedule", why="better")
+def main(home: str, action: str, label: str, token: str) -> None:
+    """Register and promote the candidate called `label`, which lies there already, or roll back to a version."""
+    store = Store(Path(home))
+    if action == "rollback":
+        registry.rollback(store, DATASET, who="me", why="it is bad", to=label, generation=int(token))
+    else:
+        promote(store, register(store, label), generation=int(token))
 
 
 if __name__ == "__main__":
