@@ -1,13 +1,10 @@
-"""The only reader of the environment. Every setting, its default, and what it means:
+"""The only reader of the environment.
 
-| variable             | default                 | meaning                                                              |
-|----------------------|-------------------------|----------------------------------------------------------------------|
-| `NIGHTSHIFT_HOME`    | `var/` in the checkout  | where everything that runs produce lies                              |
-| `NIGHTSHIFT_MIRRORS` | none                    | folders or URLs tried first, as `<mirror>/<dataset>/<file>`;         |
-|                      |                         | several are separated by blanks or commas                            |
+    NIGHTSHIFT_HOME       where everything that runs produce lies; default: var/ in the checkout
+    NIGHTSHIFT_MIRRORS    folders or URLs tried first, as <mirror>/<dataset>/<file>; separated by blanks or commas
 
-Prefect and TensorFlow read the environment too; `prepare_environment` gives theirs the values that Nightshift needs, unless
-somebody has set them already.
+Prefect and TensorFlow read the environment too; `prepare_environment` gives theirs the values that Nightshift needs,
+unless somebody has set them already.
 """
 
 import os
@@ -66,7 +63,7 @@ def prepare_environment() -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # the first start migrates a database: 9 s here
         "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",  # steps are reused by content address, never by Prefect
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the log keeps every line; the terminal has its own
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "GX_ANALYTICS_ENABLED": "false",

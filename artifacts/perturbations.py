@@ -1,0 +1,45 @@
+"""Shifted, noisy and rotated copies of images: what a model meets that was trained on tidy ones.
+
+The same kinds as in MNIST-C (Mu, Gilmer 2019, arXiv:1906.02337), mild enough that a person does not hesitate.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+Images = npt.NDArray[np.uint8]
+
+SHIFT = 1 / 14  # share of height and width: 2 pixels of 28
+NOISE = 0.1  # standard deviation, as a share of full scale
+ROTATION = 15  # degrees
+
+
+def perturbed(images: Images) -> dict[str, Images]:
+    """Return three copies of the images by name; the same input gives the same copies.
+
+    Args:
+        images: uint8 (n, h, w), light on dark: zeros move in.
+    """
+    return {"shifted": shifted(images), "noisy": noisy(images), "rotated": rotated(images)}
+
+
+def shifted(images: Images) -> Images:
+    """Return the images moved right and down by a fourteenth of their size."""
+    height, width = images.shape[1:]
+    down, right = max(1, round(height * SHIFT)), max(1, round(width * SHIFT))
+    moved = np.zeros_like(images)
+    moved[:, down:, right:] = images[:, :-down, :-right]
+    return moved
+
+
+def noisy(images: Images) -> Images:
+    """Return the images with Gaussian noise of a tenth of full scale, cut off at black and white."""
+    noise = np.random.default_rng(0).standard_normal(images.shape, dtype=np.float32) * np.float32(255 * NOISE)
+    return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
+
+
+def rotated(images: Images) -> Images:
+    """Return the images turned counter-clockwise by 15 degrees around their centre, bilinearly interpolated."""
+    from PIL import Image
+
+    turned = [Image.fromarray(image).rotate(ROTATION, Image.Resampling.BILINEAR) for image in images]
+    return np.stack([np.asarray(image) for image in turned]) if turned else images.copy()

@@ -1,0 +1,63 @@
+"""Rolling back: an earlier version has to prove itself again before it becomes champion."""
+
+from artifacts import bundle, registry, rescoring, versions
+from artifacts.ledger import Entry
+from artifacts.policy import policy_for
+from artifacts.versions import Version
+from data.errors import BadInput, Broken
+from data.parquet import PreparedRef
+from data.store import Store
+
+
+def roll_back(store: Store, dataset: str, *, who: str, why: str, to: str | None = None) -> Entry:
+    """Make an earlier version champion, and bar the one that was.
+
+    Before the pointer moves, a fresh process must get the target's recorded answers out of it, and this process must
+    find it as good as its policy demands on the test images of the champion it replaces.
+
+    Args:
+        store: the home.
+        dataset: whose champion.
+        who: a person.
+        why: the reason; the ledger keeps it.
+        to: a version such as "mnist/2"; the champion before this one when not given.
+
+    Raises:
+        BadInput: there is nothing to roll back to, the target is barred, or it does not hold up.
+        Broken: the fresh process died.
+        Conflict: somebody else moved the champion meanwhile.
+        Corrupt: the target's files have changed; nothing was done.
+    """
+    generation = registry.generation(store, dataset)
+    target = registry.rollback_target(store, dataset, to)
+    with bundle.start_infra_check() as serving:
+        require_good(store, dataset, target)
+        infra = serving.finish(target.folder)
+    if not infra.passed:
+        raise BadInput(f"{target.id} does not hold up: {infra.message}", "choose another version with --to")
+    return registry.rollback(store, dataset, who=who, why=why, to=target.id, generation=generation)
+
+
+def require_good(store: Store, dataset: str, target: Version) -> None:
+    """Score a version on the test images that the present champion was judged by.
+
+    Raises:
+        BadInput: it is below the dataset's floor there.
+        Broken: these images are no longer on disk.
+    """
+    now = registry.champion_id(store, dataset)
+    assert now is not None  # rollback_target has refused otherwise
+    prepared = PreparedRef(dataset, versions.find(store, now).provenance().prepared_digest)
+    if store.intact(store.prepared(prepared.digest)) is None:
+        raise Broken(
+            f"the data that {now} was judged by are not on disk, so {target.id} cannot be scored on them",
+            f"make them again: nightshift retrain {dataset} --mode dry-run",
+        )
+    tests = rescoring.read_test_set(store, prepared)
+    accuracy = rescoring.accuracy_of(store, target, tests)
+    floor = policy_for(dataset).min_accuracy
+    if not accuracy >= floor:
+        raise BadInput(
+            f"{target.id} does not hold up: {accuracy:.2%} on today's {len(tests.labels):,} test images, not {floor:.2%}",
+            "choose another version with --to",
+        )

@@ -1,0 +1,136 @@
+"""From trained candidates to a verdict: rescore, serve in a fresh process, test the gate, judge."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from artifacts import bundle, gate, ledger, registry, rescoring
+from artifacts.bundle import InfraResult
+from artifacts.decision import Decision, Mode
+from artifacts.ledger import Entry
+from artifacts.policy import Policy
+from artifacts.rescoring import Scores, TestSet
+from artifacts.trained import Trained
+from data import catalogue
+from data.dataset import Dataset
+from data.errors import Broken
+from data.parquet import PreparedRef
+from data.store import Store
+
+Progress = Callable[[float, str], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """What the gate said tonight, and what it was told.
+
+    Args:
+        decision: the verdict with its numbers; on an unchanged night the earlier one.
+        chosen: the winner on validation.
+        test_digest: of the images that decided.
+        infra: what the fresh process found; None on an unchanged night.
+        self_tests: what the gate said to models whose verdict is known.
+        generation: of the champion that the winner was compared with; a promotion is refused if it has changed.
+        unchanged_since: UTC time of the earlier decision about this very model and champion; "" if there is none.
+    """
+
+    decision: Decision
+    chosen: Trained
+    test_digest: str
+    infra: InfraResult | None
+    self_tests: tuple[gate.SelfTest, ...]
+    generation: int
+    unchanged_since: str = ""
+
+
+def reach(
+    store: Store,
+    prepared: PreparedRef,
+    finished: Sequence[Trained],
+    policy: Policy,
+    mode: Mode,
+    reason: str,
+    progress: Progress,
+) -> Judged:
+    """Judge the first of the candidates that finished.
+
+    Args:
+        store: the home.
+        prepared: tonight's data.
+        finished: the candidates, the winner first.
+        policy: what is demanded.
+        mode: "normal", "dry-run" or "force".
+        reason: why, for "force".
+        progress: told how much is done, in [0, 1], and what comes next.
+
+    Raises:
+        Broken: the gate failed one of its own tests, the champion no longer answers as recorded, or the fresh process
+            died.
+        Corrupt: the winner's files have changed.
+        BadInput: a forced promotion without a reason.
+    """
+    dataset, chosen = catalogue.get(store, prepared.dataset), finished[0]
+    generation = registry.generation(store, dataset.name)
+    progress(0.05, "scoring the candidate on the test images")
+    tests = rescoring.read_test_set(store, prepared)
+    earlier = decided_before(store, dataset.name, chosen, tests, policy) if mode != "force" else None
+    if earlier:
+        scores = rescoring.score_candidate(store, chosen, tests)
+        progress(0.5, "nothing has changed; asking the champion whether it still answers as recorded")
+        rescoring.require_as_recorded(store, dataset.name, tests)
+        decision = Decision.from_json(earlier.decision)
+        tested = _self_test(dataset, tests, scores, None, policy)
+        return Judged(decision, chosen, tests.digest, None, tested, generation, earlier.when)
+    with bundle.start_infra_check() as serving:  # it imports TensorFlow while this process scores
+        scores = rescoring.score_candidate(store, chosen, tests)
+        progress(0.4, "scoring the champion on the same images")
+        champion = rescoring.score_champion(store, dataset.name, tests)
+        progress(0.6, "asking the candidate in a fresh process")
+        infra = serving.finish(store.trained(chosen.ref.digest))
+    siblings = [one for one in finished[1:] if str(one.ref.candidate) == str(chosen.ref.candidate)]
+    scored = replace(scores.scored, latency_ms=infra.latency_ms or np.nan)
+    evidence = rescoring.gather(store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date())
+    decision = gate.judge(evidence, policy, mode, reason)
+    if not infra.passed:
+        decision = replace(
+            decision,
+            verdict="REJECT",
+            rule="does-not-serve",
+            reason=f"a fresh process could not use the model: {infra.message}",
+            would_change="a model that serves within the budgets",
+        )
+    tested = _self_test(dataset, tests, scores, champion, policy)
+    return Judged(decision, chosen, tests.digest, infra, tested, generation)
+
+
+def decided_before(store: Store, dataset: str, chosen: Trained, tests: TestSet, policy: Policy) -> Entry | None:
+    """Return the decision about these very weights, this champion, these test images and this policy, if there is one.
+
+    To ask again would be to look at the same dice twice: nothing can come out that did not come out before.
+    """
+    history = registry.history(store, dataset)
+    moves = [entry for entry in history if entry.action in ledger.MOVES]
+    champion = moves[-1].to_version if moves else None
+    for entry in reversed(history):
+        same = entry.digests.get("weights") == chosen.training["weights_digest"] and entry.decision
+        if same and entry.digests.get("test") == tests.digest and entry.decision["policy"] == policy.to_json():
+            is_champion = entry.to_version is not None and entry.to_version == champion
+            if is_champion or (entry.action in ("hold", "reject") and entry.from_version == champion):
+                return entry
+    return None
+
+
+def _self_test(
+    dataset: Dataset, tests: TestSet, scores: Scores, champion: gate.Champion | None, policy: Policy
+) -> tuple[gate.SelfTest, ...]:
+    """Put the gate to its nightly test; a gate that fails it must not decide anything."""
+    answers = scores.scored.predicted
+    base = champion.predicted if champion and champion.predicted is not None else answers
+    canary = np.random.default_rng(0).permutation(answers)  # right in its proportions, wrong about every image
+    tested = gate.self_test(tests.labels, base, canary, dataset.class_names, policy)
+    failed = [f"{one.name}: expected {one.expected}, came {one.got}" for one in tested if not one.passed]
+    if failed:
+        raise Broken(f"the gate failed its own test tonight ({'; '.join(failed)})", "do not trust it; report this")
+    return tested

@@ -1,0 +1,45 @@
+"""The types of the flows' parameters: what the run form of the UI offers, and what a flow accepts.
+
+Names are dropdowns, numbers have limits; there is no path, no URL and no secret among them. The lists are taken when a
+flow is deployed, so a dataset that was added later wants a new `make deploy`; the flow itself knows it at once.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from artifacts.recipes.base import Candidate
+from artifacts.recipes.catalogue import DEFAULT_CANDIDATES, RECIPES
+from data import catalogue
+from data.errors import BadInput
+from flows.settings import settings
+
+
+def _known_dataset(name: str) -> str:
+    return _as_value_error(lambda: catalogue.get(settings().store, name).name)
+
+
+def _known_recipe(text: str) -> str:
+    return _as_value_error(lambda: str(Candidate.parse(text)))
+
+
+def _as_value_error(check: Any) -> str:
+    try:
+        return str(check())
+    except BadInput as error:
+        raise ValueError(str(error)) from error  # the kind of error that pydantic reports beside the field
+
+
+DatasetName = Annotated[
+    str,
+    AfterValidator(_known_dataset),
+    WithJsonSchema({"type": "string", "enum": list(catalogue.names(settings().store))}),
+]
+RecipeName = Annotated[str, AfterValidator(_known_recipe), WithJsonSchema({"type": "string", "enum": list(RECIPES)})]
+Recipes = Annotated[list[RecipeName], Field(min_length=1, max_length=16)]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seeds = Annotated[int, Field(ge=1, le=9)]
+Device = Literal["auto", "gpu", "cpu"]
+Mode = Literal["normal", "dry-run", "force"]
+MinimumAccuracy = Annotated[float, Field(ge=0, le=1)]
+CANDIDATES = list(DEFAULT_CANDIDATES)

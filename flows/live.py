@@ -1,0 +1,60 @@
+"""What a terminal shows while a night runs: moving bars on a terminal, plain lines anywhere else."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+from tasks.progress import Event, listening
+
+
+@contextmanager
+def showing(console: Console) -> Iterator[None]:
+    """Show every event of this process while the block runs."""
+    if console.is_terminal:
+        columns = (
+            SpinnerColumn(finished_text="[green]✓[/]"),
+            TextColumn("{task.fields[step]:<24}"),
+            BarColumn(bar_width=20),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}"),
+        )
+        with Progress(*columns, console=console) as progress, listening(_Bars(progress)):
+            yield
+    else:
+        with listening(_Lines(console)):
+            yield
+
+
+class _Bars:
+    """One bar per step."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._rows: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        if event.step not in self._rows:
+            self._rows[event.step] = self._progress.add_task("", total=1.0, step=event.step)
+        done = 1.0 if event.done is None else event.done
+        self._progress.update(self._rows[event.step], completed=done, description=escape(event.text))
+
+
+class _Lines:
+    """A line when a step begins, every few seconds while it works, and when it is done."""
+
+    def __init__(self, console: Console, every_s: float = 5.0) -> None:
+        self._console = console
+        self._every_s = every_s
+        self._last: dict[str, float] = {}
+
+    def __call__(self, event: Event) -> None:
+        now = time.monotonic()
+        finished = event.done is None or event.done >= 1
+        if finished or now - self._last.get(event.step, 0.0) >= self._every_s:
+            self._last[event.step] = now
+            share = "" if finished else f" {event.done:4.0%}"
+            self._console.print(f"{event.step}:{share} {escape(event.text)}", highlight=False, soft_wrap=True)

@@ -1,0 +1,152 @@
+"""What a run of `retrain` knows about itself: id, home, who started it, and in the end what there is to tell."""
+
+import getpass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from prefect import runtime
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from artifacts import registry
+from artifacts.decision import Mode
+from artifacts.night import CandidateRow, NightReport
+from artifacts.policy import Policy, policy_for
+from artifacts.recipes.base import Candidate
+from artifacts.trained import FailedCandidate, Trained, TrainedRef
+from artifacts.verdict import Judged
+from data import catalogue
+from data.dataset import Dataset
+from data.errors import BadInput
+from data.store import Store
+from flows.settings import settings
+from tasks.progress import say
+
+NEED_BYTES = 500 << 20  # raw files, Parquet, models and report of one MNIST-sized night: 150 MB; the rest is air
+
+
+@dataclass(frozen=True)
+class Night:
+    """One run.
+
+    Args:
+        run: a readable id that is also a folder's name.
+        store: the home.
+        dataset: what is trained on.
+        policy: what a model must fulfil.
+        mode: "normal", "dry-run" or "force".
+        who: a person or "schedule", for the ledger.
+        started: UTC.
+        champion: id of the champion when the run began; None before the first promotion.
+    """
+
+    run: str
+    store: Store
+    dataset: Dataset
+    policy: Policy
+    mode: Mode
+    who: str
+    started: datetime
+    champion: str | None
+
+    @classmethod
+    def begin(cls, dataset: str, min_accuracy: float, mode: Mode, reason: str) -> "Night":
+        """Check what can be checked before anything is downloaded or trained.
+
+        Raises:
+            UnknownName: no such dataset.
+            BadInput: a forced run without a reason.
+            StorageFailed: the home cannot be written, or is nearly full.
+        """
+        store, row, now = settings().store, catalogue.get(settings().store, dataset), datetime.now(UTC)
+        if mode == "force" and not reason.strip():
+            raise BadInput("force needs a reason, and none was given", "say why in one sentence: --reason '...'")
+        store.preflight(NEED_BYTES)
+        swept = store.sweep()
+        if swept:
+            say("start", f"removed {len(swept)} leftovers of runs that died")
+        counts = row.reference.test_counts if row.reference else ()
+        policy = policy_for(row.name, counts)
+        policy = replace(policy, min_accuracy=min_accuracy) if min_accuracy else policy
+        run = f"{now:%Y%m%dt%H%M%S}-{row.name}-{runtime.flow_run.id[:8]}"
+        return cls(run, store, row, policy, mode, _who(), now, registry.champion_id(store, row.name))
+
+    def candidates(self, recipes: Sequence[str], seed: int, seeds: int) -> list[Candidate]:
+        """Return every recipe with every seed."""
+        return [Candidate.parse(recipe, seed + k) for recipe in recipes for k in range(seeds)]
+
+    def told(
+        self,
+        outcomes: Sequence[TrainedRef | FailedCandidate],
+        finished: Sequence[Trained],
+        judged: Judged,
+    ) -> NightReport:
+        """Return what there is to tell."""
+        by_name = {one.ref.candidate.name: one for one in finished}
+        decision = judged.decision
+        unchanged = judged.unchanged_since
+        same = f"nothing has changed since {unchanged[:10]}, when the gate said: {decision.verdict}, {decision.reason}"
+        return NightReport(
+            run=self.run,
+            dataset=self.dataset.name,
+            title=self.dataset.title,
+            class_names=self.dataset.class_names,
+            started=self.started,
+            finished=datetime.now(UTC),
+            verdict="UNCHANGED" if unchanged else decision.verdict,
+            reason=same if unchanged else decision.reason,
+            decision=decision,
+            mode=self.mode,
+            candidates=[_row(outcome, by_name.get(outcome.candidate.name)) for outcome in outcomes],
+            winner=judged.chosen.ref.candidate.name,
+            champion_before=self.champion,
+            champion_after=registry.champion_id(self.store, self.dataset.name),
+            self_tests=judged.self_tests,
+            next_commands=self._next(judged),
+        )
+
+    def _next(self, judged: Judged) -> list[tuple[str, str]]:
+        name = self.dataset.name
+        return [
+            (f"nightshift history {name}", "every decision about this dataset"),
+            (f"nightshift show {name}", "the champion: what it is and what it was made from"),
+            (f"nightshift predict IMAGE.png --model {name}", "ask the champion about an image"),
+            (f"nightshift retrain {name} --seed {judged.chosen.ref.candidate.seed + 1}", "another night, other dice"),
+        ]
+
+
+def outcome(night: NightReport) -> State[NightReport]:
+    """Return the final state of the run: "Not promoted" is no failure, and no silent success either."""
+    name = "Promoted" if night.promoted else "Not promoted"
+    return Completed(name=name, message=f"{night.headline}: {night.reason}", data=night)
+
+
+def _row(outcome: TrainedRef | FailedCandidate, trained: Trained | None) -> CandidateRow:
+    candidate = outcome.candidate
+    about: dict[str, Any] = {
+        "name": candidate.name,
+        "recipe": candidate.recipe,
+        "parameters": candidate.resolved(),
+        "seed": candidate.seed,
+    }
+    if trained is None:
+        return CandidateRow(**about, failed=outcome.reason if isinstance(outcome, FailedCandidate) else "unknown")
+    told = trained.training
+    return CandidateRow(
+        **about,
+        reused=trained.ref.reused,
+        validation=trained.validation,
+        test=trained.test,
+        seconds=told["seconds"],
+        images_per_s=told["images_per_s"],
+        n_parameters=told["n_parameters"],
+        device=told["device"],
+        history=trained.history,
+    )
+
+
+def _who() -> str:
+    """Return who started this run: a schedule, or a person as far as one can tell."""
+    return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or ()) else getpass.getuser()

@@ -1,0 +1,48 @@
+"""The night: prepare the data, train the candidates, judge the best of them, keep what was decided, and say so."""
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+
+from artifacts.night import NightReport
+from flows.fanout import train_all
+from flows.forms import CANDIDATES, DatasetName, Device, MinimumAccuracy, Mode, Recipes, Seed, Seeds
+from flows.night import Night, outcome
+from flows.prepare import prepare
+from tasks.choose import choose
+from tasks.decide import decide
+from tasks.register import register
+from tasks.report import report
+
+
+@flow(flow_run_name="{dataset} · {mode}")
+def retrain(
+    dataset: DatasetName = "mnist",
+    recipes: Recipes = CANDIDATES,
+    seed: Seed = 0,
+    seeds: Seeds = 1,
+    device: Device = "auto",
+    min_accuracy: MinimumAccuracy = 0.0,
+    mode: Mode = "normal",
+    reason: str = "",
+) -> State[NightReport]:
+    """Retrain on one dataset and promote the best candidate if it is really better than the champion.
+
+    Args:
+        dataset: Which dataset.
+        recipes: What to train; the best on the validation images goes before the gate.
+        seed: Decides initial weights, order of images and augmentation.
+        seeds: How many seeds per recipe; the recipe with the best mean goes on, with its median seed.
+        device: Where to train; gpu fails where there is none.
+        min_accuracy: Test accuracy in [0, 1] below which nothing is promoted; 0 means the dataset's own.
+        mode: dry-run decides and changes nothing; force promotes what the floors allow, and needs a reason.
+        reason: Why you force it; the ledger keeps it.
+    """
+    night = Night.begin(dataset, min_accuracy, mode, reason)
+    prepared = prepare(dataset)
+    outcomes = train_all(prepared, night.candidates(recipes, seed, seeds), device)
+    finished = choose(night.store, outcomes)
+    judged = decide(night.store, prepared, finished, night.policy, mode, reason)
+    register(night.store, prepared, judged, night.run, night.who)
+    told = night.told(outcomes, finished, judged)
+    report(night.store, prepared, judged.chosen.ref, told)
+    return outcome(told)

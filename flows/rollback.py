@@ -1,0 +1,27 @@
+"""By hand: point the champion at an earlier version."""
+
+import getpass
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from artifacts.ledger import Entry
+from flows.forms import DatasetName
+from flows.settings import settings
+from tasks.roll_back import roll_back
+
+VersionNumber = Annotated[int, Field(ge=0, le=999_999_999)]
+
+
+@flow(flow_run_name="roll back {dataset}")
+def rollback(dataset: DatasetName, reason: str, version: VersionNumber = 0) -> Entry:
+    """Make an earlier version champion again, and bar the one that was.
+
+    Args:
+        dataset: Whose champion.
+        reason: Why; the ledger keeps it.
+        version: Number of the version; 0 means the champion before this one.
+    """
+    to = f"{dataset}/{version}" if version else ""
+    return roll_back(settings().store, dataset, to, getpass.getuser(), reason)

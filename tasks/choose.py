@@ -1,0 +1,27 @@
+"""Between training and the gate: which candidate the validation images prefer."""
+
+from collections.abc import Sequence
+
+from prefect import task
+
+from artifacts import trained
+from artifacts.trained import FailedCandidate, Trained, TrainedRef
+from data.errors import TrainingFailed
+from data.store import Store
+from tasks.progress import say
+
+
+@task(task_run_name="choose")
+def choose(store: Store, outcomes: Sequence[TrainedRef | FailedCandidate]) -> tuple[Trained, ...]:
+    """Return the candidates that finished, the winner first; the test images have no say.
+
+    Raises:
+        TrainingFailed: none finished; the message has every reason.
+    """
+    finished = [trained.read(store, outcome) for outcome in outcomes if isinstance(outcome, TrainedRef)]
+    if not finished:
+        reasons = "; ".join(f"{one.candidate}: {one.reason}" for one in outcomes if isinstance(one, FailedCandidate))
+        raise TrainingFailed(f"no candidate could be trained: {reasons}", "mend the first one, then run again")
+    winner = trained.choose(finished)
+    say("choose", f"{winner.ref.candidate.name} has the best validation accuracy, {winner.validation.accuracy:.2%}")
+    return (winner, *(one for one in finished if one is not winner))

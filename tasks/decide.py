@@ -1,0 +1,26 @@
+"""Step 7: may the winner replace the champion? And does the gate itself still work tonight?"""
+
+from collections.abc import Sequence
+
+from prefect import task
+
+from artifacts import verdict
+from artifacts.decision import Mode
+from artifacts.policy import Policy
+from artifacts.trained import Trained
+from artifacts.verdict import Judged
+from data.parquet import PreparedRef
+from data.store import Store
+from tasks.progress import Bar
+
+
+@task(task_run_name="decide {prepared.dataset}")
+def decide(
+    store: Store, prepared: PreparedRef, finished: Sequence[Trained], policy: Policy, mode: Mode, reason: str
+) -> Judged:
+    """Score winner and champion on the same images, have a fresh process serve the winner, and ask the gate."""
+    bar = Bar("decide")
+    judged = verdict.reach(store, prepared, finished, policy, mode, reason, bar)
+    said = f"unchanged since {judged.unchanged_since[:10]}" if judged.unchanged_since else str(judged.decision)
+    bar(1.0, said.splitlines()[0])
+    return judged

@@ -1,0 +1,23 @@
+"""Step 5: every validation and every test image, none left out."""
+
+from pathlib import Path
+
+from prefect import task
+
+from artifacts.recipes.base import Candidate
+from data.parquet import PreparedRef
+from data.store import Store
+from tasks.progress import say
+
+
+@task(task_run_name="evaluate {candidate.name}")
+def evaluate(store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path) -> None:
+    """Score the model in the draft `folder`, and put beside it what a registered version must have."""
+    from artifacts import evaluation  # TensorFlow
+
+    result = evaluation.evaluate(store, prepared, folder)
+    say(
+        f"evaluate {candidate.name}",
+        f"validation {result.validation.accuracy:.2%} of {result.validation.n_examples:,}, "
+        f"test {result.test.accuracy:.2%} of {result.test.n_examples:,}",
+    )

@@ -1,0 +1,18 @@
+"""Step 3: one Parquet file each for training, validation and test."""
+
+from prefect import task
+
+from data import catalogue, parquet
+from data.source import RawRef
+from data.store import Store
+from data.validation import ValidationRef
+from tasks.progress import say
+
+
+@task(task_run_name="normalise {raw.dataset}")
+def normalise(store: Store, raw: RawRef, validation: ValidationRef) -> parquet.PreparedRef:
+    """Write the pixels as float32 in [0, 1], split, checksummed and addressed by content."""
+    say("normalise", "writing Parquet", 0.0)
+    ref = parquet.normalise(store, catalogue.get(store, raw.dataset), raw, validation)
+    say("normalise", f"train, validation and test lie in {store.prepared(ref.digest)}", 1.0)
+    return ref

@@ -1,0 +1,31 @@
+"""Step 4: one candidate, from Parquet to a model file."""
+
+from pathlib import Path
+
+from prefect import task
+
+from artifacts.recipes.base import Candidate
+from data.parquet import PreparedRef
+from data.store import Store
+from tasks.progress import Bar
+
+
+@task(task_run_name="train {candidate.name}")
+def train(store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path, device: str) -> None:
+    """Train the candidate and put the model and its history into the draft `folder`."""
+    step = f"train {candidate.name}"
+    bar = Bar(step)
+    bar(0.0, "importing TensorFlow")
+    from artifacts import training  # imports TensorFlow: 10 s that only this step and the next should cost
+
+    def on_progress(now: training.Progress) -> None:
+        bar(
+            now.epoch / (now.epochs + 1),
+            f"epoch {now.epoch} of {now.epochs}: loss {now.loss:.4f}, validation {now.val_accuracy:.2%}, "
+            f"{now.images_per_s:,.0f} images/s",
+        )
+
+    result = training.train(store, prepared, candidate, folder, device, on_progress)
+    bar(
+        1.0, f"{result.epochs} epochs in {result.seconds:.1f} s, {result.images_per_s:,.0f} images/s on {result.device}"
+    )
