@@ -23,6 +23,7 @@ TYPES: dict[int, np.dtype[Any]] = {
     0x0E: np.dtype(">f8"),
 }
 KINDS = {b"<": "a web page", b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"PK": "zip", GZIP_MAGIC: "gzip"}
+KINDS = {b"<": "a web page", b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"PK": "zip", GZIP_MAGIC: "gzip"}
 MAX_DIMENSIONS = 4
 AGAIN = "fetch or export the file again"
 
@@ -123,9 +124,7 @@ def gunzip_capped(data: bytes, cap: int, where: str) -> bytes:
         )
     if decoder.unused_data:
         extra = len(decoder.unused_data)
-        raise BadFile(
-            f"{where}: byte {len(data) - extra}: expected the end of the file, {extra} more bytes follow", AGAIN
-        )
+        raise BadFile(f"{where}: byte {len(data) - extra}: expected the end, {extra} more bytes follow", AGAIN)
     return raw
 
 
@@ -158,12 +157,6 @@ def unpack(data: bytes, cap: int, where: str) -> bytes:
 
 def looks_like(data: bytes) -> str:
     """Return in words what a file begins with, for an error message."""
-    kinds = {
-        b"<": "a web page",
-        b"\x89PNG": "a PNG image",
-        b"PK": "a zip archive",
-        GZIP_MAGIC: "gzip",
-        b"\xff\xd8": "a JPEG",
-    }
-    kind = next((name for magic, name in kinds.items() if data.lstrip().startswith(magic)), "")
-    return f"{data[:4].hex(' ')}{' (' + kind + ')' if kind else ''}"
+    start = data[:64].lstrip()
+    kind = next((f" ({name})" for magic, name in KINDS.items() if start.startswith(magic)), "")
+    return f"{data[:4].hex(' ')}{kind}"
