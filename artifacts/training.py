@@ -130,7 +130,7 @@ class Fitted:
     device: "Device"
 
 
-def train(  # noqa: PLR0917 - where from, what, where to, how: the order in which one says it
+def train(
     store: Store,
     prepared: PreparedRef,
     candidate: Candidate,

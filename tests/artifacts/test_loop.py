@@ -1,0 +1,319 @@
+"""Every switch of the loop, by its effect on a tiny training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from artifacts.recipes.base import Plan, Problem
+from artifacts.recipes.catalogue import RECIPES
+from tests.artifacts.small import Images, blobs
+
+Weights = list[npt.NDArray[np.float32]]
+PLAIN: dict[str, Any] = {"epochs": 1, "batch": 4, "optimizer": "sgd", "learning_rate": 0.5}
+
+
+def run(examples: Images, epochs: int = 1, jit: bool = False, start: Weights | None = None, **switches: Any) -> Weights:
+    """Train softmax regression from zero weights (or from `start`) and return kernel (pixels, classes) and bias."""
+    model, loop, _ = set_up(examples, jit=jit, epochs=epochs, **switches)
+    if start is not None:
+        model.set_weights(start)
+    from artifacts.augmentation import draw
+    from artifacts.loop import on_device
+
+    total, per_epoch, begun = loop.plan.lengths(len(examples.labels))
+    for epoch in range(begun):
+        draws = draw(loop.plan, len(examples.labels), 0, epoch)
+        loop.epoch(*on_device(examples), draws, min(per_epoch, total - epoch * per_epoch))
+    loop.finish()
+    return [np.asarray(weight) for weight in model.get_weights()]
+
+
+def set_up(examples: Images, jit: bool = False, **switches: Any) -> tuple[Any, Any, Plan]:
+    """Return a softmax regression, its loop, and the plan."""
+    from artifacts.loop import Loop
+
+    plan = Plan(**{**PLAIN, **switches})
+    _, height, width = examples.images.shape
+    recipe = RECIPES["softmax-regression"]
+    model = recipe.build(Problem(height, width, 3, len(examples.labels)), {})
+    return model, Loop(model, plan, plan.lengths(len(examples.labels))[0], jit), plan
+
+
+def by_hand(examples: Images, order: npt.NDArray[np.int32], rates: Callable[[int], float]) -> Weights:
+    """Train the same softmax regression in NumPy, step by step."""
+    flat = examples.images.reshape(len(examples.labels), -1).astype(np.float64)
+    truth = np.eye(3)[examples.labels]
+    kernel, bias = np.zeros((flat.shape[1], 3)), np.zeros(3)
+    for index, padded in enumerate(order):
+        rows = padded[padded >= 0]
+        logits = flat[rows] @ kernel + bias
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        error = (exponentials / exponentials.sum(axis=1, keepdims=True) - truth[rows]) / len(rows)
+        kernel -= rates(index) * flat[rows].T @ error
+        bias -= rates(index) * error.sum(axis=0)
+    return [kernel.astype(np.float32), bias.astype(np.float32)]
+
+
+@pytest.fixture(scope="module")
+def examples() -> Images:
+    """Ten images: with batches of four, the last batch of an epoch has two."""
+    return blobs(10)
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["without XLA", "with XLA"])
+def test_gradient_descent_is_gradient_descent(examples: Images, jit: bool) -> None:
+    """Three steps, the last on the two images left over, give what NumPy gives: nothing dropped, nothing diluted."""
+    from artifacts.augmentation import draw
+
+    order = draw(Plan(**PLAIN), 10, 0, 0).order
+    assert (order[-1] >= 0).sum() == 2
+    for got, expected in zip(run(examples, jit=jit), by_hand(examples, order, lambda _: 0.5), strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_every_image_once_in_an_order_of_its_own() -> None:
+    """An epoch's order has every image once; it differs between epochs and seeds, and is the same when asked again."""
+    from artifacts.augmentation import draw
+
+    plan = Plan(**PLAIN)
+    orders = [draw(plan, 10, seed, epoch).order.ravel() for seed, epoch in ((0, 0), (0, 1), (1, 0))]
+    for order in orders:
+        assert sorted(order) == [-1, -1, *range(10)]
+    assert len({order.tobytes() for order in orders}) == 3
+    assert (draw(plan, 10, 0, 0).order.ravel() == orders[0]).all()
+
+
+def test_metrics_of_an_epoch_count_every_image(examples: Images) -> None:
+    """With a rate of nearly 0 the network stays at zero: the loss is log 3 and ten images were seen."""
+    from artifacts.augmentation import draw
+    from artifacts.loop import on_device
+
+    _, loop, plan = set_up(examples, learning_rate=1e-9)
+    loss, accuracy, count = loop.epoch(*on_device(examples), draw(plan, 10, 0, 0), 3)
+    assert loss == pytest.approx(np.log(3), rel=1e-4)
+    assert count == 10
+    assert 0 <= accuracy <= 1
+    assert loop.measure(*on_device(examples))[0] == pytest.approx(np.log(3), rel=1e-4)
+
+
+def test_measuring_leaves_nothing_out() -> None:
+    """1,003 images, which is no multiple of what is measured at once, are all measured."""
+    from artifacts.loop import on_device
+
+    examples = blobs(1003)
+    model, loop, _ = set_up(examples)
+    start = [np.random.default_rng(0).normal(size=weight.shape).astype(np.float32) for weight in model.get_weights()]
+    model.set_weights(start)
+    logits = examples.images.reshape(1003, -1) @ start[0] + start[1]
+    assert loop.measure(*on_device(examples))[1] == pytest.approx((logits.argmax(axis=1) == examples.labels).mean())
+
+
+def test_it_stops_at_the_first_loss_that_is_not_finite(examples: Images) -> None:
+    """A poisoned image ends the epoch at its batch: no step is taken after it."""
+    from artifacts.augmentation import draw
+    from artifacts.loop import on_device
+
+    poisoned = Images(examples.images.copy(), examples.labels)
+    _, loop, plan = set_up(examples)
+    draws = draw(plan, 10, 0, 0)
+    poisoned.images[draws.order[1, 0]] = np.nan
+    loss, _, count = loop.epoch(*on_device(poisoned), draws, 3)
+    assert np.isnan(loss)
+    assert count == 8
+
+
+def test_steps_end_a_training_in_the_middle_of_an_epoch(examples: Images) -> None:
+    """Four steps of three per epoch: one epoch, and one step of the next."""
+    from artifacts.augmentation import draw
+
+    orders = [draw(Plan(**PLAIN), 10, 0, epoch).order for epoch in (0, 1)]
+    expected = by_hand(examples, np.concatenate([orders[0], orders[1][:1]]), lambda _: 0.5)
+    np.testing.assert_allclose(run(examples, epochs=9, steps=4)[0], expected[0], atol=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["triangular", "cosine"])
+def test_schedules_set_the_rate_of_every_step(examples: Images, schedule: str) -> None:
+    """The rate rises linearly to its peak and falls to nearly zero over all steps; the training follows it."""
+    from artifacts.augmentation import draw
+
+    orders = np.concatenate([draw(Plan(**PLAIN), 10, 0, epoch).order for epoch in range(4)])
+
+    def rate(step: int) -> float:
+        done = (step + 0.5) / 12
+        falling = (1 - done) / 0.75
+        if schedule == "cosine":
+            falling = (1 - np.cos(np.pi * min(falling, 1))) / 2
+        return 0.5 * min(done / 0.25, 1, falling)
+
+    rates = [rate(step) for step in range(12)]
+    assert max(rates) > 0.4
+    assert rates[-1] < 0.05
+    got = run(examples, epochs=4, schedule=schedule, warmup=0.25)
+    np.testing.assert_allclose(got[0], by_hand(examples, orders, rate)[0], atol=1e-5)
+
+
+def test_weight_decay_shrinks_weights_that_nothing_else_moves(examples: Images) -> None:
+    """A weight of a pixel that is always dark loses rate * decay of itself in every step; without decay it stays."""
+    start = [np.ones((120, 3), np.float32), np.zeros(3, np.float32)]
+    dark = 0  # the first column of the images is always dark
+    assert run(examples, start=start)[0][dark] == pytest.approx(1)
+    decayed = run(examples, start=start, weight_decay=0.1)[0][dark]
+    assert decayed == pytest.approx((1 - 0.5 * 0.1) ** 3, rel=1e-5)
+
+
+def test_label_smoothing_keeps_the_network_modest(examples: Images) -> None:
+    """Trained for long, a smoothed network stops near a truth of 1 - s + s/3; an unsmoothed one goes on."""
+
+    def confidence(**switches: Any) -> float:
+        kernel, bias = run(examples, epochs=60, **switches)
+        logits = examples.images.reshape(10, -1) @ kernel + bias
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return float((exponentials / exponentials.sum(axis=1, keepdims=True)).max(axis=1).mean())
+
+    assert confidence(label_smoothing=0.3) == pytest.approx(0.8, abs=0.03)
+    assert confidence() > 0.95
+
+
+def test_shifts_show_pixels_where_there_were_none(examples: Images) -> None:
+    """The weights of border columns, always dark, only move when images are shifted."""
+    columns = run(examples, epochs=3)[0].reshape(12, 10, 3)
+    assert not columns[:, [0, -1]].any()
+    shifted = run(examples, epochs=3, shift=2)[0].reshape(12, 10, 3)
+    assert shifted[:, 0].any()
+    assert shifted[:, -1].any()
+
+
+def test_flips_show_the_other_side(examples: Images) -> None:
+    """Images with a dark right half only teach the right half's weights when they are flipped."""
+    half = Images(examples.images.copy(), examples.labels)
+    half.images[:, :, 5:] = 0
+    assert not run(half)[0].reshape(12, 10, 3)[:, 5:].any()
+    assert run(half, flip=True)[0].reshape(12, 10, 3)[:, 5:].any()
+
+
+def test_augmentations_do_what_they_say() -> None:
+    """A shift moves a whole batch and brings in zeros, a flip mirrors the images chosen, and neither does more."""
+    from artifacts.augmentation import augment
+
+    images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
+    flips = np.array([True, False, True])
+    plan = Plan(**PLAIN, shift=2, flip=True)
+    moved = np.asarray(augment(plan, images, np.array([4, 1], np.int32), flips))
+    expected = images.copy()
+    expected[flips] = expected[flips][:, :, ::-1]
+    padded = np.pad(expected, ((0, 0), (2, 2), (2, 2)))
+    np.testing.assert_array_equal(moved, padded[:, 4:13, 1:9])
+    centred = augment(plan, images, np.array([2, 2], np.int32), np.zeros(3, bool))
+    np.testing.assert_array_equal(np.asarray(centred), images)
+    np.testing.assert_array_equal(np.asarray(augment(Plan(**PLAIN), images, np.array([4, 1]), flips)), images)
+
+
+def test_draws_cover_what_they_may() -> None:
+    """Shifts take every value from 0 to twice the largest shift, and about half of the images are flipped."""
+    from artifacts.augmentation import draw
+
+    draws = draw(Plan(**{**PLAIN, "batch": 10}, shift=2, flip=True), 5000, 0, 0)
+    assert set(draws.shifts.ravel()) == set(range(5))
+    assert draws.flips.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_average_over_the_weights_is_kept(examples: Images) -> None:
+    """With `ema`, what is kept and validated is the decayed average over the weights after each step."""
+    from artifacts.augmentation import draw
+    from artifacts.loop import on_device
+
+    order = draw(Plan(**PLAIN), 10, 0, 0).order
+    after = [by_hand(examples, order[: step + 1], lambda _: 0.5)[0] for step in range(3)]
+    average = 0.8 * (0.8 * after[0] + 0.2 * after[1]) + 0.2 * after[2]
+    np.testing.assert_allclose(run(examples, ema=0.8)[0], average, atol=1e-5)
+
+    model, loop, plan = set_up(examples, ema=0.8)
+    loop.epoch(*on_device(examples), draw(plan, 10, 0, 0), 3)
+    validated = loop.measure(*on_device(examples))
+    np.testing.assert_allclose(model.get_weights()[0], after[2], atol=1e-5)  # training goes on from the last weights
+    loop.finish()
+    assert loop.measure(*on_device(examples)) == pytest.approx(validated, rel=1e-5)
+
+
+def test_adams_betas_matter(examples: Images) -> None:
+    """Adam's first step is the rate whatever the betas; later ones are not, and AdamW decays beside them."""
+    first = run(examples, optimizer="adam", learning_rate=0.01, steps=1)[0]
+    np.testing.assert_allclose(np.abs(first[first != 0]).max(), 0.01, rtol=1e-3)
+    slow = run(examples, epochs=2, optimizer="adam", learning_rate=0.01)[0]
+    fast = run(examples, epochs=2, optimizer="adam", learning_rate=0.01, betas=(0.5, 0.6))[0]
+    decayed = run(examples, epochs=2, optimizer="adamw", learning_rate=0.01, weight_decay=0.5)[0]
+    assert np.abs(slow - fast).max() > 1e-4
+    assert np.abs(slow - decayed).max() > 1e-4
+
+
+def test_a_hand_written_step_is_the_same_mathematics() -> None:
+    """The scratch recipe's chain rule gives the weights that automatic differentiation gives, padding included."""
+    from artifacts.augmentation import draw
+    from artifacts.loop import Loop, on_device
+
+    examples = blobs(300)
+    recipe = RECIPES["scratch-512"]
+    settings = {**recipe.resolve({}), "hidden": 16, "learning_rate": 0.1}
+    problem = Problem(12, 10, 3, 300)
+    by_rule = recipe.plan(problem, settings)
+    automatic = Plan(epochs=1, batch=128, optimizer="sgd", learning_rate=0.1)
+    results = []
+    start = None
+    for plan in (by_rule, automatic):
+        model = recipe.build(problem, settings)
+        start = start or model.get_weights()
+        model.set_weights(start)
+        Loop(model, plan, 3, jit=False).epoch(*on_device(examples), draw(plan, 300, 0, 0), 3)
+        results.append(model.get_weights())
+    for ours, theirs, before in zip(*results, start or [], strict=True):
+        assert np.abs(ours - before).max() > 1e-3
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_sigmoid_is_not_looked_behind() -> None:
+    """The loss takes what a network gives, also where Keras would guess: a loss on sigmoid outputs stays high."""
+    from artifacts.recipes.base import Candidate
+    from artifacts.training import fit
+
+    examples = blobs(200)
+    problem = Problem(12, 10, 3, 200)
+    losses = {
+        side: fit(examples, examples, problem, Candidate.parse(f"sigmoid-regression:epochs=30,logits={side}"))
+        .history[-1]
+        .val_loss
+        for side in ("input", "output")
+    }
+    lowest = -np.log(np.e / (np.e + 2))  # one output at 1, two at 0
+    assert losses["output"] > lowest
+    assert losses["input"] < lowest
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("flags\t\t: fpu avx512f avx512_bf16 clzero\n", "avx512_bf16"),
+        ("flags\t\t: amx_bf16 avx512_bf16 amx_tile\nflags\t\t: amx_bf16 avx512_bf16\n", "amx_bf16 avx512_bf16"),
+        ("flags\t\t: fpu avx2 notavx512_bf16x\n", ""),
+    ],
+)
+def test_bfloat16_where_the_processor_has_it(tmp_path: Path, text: str, expected: str) -> None:
+    """The rule reads what the processor says about itself, and float32 is the answer where it says nothing."""
+    from artifacts.devices import bfloat16_instructions
+
+    (tmp_path / "cpuinfo").write_text(text)
+    assert bfloat16_instructions(tmp_path / "cpuinfo") == expected
+    assert bfloat16_instructions(tmp_path / "absent") == ""
+
+
+def test_the_rules_for_xla_and_precision_are_stated() -> None:
+    """On a CPU dense nets go through XLA in float32, conv nets through oneDNN; the reasons are recorded."""
+    from artifacts.devices import bfloat16_instructions, choose
+
+    dense, conv = choose(RECIPES["mlp"], "cpu"), choose(RECIPES["cnn"], "cpu")
+    assert (dense.jit, dense.precision) == (True, "float32")
+    assert (conv.jit, conv.precision) == (False, "mixed_bfloat16" if bfloat16_instructions() else "float32")
+    assert all((dense.jit_rule, dense.precision_rule, conv.jit_rule, conv.precision_rule))

@@ -1,0 +1,186 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from artifacts import evaluation, training
+from artifacts.recipes.base import Candidate
+from artifacts.saving import save, serving_model, weights_digest
+from artifacts.training import Progress, TrainingResult, fit
+from data.errors import DataRefused, TrainingFailed, UnknownName
+from data.parquet import read_split
+from data.store import Store, file_sha256
+from tests.artifacts.small import Images, blobs, prepare, problem
+
+
+@pytest.fixture(scope="module")
+def examples() -> Images:
+    """300 images of 12 by 10 in three classes."""
+    return blobs(300)
+
+
+@pytest.fixture(scope="module")
+def fitted(examples: Images) -> training.Fitted:
+    """The tiny recipe, trained for two epochs."""
+    return fit(examples, blobs(60, seed=1), problem(examples), Candidate.parse("tiny:epochs=2"))
+
+
+def test_it_learns(examples: Images, fitted: training.Fitted) -> None:
+    """A tiny training on images that are easy to tell apart ends near perfect, on images it has not seen."""
+    assert fitted.history[-1].val_accuracy > 0.9
+    assert fitted.history[-1].loss < fitted.history[0].loss
+
+
+@pytest.mark.parametrize("spec", ["tiny:epochs=2", "cnn:epochs=2"])
+def test_same_seed_same_weights(examples: Images, spec: str) -> None:
+    """The same inputs and seed give the same weights, bit by bit; another seed gives others."""
+
+    def digest(seed: int) -> str:
+        return weights_digest(fit(examples, examples, problem(examples), Candidate.parse(spec, seed)).model)
+
+    assert digest(3) == digest(3)
+    assert digest(3) != digest(4)
+
+
+def test_the_digest_covers_everything(fitted: training.Fitted) -> None:
+    """One bit of one weight, or two weights exchanged, changes the digest; saving and asking again does not."""
+    before = weights_digest(fitted.model)
+    weights = fitted.model.get_weights()
+    changed = [weight.copy() for weight in weights]
+    changed[-1][0] = np.nextafter(changed[-1][0], np.float32(9))
+    try:
+        fitted.model.set_weights(changed)
+        assert weights_digest(fitted.model) != before
+    finally:
+        fitted.model.set_weights(weights)
+    assert weights_digest(fitted.model) == before
+
+
+def test_progress_after_every_epoch(examples: Images) -> None:
+    """Whoever listens hears of every epoch as it ends, and can end the training by raising."""
+    heard: list[Progress] = []
+    fit(examples, examples, problem(examples), Candidate.parse("tiny:epochs=3"), on_progress=heard.append)
+    assert [(progress.epoch, progress.epochs) for progress in heard] == [(1, 3), (2, 3), (3, 3)]
+    assert all(progress.images_per_s > 0 for progress in heard)
+    assert heard[0].seconds <= heard[-1].seconds
+
+    def stop(_progress: Progress) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(examples, examples, problem(examples), Candidate.parse("tiny:epochs=3"), on_progress=stop)
+
+
+def test_history_is_measured_on_all_images(examples: Images, fitted: training.Fitted) -> None:
+    """The last validation figures are those of the network that is kept, computed here by hand."""
+    held_out = blobs(60, seed=1)
+    logits = np.asarray(fitted.model(held_out.images), np.float64)
+    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    truth = log_probabilities[np.arange(60), held_out.labels]
+    assert fitted.history[-1].val_loss == pytest.approx(-truth.mean(), rel=1e-4)
+    assert fitted.history[-1].val_accuracy == pytest.approx((logits.argmax(axis=1) == held_out.labels).mean())
+
+
+def test_a_loss_that_is_not_finite_stops_the_candidate(examples: Images) -> None:
+    """A training that diverges ends in the epoch where it does, and says which and what to do."""
+    wild = Candidate.parse("mlp:optimizer=sgd,learning_rate=10,schedule=constant,hidden=512x512,label_smoothing=0")
+    heard: list[Progress] = []
+    with pytest.raises(TrainingFailed, match=r"finite in epoch \d+ of 15"):
+        fit(examples, examples, problem(examples), wild, on_progress=heard.append)
+    assert len(heard) < 15
+
+
+def test_no_gpu_no_training(examples: Images) -> None:
+    """Asking for a GPU where there is none fails before anything is built; an unknown device is a wrong name."""
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        with pytest.raises(TrainingFailed, match="sees no GPU"):
+            fit(examples, examples, problem(examples), Candidate("tiny"), device="gpu")
+    with pytest.raises(UnknownName, match="known: auto, cpu, gpu"):
+        fit(examples, examples, problem(examples), Candidate("tiny"), device="tpu")
+
+
+def _labels(value: int) -> Any:
+    return lambda images, labels: (images, np.where(np.arange(len(labels)) == 7, value, labels))
+
+
+def _pixel(value: float) -> Any:
+    return lambda images, labels: (np.where(np.arange(len(images))[:, None, None] == 7, value, images), labels)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (_labels(3), "labels 0..2, came 0..3"),
+        (_labels(-1), "labels 0..2, came -1..2"),
+        (_pixel(np.nan), "pixels in \\[0, 1\\]"),
+        (_pixel(255.0), "pixels in \\[0, 1\\]"),
+        (lambda images, labels: (images[:, :-1], labels), "images \\(n, 12, 10\\)"),
+        (lambda images, labels: (images, labels[:-1]), "as many labels"),
+        (lambda images, labels: (images[:0], labels[:0]), "images \\(n, 12, 10\\)"),
+    ],
+)
+def test_wrong_data_is_refused_before_training(examples: Images, spoil: Any, complaint: str) -> None:
+    """Labels out of range, pixels that are no pixels and shapes that do not fit never reach the network."""
+    spoiled = Images(*spoil(examples.images, examples.labels))
+    for pair in ((spoiled, examples), (examples, spoiled)):
+        with pytest.raises(DataRefused, match=complaint):
+            fit(*pair, problem(examples), Candidate("tiny"))
+
+
+def test_scaling_inside_is_exact(fitted: training.Fitted) -> None:
+    """The layer inside the saved model turns each of the 256 bytes into exactly byte / float32(255)."""
+    import keras
+
+    model = serving_model(fitted.model)
+    scale = keras.Model(model.input, model.get_layer("scale").output)
+    pixels = np.resize(np.arange(256, dtype=np.uint8), (3, 12, 10))
+    assert (scale.predict(pixels, verbose=0) == pixels / np.float32(255)).all()
+
+
+def test_raw_images_and_parquet_rows_agree(store: Store, tmp_path: Path) -> None:
+    """Raw bytes through the saved file and Parquet rows through the trained network give the same probabilities."""
+    ref = prepare(store)
+    rows, held_out = read_split(store, ref, "train"), read_split(store, ref, "validation")
+    trained = fit(rows, held_out, problem(rows, n_classes=10), Candidate.parse("cnn:epochs=1"))
+    save(trained.model, tmp_path / "model.keras")
+    model = evaluation.load(tmp_path / "model.keras", file_sha256(tmp_path / "model.keras"))
+    said = evaluation.predict(model, evaluation.raw_pixels(held_out.images))
+    logits = trained.model.predict(held_out.images, verbose=0).astype(np.float64)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(said, expected, atol=1e-6)
+    assert said.dtype == np.float32
+
+
+def test_the_model_file_is_plain_keras(fitted: training.Fitted, tmp_path: Path) -> None:
+    """What is kept has standard layers in float32, takes bytes and gives probabilities, without any code of ours."""
+    save(fitted.model, tmp_path / "model.keras")
+    import keras
+
+    model = keras.saving.load_model(tmp_path / "model.keras", compile=False)
+    assert model.input.dtype == "uint8"
+    assert model.output.dtype == "float32"
+    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
+    total = model.predict(np.zeros((2, 12, 10), np.uint8), verbose=0).sum(axis=1)
+    assert total == pytest.approx(1)
+
+
+def test_train_writes_what_it_says(store: Store, tmp_path: Path) -> None:
+    """From prepared data by reference: the model, its history and the result, each readable and in agreement."""
+    ref = prepare(store)
+    folder = tmp_path / "candidate"
+    folder.mkdir()
+    result = training.train(store, ref, Candidate.parse("tiny:epochs=2,seed=1"), folder)
+    assert sorted(path.name for path in folder.iterdir()) == ["history.json", "model.keras", "training.json"]
+    assert TrainingResult.from_json(json.loads((folder / "training.json").read_bytes())) == result
+    assert len(json.loads((folder / "history.json").read_bytes())) == result.epochs == 2
+    assert result.model_sha256 == file_sha256(folder / "model.keras")
+    assert result.seed == 1
+    assert result.parameters == {"hidden": 32, "epochs": 2, "learning_rate": 0.005}
+    assert result.n_parameters == 784 * 32 + 32 + 32 * 10 + 10
+    assert result.n_train + result.n_validation == 2000
+    assert result.jit.startswith("xla:")
+    assert result.precision.startswith("float32:")
