@@ -68,7 +68,7 @@ def repair(store: Store, dataset: str) -> list[str]:
         StorageFailed: the home cannot be written.
     """
     done = []
-    with store.lock(pointer.lock_name(dataset)):
+    with pointer.locked(store, dataset):
         if ledger.recover(store, dataset):
             done.append(f"removed the torn last line of {store.ledger(dataset)}")
         try:
@@ -111,10 +111,12 @@ def _dataset(store: Store, dataset: str) -> Iterator[Finding]:
         if state.pointer and state.pointer.event.digests["weights"] in ledger.barred(entries):
             yield Finding(f"the champion of {dataset}", "it is barred", "roll back, or lift the bar")
     yield from problems
-    yield from (
-        Finding(f"the ledger of {dataset}", problem, "restore it from a backup; a torn line goes with the next write")
-        for problem in ledger.check(store, dataset)
-    )
+    broken = ledger.check(store, dataset)
+    if broken:
+        yield Finding(f"the ledger of {dataset}", broken, "restore it from a backup")
+    elif ledger.torn(store, dataset):
+        problem = f"it ends in {ledger.torn(store, dataset)} bytes of an unfinished line"
+        yield Finding(f"the ledger of {dataset}", problem, "the next write removes them", serious=False)
     yield from _versions(store, dataset, entries)
 
 

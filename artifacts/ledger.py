@@ -162,17 +162,18 @@ def read(store: Store, dataset: str) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def check(store: Store, dataset: str) -> tuple[str, ...]:
-    """Return what is wrong with the ledger, as sentences; nothing when it is whole."""
-    problems = []
+def check(store: Store, dataset: str) -> str | None:
+    """Return what is wrong with the first broken line; None when every line is whole and in its place."""
     try:
         read(store, dataset)
     except Corrupt as error:
-        problems.append(error.problem)
-    tail = _content(store, dataset).rpartition(b"\n")[2]
-    if tail:
-        problems.append(f"{store.ledger(dataset)} ends in a torn line of {len(tail)} bytes; the next write removes it")
-    return tuple(problems)
+        return error.problem
+    return None
+
+
+def torn(store: Store, dataset: str) -> int:
+    """Return how many bytes of an unfinished last line there are; `recover` removes them."""
+    return len(_content(store, dataset).rpartition(b"\n")[2])
 
 
 def recover(store: Store, dataset: str) -> bool:
@@ -183,12 +184,12 @@ def recover(store: Store, dataset: str) -> bool:
     Returns:
         Whether there was one.
     """
-    tail = _content(store, dataset).rpartition(b"\n")[2]
+    tail = torn(store, dataset)
     if not tail:
         return False
     path = store.ledger(dataset)
     with explained(path), path.open("r+b") as stream:
-        stream.truncate(path.stat().st_size - len(tail))
+        stream.truncate(path.stat().st_size - tail)
         os.fsync(stream.fileno())
     return True
 

@@ -151,6 +151,18 @@ def lock_name(dataset: str) -> str:
 
 
 @contextmanager
+def locked(store: Store, dataset: str) -> Iterator[None]:
+    """Hold the dataset's lock.
+
+    Raises:
+        BadInput: this cannot be a dataset's name.
+    """
+    store.champion(dataset)  # refuses a wrong name before a file is made of it
+    with store.lock(lock_name(dataset)):
+        yield
+
+
+@contextmanager
 def writing(store: Store, dataset: str) -> Iterator[State]:
     """Hold the dataset's lock, first finishing what a crashed process has begun.
 
@@ -161,7 +173,7 @@ def writing(store: Store, dataset: str) -> Iterator[State]:
         Corrupt: as `state`.
         StorageFailed: the home cannot be written.
     """
-    with store.lock(lock_name(dataset)):
+    with locked(store, dataset):
         yield settle(store, dataset)
 
 

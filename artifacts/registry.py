@@ -164,10 +164,10 @@ def promote(
         if now.pointer and now.pointer.version == version.number:
             return now.pointer.event
         if generation != now.generation:
-            told = now.entries[-1]
+            told = f"{now.pointer.event.action} by {now.pointer.event.who}" if now.pointer else "no champion"
             raise Conflict(
                 f"{version.id} was compared with the champion of generation {generation}, but by now it is generation "
-                f"{now.generation} ({told.action} by {told.who})",
+                f"{now.generation} ({told})",
                 "run again; the comparison is then made with the new champion",
             )
         verify_version(store, version, now.entries)
@@ -244,7 +244,7 @@ def rollback(
     """
     with pointer.writing(store, dataset) as now:
         done = now.pointer.event if now.pointer else None
-        if done and done.action == "rollback" and to == done.to_version and generation in (None, done.generation - 1):
+        if done and done.action == "rollback" and to == done.to_version and generation in (None, now.generation - 1):
             return done
         if generation not in (None, now.generation):
             raise Conflict(f"the champion of {dataset} has changed meanwhile", "look at it, then roll back again")

@@ -124,10 +124,7 @@ def verify_version(store: Store, version: Version, entries: tuple[Entry, ...]) -
 
 def numbers(store: Store, dataset: str) -> tuple[int, ...]:
     """Return the numbers that have a folder, complete or not."""
-    folder = store.versions(dataset)
-    for path in (folder.parent, folder):
-        if path.is_symlink():
-            raise Corrupt(f"{path} is a symbolic link", "put the folder itself there")
+    folder = _without_links(store.versions(dataset))
     names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
     return tuple(sorted(int(name) for name in names if re.fullmatch("[1-9][0-9]{0,8}", name)))
 
@@ -138,7 +135,7 @@ def load(store: Store, dataset: str, number: int) -> Version:
     Raises:
         Corrupt: it has no readable manifest, or is somebody else.
     """
-    folder = store.versions(dataset) / str(number)
+    folder = _without_links(store.versions(dataset)) / str(number)
     if folder.is_symlink():
         raise Corrupt(f"{folder} is a symbolic link", "put the folder itself there")
     meta, manifest_digest = store.meta(folder), file_sha256(folder / MANIFEST)
@@ -196,6 +193,14 @@ def register(
                 "weights_digest": provenance.weights_digest,
             }
         return load(store, dataset, number)
+
+
+def _without_links(folder: Path) -> Path:
+    """Return a folder of versions, if it lies where it seems to lie."""
+    for path in (folder.parent, folder):
+        if path.is_symlink():
+            raise Corrupt(f"{path} is a symbolic link", "put the folder itself there")
+    return folder
 
 
 def _require_gates(

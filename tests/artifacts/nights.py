@@ -5,6 +5,7 @@ can: `python -m tests.artifacts.nights HOME night LABEL GENERATION`, `... HOME r
 """
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from artifacts.registry import Version
 from data.store import Store, canonical_json, digest_of
 
 DATASET = "mnist"
+# Where many small homes are made and thrown away; waiting for a real disk would be most of the time.
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
 
 def weights(label: str) -> str:

@@ -101,7 +101,7 @@ class Case:
 @pytest.fixture(scope="module")
 def cases() -> Iterator[dict[str, Case]]:
     """The three operations that move the pointer; in memory where possible: a kill loses nothing that is written."""
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as folder:
+    with tempfile.TemporaryDirectory(dir=nights.MEMORY) as folder:
         empty, one, two = (Store(Path(folder) / name) for name in ("empty", "one", "two"))
         nights.candidate(empty, "a", "run-a")
         nights.night(one, "a")

@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,7 +15,7 @@ DATASET = "mnist"
 in_tmp_path = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def write(store: Store, *actions: str, **more: object) -> tuple[Entry, ...]:
+def write(store: Store, *actions: str, **more: Any) -> tuple[Entry, ...]:
     """Append one line per action, and return the ledger."""
     for action in actions:
         entries = ledger.read(store, DATASET)
@@ -43,13 +44,13 @@ def test_what_is_written_is_read_back(three: Store) -> None:
     assert [entry.previous for entry in entries[1:]] == [entry.hash for entry in entries[:-1]]
     assert entries[2].decision == {"accuracy": 0.1 + 0.2, "p": 1e-300}
     assert Entry.from_json(json.loads(json.dumps(entries[1].to_json()))) == entries[1]
-    assert ledger.check(three, DATASET) == ()
+    assert ledger.check(three, DATASET) is None
 
 
 def test_a_ledger_without_a_file_is_empty(store: Store) -> None:
     """Before the first decision there is nothing to read and nothing wrong."""
     assert ledger.read(store, DATASET) == ()
-    assert ledger.check(store, DATASET) == ()
+    assert ledger.check(store, DATASET) is None
     assert not ledger.recover(store, DATASET)
 
 
@@ -64,7 +65,7 @@ def test_a_changed_field_is_found_and_its_line_named(three: Store, line: int, fi
     three.ledger(DATASET).write_bytes(b"".join(content))
     with pytest.raises(Corrupt, match=rf"broken at line {line}: its content has changed"):
         ledger.read(three, DATASET)
-    assert len(ledger.check(three, DATASET)) == 1
+    assert f"line {line}" in str(ledger.check(three, DATASET))
 
 
 def test_a_changed_line_with_a_new_hash_is_found_by_the_next_one(three: Store) -> None:
@@ -105,7 +106,7 @@ def test_no_flipped_bit_gives_another_story(three: Store, where: float, bit: int
         except Corrupt:
             return
         assert told in (entries, entries[:-1])
-        assert told == entries or ledger.check(three, DATASET)
+        assert told == entries or ledger.torn(three, DATASET)
     finally:
         path.write_bytes(content)
 
@@ -121,7 +122,7 @@ def test_a_torn_last_line_is_removed_and_the_next_write_goes_on(three: Store, cu
         assert [entry.seq for entry in ledger.read(three, DATASET)] == [1, 2]
         assert ledger.recover(three, DATASET) == (int(cut * len(last)) > 0)
         assert [entry.action for entry in write(three, "lift")] == ["promote", "hold", "lift"]
-        assert ledger.check(three, DATASET) == ()
+        assert ledger.check(three, DATASET) is None
     finally:
         path.write_bytes(content)
 
@@ -131,9 +132,9 @@ def test_zeros_at_the_end_count_as_torn(three: Store) -> None:
     with three.ledger(DATASET).open("ab") as stream:
         stream.write(bytes(300))
     assert len(ledger.read(three, DATASET)) == 3
-    assert "torn line of 300 bytes" in ledger.check(three, DATASET)[0]
+    assert ledger.torn(three, DATASET) == 300
     assert ledger.recover(three, DATASET)
-    assert ledger.check(three, DATASET) == ()
+    assert ledger.check(three, DATASET) is None
 
 
 def test_another_schema_is_refused_politely(three: Store) -> None:
@@ -159,7 +160,7 @@ def test_a_symbolic_link_is_no_ledger(three: Store) -> None:
     [{"action": "celebrate"}, {"who": " "}, {"why": ""}, {"when": datetime(2026, 11, 20, 2)}],
     ids=["unknown action", "nobody", "no reason", "no time zone"],
 )
-def test_a_line_says_who_what_when_and_why(entry: dict[str, object]) -> None:
+def test_a_line_says_who_what_when_and_why(entry: dict[str, Any]) -> None:
     """What cannot be answered for is not written."""
     with pytest.raises(BadInput):
         ledger.following((), **{"action": "hold", "who": "me", "why": "a test", **entry})
@@ -175,7 +176,7 @@ def test_times_are_written_in_utc() -> None:
 
 def test_numbers_that_are_none_and_broken_text_are_kept_as_text(store: Store) -> None:
     """The rejection of a model with NaN metrics is recorded, too; bytes that are no UTF-8 do not stop it."""
-    decision = {"loss": float("nan"), "gain": (float("-inf"), 1.5), 3: True}
+    decision: dict[Any, Any] = {"loss": float("nan"), "gain": (float("-inf"), 1.5), 3: True}
     entry = ledger.following((), action="reject", who="me \udcff", why="broken", decision=decision)
     ledger.append(store, DATASET, entry)
     assert ledger.read(store, DATASET) == (entry,)
