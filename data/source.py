@@ -202,9 +202,9 @@ def _known_as(raw_sha256: str) -> str:
 
 def _locations(dataset: Dataset, file: SourceFile, mirrors: tuple[str, ...]) -> tuple[str, ...]:
     for mirror in mirrors:
-        if "://" in mirror and (not is_url(mirror) or scrubbed(mirror) != mirror):
+        if not mirror or ("://" in mirror and (not is_url(mirror) or scrubbed(mirror) != mirror)):
             raise BadInput(
-                f"expected a mirror to be a directory or a plain http(s) URL, came {scrubbed(mirror)}",
+                f"expected a mirror to be a directory or a plain http(s) URL, came {scrubbed(mirror)!r}",
                 "correct NIGHTSHIFT_MIRRORS; a user name, password or query in the URL is not supported",
             )
     given = [f"{mirror.rstrip('/')}/{dataset.name}/{file.name}" for mirror in mirrors]
@@ -252,9 +252,9 @@ class _Errand:
                 self.store.place(temporary, self.target)
                 return raw_sha256
             except (MirrorError, BadFile) as error:
-                reason = error.problem if isinstance(error, BadFile) else str(error)
+                reason = error.problem if isinstance(error, BadFile) else f"{scrubbed(location)}: {error}"
                 kept = self.to_quarantine(temporary)
-                reasons.append(f"{scrubbed(location)}: {reason}{f' (kept as {kept})' if kept else ''}")
+                reasons.append(f"{reason}{f' (kept as {kept})' if kept else ''}")
             finally:
                 temporary.unlink(missing_ok=True)
         listed = "".join(f"\n    {reason}" for reason in reasons)
@@ -271,7 +271,7 @@ class _Errand:
             raise MirrorError("no time was left for it")
         cap = max(self.file.raw_bytes, self.file.served_bytes or 0) + SLACK
         stream_download(location, temporary, cap, seconds, self.report)
-        return identify(temporary.read_bytes(), self.file, "the file")[0]
+        return identify(temporary.read_bytes(), self.file, scrubbed(location))[0]
 
     def report(self, done: int, total: int) -> None:
         if self.progress:

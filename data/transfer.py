@@ -70,7 +70,10 @@ def scrubbed(location: str) -> str:
     """Return a location without what might be secret in it: user, password, query, fragment."""
     if "://" not in location:
         return location
-    parts = urlsplit(location)
+    try:
+        parts = urlsplit(location)
+    except ValueError:  # such as http://[
+        return "an address that is none"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
@@ -172,7 +175,6 @@ def _handler(keep: Callable[[socket.socket], None]) -> urllib.request.BaseHandle
 
 
 def _follow(opener: urllib.request.OpenerDirector, url: str, give_up_at: float) -> Any:
-    origin = url
     for _ in range(MAX_REDIRECTS + 1):
         left = max(give_up_at - time.monotonic(), 0.01)  # 0 would mean: do not wait at all
         request = urllib.request.Request(url, headers={"User-Agent": "nightshift"})
@@ -183,12 +185,12 @@ def _follow(opener: urllib.request.OpenerDirector, url: str, give_up_at: float) 
             error.close()
             if error.code not in REDIRECTS or not where:
                 raise
-            url = _allowed(origin, urljoin(url, where))
+            url = _allowed(url, urljoin(url, where))
     raise MirrorError(f"more than {MAX_REDIRECTS} redirects")
 
 
-def _allowed(origin: str, url: str) -> str:
-    old, new = urlsplit(origin), urlsplit(url)
+def _allowed(current: str, url: str) -> str:
+    old, new = urlsplit(current), urlsplit(url)
     if new.scheme not in ("http", "https") or (old.scheme, new.scheme) == ("https", "http"):
         raise MirrorError(f"refused to be redirected from {old.scheme} to {scrubbed(url)}")
     if new.hostname != old.hostname and _is_private(new.hostname or ""):

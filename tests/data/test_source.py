@@ -10,8 +10,10 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,6 +30,7 @@ from tests.data.servers import (
     drip,
     endless,
     redirect,
+    self_signed,
     serve_all,
     serving,
     sha256,
@@ -45,6 +48,7 @@ BOMB = gzip.compress(bytes(400 << 20), compresslevel=1)
 CHILD = """
 import resource, sys
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from data.errors import NightshiftError
 from data.source import download
@@ -290,6 +294,35 @@ def test_a_slow_mirror_is_left_in_time_for_the_next(
     assert server.asked.count(f"/good/{IMAGES}") == 1
 
 
+def test_https_works_and_checks_certificates(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mirror whose certificate is not trusted is refused; one that is trusted serves, and is cut when it stalls."""
+    certificate = self_signed(tmp_path / "certificate.pem")
+    with serving(certificate) as server:
+        serve_all(server, FILES)
+        server.routes[f"/slow/{IMAGES}"] = stall(server, IMAGE_FILE, 40_000)
+        with pytest.raises(SourceUnavailable, match="CERTIFICATE_VERIFY_FAILED"):
+            download(store, _row(server.url))
+        assert server.asked == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with pytest.raises(SourceUnavailable, match="too slow"):
+            download(store, _row(f"{server.url}/slow"), deadline_s=0.5)
+        download(store, _row(server.url))
+
+
+def test_https_is_not_left_for_http(
+    store: Store, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trusted mirror that redirects to plain http is refused, even when the right bytes lie there."""
+    serve_all(server, FILES)
+    certificate = self_signed(tmp_path / "certificate.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(certificate) as safe:
+        safe.routes[f"/{IMAGES}"] = redirect(f"{server.url}/{IMAGES}")
+        with pytest.raises(SourceUnavailable, match="refused to be redirected from https to http"):
+            download(store, _row(safe.url))
+    assert server.asked == []
+
+
 def test_a_bomb_does_not_take_the_memory(store: Store, tmp_path: Path) -> None:
     """400 MiB in a small file are refused after as many bytes as the row allows."""
     small = {**FILES, IMAGES: BOMB}
@@ -329,7 +362,7 @@ def test_where_a_redirect_may_lead(origin: str, url: str, allowed: bool) -> None
 
 
 @pytest.mark.parametrize(
-    "mirror", ["ftp://host/x", "file:///x", "https://me:secret@host/x", "https://host/?key=secret"]
+    "mirror", ["ftp://host/x", "file:///x", "https://me:secret@host/x", "https://host/?key=secret", "http://[", ""]
 )
 def test_mirrors_that_cannot_be_used_are_refused_without_their_secrets(store: Store, mirror: str) -> None:
     """A bad setting is an error at once, and passwords stay out of the message."""
@@ -454,17 +487,46 @@ def test_a_full_disk_is_said_and_leaves_nothing(store: Store, server: Server) ->
     download(store, _row(server.url))
 
 
-def test_an_fsync_that_fails_publishes_nothing(store: Store, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What may not have reached the disk does not get its final name."""
+@pytest.mark.parametrize("call", ["fsync", "replace", "open"])
+def test_whichever_step_fails_nothing_wrong_is_left(
+    store: Store, server: Server, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """The first, second, third... such call fails: what has a final name is right, and tmp/ is empty."""
     serve_all(server, FILES)
+    for nth in range(1, 100):
+        home = Store(store.root / str(nth))
+        with monkeypatch.context() as patch:
+            _fail(patch, call, nth)
+            problem = _problem_with(home, server)
+        for path in (home.root / "raw").rglob("*.gz"):
+            assert path.read_bytes() == FILES[path.name]
+        assert list((home.root / "tmp").rglob("*")) == []
+        if not problem:
+            break
+        assert "No space left" in problem
+        assert _problem_with(home, server) == ""
+    assert nth > len(FILES)
 
-    def broken(_: int) -> None:
-        raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "fsync", broken)
-    with pytest.raises(StorageFailed, match="Input/output error"):
-        download(store, _row(server.url))
-    assert not any(path.startswith(("raw/", "tmp/")) for path in _produced(store))
+def _problem_with(home: Store, server: Server) -> str:
+    try:
+        download(home, _row(server.url))
+    except StorageFailed as error:
+        return error.problem
+    return ""
+
+
+def _fail(patch: pytest.MonkeyPatch, call: str, nth: int) -> None:
+    owner: object = os if call == "fsync" else Path
+    real, calls = getattr(owner, call), count(1)
+
+    def broken(*args: Any, **kwargs: Any) -> Any:
+        writes = call != "open" or "w" in str(args[1:])
+        if writes and next(calls) == nth:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real(*args, **kwargs)
+
+    patch.setattr(owner, call, broken)
 
 
 @contextmanager
