@@ -1,0 +1,147 @@
+"""What a summary table says about splits and classes beside what it should say: the numbers that expectations bound."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from data.dataset import Dataset, Reference
+from data.summary import NUMERIC, class_means, reference_of, repeated, shared
+
+SPLITS = ("train", "test")
+SIGMAS_IN_BAND = 6  # from the 0.1 % to the 99.9 % quantile; of a normal distribution it would be 6.2
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far data may be from what is known of it.
+
+    Args:
+        share: of a class in its split, relative.
+        pixels: of the mean and of the mean square of all pixels, which lie in [0, 1].
+        outside: share of a split's images that may lie outside a band, which leaves out 0.002 of the genuine ones.
+        shift: of a class's mean statistics, in standard deviations of one image.
+    """
+
+    share: float
+    pixels: float
+    outside: float
+    shift: float
+
+
+# Genuine files meet all of these exactly. Random labels move the mean of MNIST's most distinct class by 0.15 standard
+# deviations if there are 10 % of them, and by 0.015 if there is 1 %.
+PINNED = Tolerance(share=0.02, pixels=1e-4, outside=0.005, shift=0.05)
+# Train and test of MNIST and of Fashion-MNIST differ by a third of this at most (docs/decisions/0003-validation.md).
+OTHER_SPLIT = Tolerance(share=0.2, pixels=0.05, outside=0.1, shift=0.5)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a dataset's summary table is compared with.
+
+    Args:
+        reference: the pinned statistics; without any, each split's are those of the other split.
+        tolerance: how far from them is still right.
+        pinned: whether the statistics were pinned.
+    """
+
+    reference: Reference
+    tolerance: Tolerance
+    pinned: bool
+
+
+def expected_of(dataset: Dataset, table: pa.Table) -> Expected:
+    """Return what this table is compared with.
+
+    Without a pinned reference the two splits are witnesses for each other: what was done to one of them shows, what was
+    done to both alike does not.
+    """
+    if dataset.reference is not None:
+        return Expected(dataset.reference, PINNED, pinned=True)
+    found = reference_of(table, dataset.n_classes)
+    swapped = Reference(
+        train_counts=found.test_counts,
+        test_counts=found.train_counts,
+        train_mean=found.test_mean,
+        train_std=found.test_std,
+        test_mean=found.train_mean,
+        test_std=found.train_std,
+        train_duplicates=dataset.n_train,
+        test_duplicates=dataset.n_test,
+        shared=dataset.n_test,
+        train_bands=found.test_bands,
+        test_bands=found.train_bands,
+        train_classes=found.test_classes,
+        test_classes=found.train_classes,
+    )
+    return Expected(swapped, OTHER_SPLIT, pinned=False)
+
+
+def of_images(table: pa.Table) -> dict[str, pa.Table]:
+    """Return the rows of each split with what only a look at all rows can tell.
+
+    Added columns: `repeated` (1 if the same pixels occur more than once in the split), `shared` (1 if they occur in the
+    other split, too), `square` (mean of the squared pixels).
+    """
+    parts = {split: table.filter(pc.equal(table["split"], split)) for split in SPLITS}
+    hashes = {split: part["sha256"].to_numpy() for split, part in parts.items()}
+    for split, other in (("train", "test"), ("test", "train")):
+        part = parts[split]
+        square = part["std"].to_numpy() ** 2 + part["mean"].to_numpy() ** 2
+        for name, values in (
+            ("repeated", repeated(hashes[split]).astype(np.int64)),
+            ("shared", shared(hashes[split], hashes[other]).astype(np.int64)),
+            ("square", square),
+        ):
+            part = part.append_column(name, pa.array(values))
+        parts[split] = part
+    return parts
+
+
+def of_classes(parts: dict[str, pa.Table], expected: Expected, n_classes: int) -> pa.Table:
+    """Return one row per split and class.
+
+    Columns: split, label, images (their number), share (relative deviation of the class's share from the expected one),
+    and for each numeric column of the summary table the deviation of the class's mean from the expected one, in
+    standard deviations of one image.
+    """
+    return pa.concat_tables([_classes(split, parts[split], expected.reference, n_classes) for split in SPLITS])
+
+
+def _classes(split: str, part: pa.Table, reference: Reference, n_classes: int) -> pa.Table:
+    labels = part["label"].to_numpy()
+    images = np.bincount(labels, minlength=n_classes)
+    counts = np.array(getattr(reference, f"{split}_counts"))
+    bands, classes = getattr(reference, f"{split}_bands"), getattr(reference, f"{split}_classes")
+    columns = {
+        "split": np.full(n_classes, split),
+        "label": np.arange(n_classes),
+        "images": images,
+        "share": (images / images.sum() - counts / counts.sum()) / np.maximum(counts, 1) * counts.sum(),
+    }
+    for name in NUMERIC:
+        _, low, high = bands[name]
+        found = np.array(class_means(part[name].to_numpy(), labels, n_classes))
+        # a class without images has no mean: that it is missing shows in its share
+        moved = np.where(images > 0, found - np.array(classes[name]), 0)
+        columns[name] = moved / _sigma(low, high)
+    return pa.table(columns)
+
+
+def class_signal(reference: Reference, split: str) -> float:
+    """Return how far the most distinct class is from the average image, in standard deviations of one image.
+
+    That is what statistics can know about labels: 1.6 for MNIST, 1.9 for Fashion-MNIST, about 0 for noise.
+    """
+    bands, classes = getattr(reference, f"{split}_bands"), getattr(reference, f"{split}_classes")
+    present = np.array(getattr(reference, f"{split}_counts")) > 0
+    return max(
+        float(np.abs(np.array(classes[name])[present] - mean).max()) / _sigma(low, high)
+        for name, (mean, low, high) in bands.items()
+    )
+
+
+def _sigma(low: float, high: float) -> float:
+    return max((high - low) / SIGMAS_IN_BAND, 1e-6)
