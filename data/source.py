@@ -261,7 +261,7 @@ class _Errand:
         name = f"{self.dataset.name}/{self.file.name}"
         raise SourceUnavailable(
             f"no mirror served {name}:{listed}" if reasons else f"{name} is missing or damaged, and it has no mirror",
-            f"check the network, or put {name} into a folder and set NIGHTSHIFT_MIRRORS to that folder"
+            f"check the network, or put the files into FOLDER/{self.dataset.name} and set NIGHTSHIFT_MIRRORS=FOLDER"
             if self.dataset.mirrors
             else "add the same files again with 'nightshift datasets add'",
         )

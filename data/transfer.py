@@ -84,12 +84,10 @@ def _chunks(location: str, give_up_at: float) -> Iterator[tuple[bytes, int]]:
         for chunk, total in source:
             yield chunk, total
             done += len(chunk)
-            if time.monotonic() >= give_up_at:
-                raise MirrorError(f"too slow: given up after {done} bytes")
     except (OSError, http.client.HTTPException, ValueError) as error:
         late = time.monotonic() >= give_up_at  # then the connection was cut from here
         raise MirrorError(f"too slow: given up after {done} bytes" if late else _why(error)) from error
-    if time.monotonic() >= give_up_at:
+    if time.monotonic() >= give_up_at:  # a connection that is cut may look like one that ended
         raise MirrorError(f"too slow: given up after {done} bytes")
     if done < total:
         raise MirrorError(f"ended after {done} of {total} bytes")
