@@ -32,8 +32,6 @@ if TYPE_CHECKING:  # the registry opens without NumPy, so that the command line 
     import numpy as np
     from numpy.typing import NDArray
 
-    from data.parquet import PreparedRef
-
 MODEL, INTERFACE, REQUESTS, RESPONSES = "model.keras", "interface.json", "requests.npy", "responses.npy"
 REQUIRED = (
     MODEL,
@@ -139,31 +137,27 @@ def class_names(folder: Path) -> tuple[str, ...]:
     Raises:
         Corrupt: the folder does not say.
     """
-    try:
-        return tuple(json.loads((folder / INTERFACE).read_bytes())["class_names"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise Corrupt(f"{folder} has no readable {INTERFACE} ({error})", "run 'nightshift verify'") from error
+    return tuple(_interface(folder)["class_names"])
 
 
-def add_requests(store: Store, prepared: "PreparedRef", folder: Path) -> None:
-    """Put the request set into the draft of a candidate that has been evaluated: see `write_requests`.
-
-    Args:
-        store: where the prepared data lie.
-        prepared: what the candidate was evaluated on.
-        folder: the draft; its predictions-test.parquet is read.
+def image_size(folder: Path) -> tuple[int, int]:
+    """Return height and width of the images that a candidate or version takes.
 
     Raises:
-        Corrupt: the prepared data or the predictions are not what was recorded.
+        Corrupt: the folder does not say.
     """
-    import numpy as np
+    told = _interface(folder)
+    return told["height"], told["width"]
 
-    from artifacts import predictions
-    from data import parquet
 
-    images = parquet.read_split(store, prepared, "test").images
-    raw = np.rint(images * np.float32(255)).astype(np.uint8)  # the exact inverse of uint8 / float32(255)
-    write_requests(folder, raw, predictions.read(folder / "predictions-test.parquet").probabilities)
+def _interface(folder: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads((folder / INTERFACE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise Corrupt(f"{folder} has no readable {INTERFACE} ({error})", "run 'nightshift verify'") from error
+    if told.keys() != {"height", "width", "class_names"}:
+        raise Corrupt(f"{folder / INTERFACE} has the keys {sorted(told)}", "use the code that wrote it")
+    return told
 
 
 def read_requests(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.float32]]":

@@ -33,7 +33,7 @@ class Judged:
         infra: what the fresh process found; None on an unchanged night.
         self_tests: what the gate said to models whose verdict is known.
         generation: of the champion that the winner was compared with; a promotion is refused if it has changed.
-        unchanged_since: UTC time of the earlier decision about this very model and champion; "" if there is none.
+        unchanged: what there is to say if this very model was compared with this champion before; else "".
     """
 
     decision: Decision
@@ -42,7 +42,7 @@ class Judged:
     infra: InfraResult | None
     self_tests: tuple[gate.SelfTest, ...]
     generation: int
-    unchanged_since: str = ""
+    unchanged: str = ""
 
 
 def reach(
@@ -82,7 +82,7 @@ def reach(
         rescoring.require_as_recorded(store, dataset.name, tests)
         decision = Decision.from_json(earlier.decision)
         tested = _self_test(dataset, tests, scores, None, policy)
-        return Judged(decision, chosen, tests.digest, None, tested, generation, earlier.when)
+        return Judged(decision, chosen, tests.digest, None, tested, generation, _unchanged(earlier))
     with bundle.start_infra_check() as serving:  # it imports TensorFlow while this process scores
         scores = rescoring.score_candidate(store, chosen, tests)
         progress(0.4, "scoring the champion on the same images")
@@ -120,6 +120,13 @@ def decided_before(store: Store, dataset: str, chosen: Trained, tests: TestSet, 
             if is_champion or (entry.action in ("hold", "reject") and entry.from_version == champion):
                 return entry
     return None
+
+
+def _unchanged(earlier: Entry) -> str:
+    if earlier.to_version:
+        return f"this very model is {earlier.to_version}, champion since {earlier.when[:10]}, and answers as recorded"
+    champion = earlier.from_version or "no champion"
+    return f"this very model was compared with {champion} on {earlier.when[:10]}; nothing has changed: {earlier.why}"
 
 
 def _self_test(

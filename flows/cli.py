@@ -38,14 +38,14 @@ Flag = Parameter(negative="")
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    console = Console(stderr=True, soft_wrap=True, highlight=False)
+    console = _console(stderr=True)
     try:
         code = app(result_action="return_value", exit_on_error=False)
     except CycloptsError:
         code = REFUSED  # cyclopts has said what is wrong
     except NightshiftError as error:
         console.print("[bold red]refused:[/]" if error.exit_code == REFUSED else "[bold red]broken:[/]", end=" ")
-        console.print(str(error), markup=False)
+        console.print(str(error), markup=False, soft_wrap=True)
         code = error.exit_code
     except KeyboardInterrupt:
         console.print("stopped; every step that was complete is kept, and the next run goes on from there")
@@ -86,7 +86,7 @@ def retrain(
     from flows.here import run_night
 
     options = {"seed": seed, "seeds": seeds, "device": device, "mode": mode, "reason": reason}
-    night = run_night(Console(stderr=json), dataset=dataset, recipes=recipe, min_accuracy=min_accuracy, **options)
+    night = run_night(_console(stderr=json), dataset=dataset, recipes=recipe, min_accuracy=min_accuracy, **options)
     return _finished(night, json)
 
 
@@ -95,7 +95,7 @@ def smoke(*, json: Json = False) -> int:
     """Run a whole night on a tiny bundled dataset, in a temporary home and without a network."""
     from flows.here import run_smoke
 
-    return _finished(run_smoke(Console(stderr=json)), json)
+    return _finished(run_smoke(_console(stderr=json)), json)
 
 
 def _finished(night: Any, json: bool) -> int:
@@ -106,7 +106,7 @@ def _finished(night: Any, json: bool) -> int:
     if json:
         _print_json({**night.to_json(), "report": str(report)})
     else:
-        Console().print(night_screen(night, str(report)))
+        _console().print(night_screen(night, str(report)))
     return DONE if night.promoted else NOT_PROMOTED
 
 
@@ -195,9 +195,10 @@ def recipes(name: str = "", *, json: Json = False) -> None:
     Args:
         name: A recipe; leave it out for the list.
     """
-    from artifacts.recipes.catalogue import DEFAULT_CANDIDATES, RECIPES, get
+    from artifacts.recipes.base import Candidate
+    from artifacts.recipes.catalogue import DEFAULT_CANDIDATES, RECIPES
 
-    shown = [get(name)] if name else list(RECIPES.values())
+    shown = [Candidate(name).definition] if name else list(RECIPES.values())
     if json:
         _print_json([_recipe_json(one) for one in shown])
     elif name:
@@ -279,7 +280,7 @@ def show(version: str, *, json: Json = False) -> None:
         return
     from flows.screens import version_screen
 
-    Console().print(version_screen(found.id, parts, story.entries))
+    _console().print(version_screen(found.id, parts, story.entries))
 
 
 @app.command(help_epilogue="Example: nightshift history mnist")
@@ -355,15 +356,19 @@ def predict(
         resize: Fit an image of another size.
         invert: The image is dark on light; the datasets are light on dark.
     """
-    from flows.predict import ask
+    from artifacts.asking import ask
+    from flows.quiet import native_messages_to
+    from flows.settings import prepare_environment
 
-    answer = ask(_store(), _find(model), image, true=true, resize=resize, invert=invert)
+    prepare_environment()
+    with native_messages_to(_store().root / "native.log"):
+        answer = ask(_store(), _find(model), image, true=true, resize=resize, invert=invert)
     if save:
         answer.save(save)
     if json:
         _print_json(answer.to_json())
     else:
-        print("\n".join(answer.lines(top)))
+        print("\n".join((*(f"note: {warning}" for warning in answer.warnings), *answer.lines(top))))
         if save:
             print(f"picture: {save}")
 
@@ -457,4 +462,12 @@ def _print_json(value: Any) -> None:
 def _print_table(headers: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     from flows.screens import table
 
-    Console().print(table(headers, rows))
+    _console().print(table(headers, rows))
+
+
+def _console(*, stderr: bool = False) -> Console:
+    """Return a console as wide as the terminal; a pipe or a log has no width, and nothing is folded for it."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    return console

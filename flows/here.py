@@ -25,12 +25,13 @@ def run_night(console: Console, **parameters: Any) -> "NightReport":
     prepare_environment()
     given = {name: value for name, value in parameters.items() if value not in (None, (), "")}
     _refuse_early(given)
-    _import_behind(("tensorflow", "great_expectations"))
+    _import_behind(("great_expectations", "tensorflow"))
     console.print("starting the embedded Prefect server", style="dim")
     from flows.live import showing
+    from flows.quiet import native_messages_to
     from flows.retrain import retrain
 
-    with showing(console):
+    with native_messages_to(settings().home / "native.log"), showing(console):
         state = retrain(**given, return_state=True)
     night: NightReport = state.result()  # raises what stopped the night
     return night

@@ -56,5 +56,5 @@ class _Lines:
         finished = event.done is None or event.done >= 1
         if finished or now - self._last.get(event.step, 0.0) >= self._every_s:
             self._last[event.step] = now
-            share = "" if finished else f" {event.done:4.0%}"
+            share = f" {event.done:4.0%}" if event.done and not finished else ""
             self._console.print(f"{event.step}:{share} {escape(event.text)}", highlight=False, soft_wrap=True)

@@ -86,8 +86,6 @@ class Night:
         """Return what there is to tell."""
         by_name = {one.ref.candidate.name: one for one in finished}
         decision = judged.decision
-        unchanged = judged.unchanged_since
-        same = f"nothing has changed since {unchanged[:10]}, when the gate said: {decision.verdict}, {decision.reason}"
         return NightReport(
             run=self.run,
             dataset=self.dataset.name,
@@ -95,8 +93,8 @@ class Night:
             class_names=self.dataset.class_names,
             started=self.started,
             finished=datetime.now(UTC),
-            verdict="UNCHANGED" if unchanged else decision.verdict,
-            reason=same if unchanged else decision.reason,
+            verdict="UNCHANGED" if judged.unchanged else decision.verdict,
+            reason=judged.unchanged or decision.reason,
             decision=decision,
             mode=self.mode,
             candidates=[_row(outcome, by_name.get(outcome.candidate.name)) for outcome in outcomes],

@@ -21,6 +21,5 @@ def decide(
     """Score winner and champion on the same images, have a fresh process serve the winner, and ask the gate."""
     bar = Bar("decide")
     judged = verdict.reach(store, prepared, finished, policy, mode, reason, bar)
-    said = f"unchanged since {judged.unchanged_since[:10]}" if judged.unchanged_since else str(judged.decision)
-    bar(1.0, said.splitlines()[0])
+    bar(1.0, judged.unchanged or str(judged.decision).splitlines()[0])
     return judged

@@ -17,7 +17,7 @@ def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who:
     A dry run and an unchanged night write nothing.
     """
     decision, chosen = judged.decision, judged.chosen
-    if decision.mode == "dry-run" or judged.unchanged_since:
+    if decision.mode == "dry-run" or judged.unchanged:
         say("register", "nothing to write")
         return
     made_from = provenance.collect(
