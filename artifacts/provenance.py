@@ -1,9 +1,10 @@
 """What a model was made from: everything that one would have to hold still to get it again."""
 
+import ast
 import contextlib
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,8 @@ from data.store import digest_of, file_sha256
 SCHEMA = 1
 REPOSITORY = Path(__file__).parents[1]
 LIBRARIES = ("keras", "tensorflow", "jax", "numpy", "pyarrow")
-# What the code digest leaves out, because no weight depends on it. New files count until they are named here.
-WITHOUT_INFLUENCE = frozenset(
-    {"artifacts/" + name for name in ("bundle.py", "canvas.py", "charts.py", "gate.py", "ledger.py", "pictures.py")}
-    | {"artifacts/" + name for name in ("audit.py", "pointer.py", "provenance.py", "registry.py", "report.py")}
-    | {"artifacts/serving_check.py", "data/errors.py", "data/expectations.py", "data/source.py", "data/store.py"}
-)
+# Where a candidate comes from; whatever these import, at any depth, counts as code that made it.
+ORIGINS = ("artifacts/training.py", "artifacts/evaluation.py", "artifacts/recipes/*.py")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,10 +113,30 @@ def git_state(root: Path) -> tuple[str | None, bool | None]:
 
 
 def code_digest(root: Path = REPOSITORY) -> str:
-    """Return one digest over the source files of data/ and artifacts/ that influence a training."""
-    files = [path for package in ("data", "artifacts") for path in sorted((root / package).rglob("*.py"))]
-    names = {path.relative_to(root).as_posix(): path for path in files}
-    return digest_of({name: file_sha256(path) for name, path in names.items() if name not in WITHOUT_INFLUENCE})
+    """Return one digest over the source files of data/ and artifacts/ that training and evaluating run through."""
+    return digest_of({path.relative_to(root).as_posix(): file_sha256(path) for path in sources(root)})
+
+
+def sources(root: Path = REPOSITORY) -> list[Path]:
+    """Return ORIGINS and what they import from data/ and artifacts/, at any depth and inside functions, too."""
+    todo, found = [path for pattern in ORIGINS for path in root.glob(pattern)], set()
+    while todo:
+        path = todo.pop()
+        if path not in found:
+            found.add(path)
+            todo += [root / name for name in _imported(path) if (root / name).is_file()]
+    return sorted(found)
+
+
+def _imported(path: Path) -> Iterator[str]:
+    """Yield the files that a source file may import, whether or not they exist."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        modules = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            modules = [str(node.module), *(f"{node.module}.{name}" for name in modules)]
+        for module in modules:
+            if module.partition(".")[0] in ("data", "artifacts"):
+                yield f"{module.replace('.', '/')}.py"
 
 
 def lock_digest(root: Path = REPOSITORY) -> str | None:

@@ -68,8 +68,8 @@ def _latency_ms(model: Any, predict: Callable[..., Any], images: Any) -> float:
 
 def main() -> None:
     """Measure one folder and print the result; what the libraries print goes to standard error."""
-    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    answer = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     from artifacts import evaluation
     from artifacts.recipes import layers  # noqa: F401  (imports Keras, as `evaluation.load` does, but now)
 

@@ -16,7 +16,7 @@ from artifacts.bundle import InfraResult
 from artifacts.ledger import Entry
 from artifacts.provenance import Provenance
 from data.errors import BadInput, Corrupt, UnknownName
-from data.store import MANIFEST, Store, canonical_json, file_sha256
+from data.store import MANIFEST, NAME, Store, canonical_json, file_sha256
 
 DECISION, PROVENANCE, INFRA = "decision.json", "provenance.json", "infra.json"
 VERSION_ID = re.compile(r"(?P<dataset>[a-z0-9][a-z0-9._-]*)/(?P<number>[1-9][0-9]{0,8})")
@@ -99,7 +99,8 @@ def find(store: Store, name: str) -> Version:
 def datasets(store: Store) -> tuple[str, ...]:
     """Return the datasets that have registered models or decisions about them."""
     folder = store.models()
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()
+    names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
+    return tuple(sorted(name for name in names if NAME.fullmatch(name)))
 
 
 def registered(store: Store, dataset: str, run_id: str, weights_digest: str) -> Version | None:
@@ -138,6 +139,8 @@ def load(store: Store, dataset: str, number: int) -> Version:
     folder = _without_links(store.versions(dataset)) / str(number)
     if folder.is_symlink():
         raise Corrupt(f"{folder} is a symbolic link", "put the folder itself there")
+    if not folder.is_dir():
+        raise Corrupt(f"{dataset}/{number} is not there any more", f"restore {folder} from a backup, or roll back")
     meta, manifest_digest = store.meta(folder), file_sha256(folder / MANIFEST)
     if (meta.get("dataset"), meta.get("number")) != (dataset, number):
         raise Corrupt(
