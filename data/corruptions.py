@@ -107,8 +107,11 @@ def _permute_some(share: float) -> Callable[[RawData], RawData]:
 
 
 def _drop_class(raw: RawData) -> RawData:
-    kept = raw.train_labels != raw.train_labels[0]
-    return replace(raw, train_images=raw.train_images[kept], train_labels=raw.train_labels[kept])
+    images, labels = raw.train_images.copy(), raw.train_labels.copy()
+    gone = labels == labels[0]
+    others = np.resize(np.flatnonzero(~gone), gone.sum())
+    images[gone], labels[gone] = raw.train_images[others], raw.train_labels[others]
+    return replace(raw, train_images=images, train_labels=labels)
 
 
 def _invert(raw: RawData) -> RawData:
@@ -206,7 +209,7 @@ CORRUPTIONS = (
     ),
     Corruption("one label for all", "every training image in the first one's class", _one_label, _when_classes_vary),
     Corruption("label out of range", "one training label above the last class", _label_out_of_range),
-    Corruption("a class missing", "no training images of the first one's class", _drop_class),
+    Corruption("a class missing", "others instead of the first image's class", _drop_class, _when_classes_vary),
     Corruption("truncated split", "the last training image is missing", _truncate),
     Corruption(
         "pixels inverted",

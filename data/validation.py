@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from data.store import Store
+
 MAX_ROWS = 20  # offending rows shown per failing expectation
 
 
@@ -96,6 +98,18 @@ class Catch:
     def to_json(self) -> dict[str, Any]:
         """Return the catch as what JSON can say."""
         return asdict(self)
+
+
+def read(store: Store, digest: str) -> tuple[ValidationResult, tuple[Catch, ...]]:
+    """Return what a published validation found, without Great Expectations' own details, and its catch table.
+
+    Raises:
+        Corrupt: there is no such validation, or its manifest cannot be read.
+    """
+    meta = store.meta(store.validation(digest))
+    failures = tuple(Failure(**{**one, "rows": tuple(one["rows"])}) for one in meta["failures"])
+    catches = tuple(Catch(**{**one, "by": tuple(one["by"])}) for one in meta["catches"])
+    return ValidationResult(meta["success"], meta["checks"], failures, tuple(meta["notes"])), catches
 
 
 def as_markdown(title: str, result: ValidationResult, catches: tuple[Catch, ...]) -> str:
