@@ -51,7 +51,7 @@ def choose(recipe: Recipe, wanted: str = "auto") -> Device:
     if wanted == "gpu" and not gpus:
         raise TrainingFailed(
             "device 'gpu' was asked for, but TensorFlow sees no GPU",
-            "install the extra with 'make setup EXTRA=gpu' and check 'nvidia-smi', or use device 'auto' or 'cpu'",
+            "install the extra with 'make setup-gpu' and check 'nvidia-smi', or use device 'auto' or 'cpu'",
         )
     return _gpu(recipe, gpus) if gpus else _cpu(recipe)
 

@@ -17,7 +17,7 @@ from artifacts.recipes.base import Candidate, Plan, Problem
 from artifacts.recipes.parameters import Value
 from artifacts.saving import save, weights_digest
 from data import catalogue, parquet
-from data.errors import DataRefused, TrainingFailed
+from data.errors import DataRefused, OutOfMemory, TrainingFailed
 from data.parquet import PreparedRef
 from data.store import Store, canonical_json, file_sha256
 
@@ -149,7 +149,8 @@ def train(
         on_progress: called after every epoch; what it raises ends the training.
 
     Raises:
-        TrainingFailed: the loss or a weight stopped being finite, memory ran out, or the device is not there.
+        TrainingFailed: the loss or a weight stopped being finite, or the device is not there.
+        OutOfMemory: the batch or the net is too large for the device.
         DataRefused: the images or labels do not fit the dataset's description.
         Corrupt: the prepared files have changed.
     """
@@ -183,7 +184,8 @@ def fit(
     """Train a candidate on images in memory. The same arguments give the same weights, bit by bit, on one machine.
 
     Raises:
-        TrainingFailed: the loss or a weight stopped being finite, memory ran out, or the device is not there.
+        TrainingFailed: the loss or a weight stopped being finite, or the device is not there.
+        OutOfMemory: the batch or the net is too large for the device.
         DataRefused: the images or labels do not fit the problem.
     """
     _check(training, problem, "training")
@@ -201,7 +203,7 @@ def fit(
     keras.utils.set_random_seed(candidate.seed)
     tf.config.experimental.enable_op_determinism()
     try:
-        with tf.device(chosen.name), _dtype_policy(chosen.precision):
+        with tf.device(chosen.name), dtype_policy(chosen.precision):
             model = recipe.build(problem, settings)
             loop = Loop(model, plan, plan.lengths(len(training.labels))[0], chosen.jit)
             history = []
@@ -209,11 +211,12 @@ def fit(
                 history.append(progress)
                 if on_progress is not None:
                     on_progress(progress)
-        with tf.device(chosen.name), _dtype_policy("float32"):
+        with tf.device(chosen.name), dtype_policy("float32"):
             final = _in_float32(model, recipe.build, problem, settings)
-    except tf.errors.ResourceExhaustedError as error:
-        raise TrainingFailed(
-            f"{candidate} ran out of memory on {chosen.description}: {error.message.splitlines()[0]}",
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        said = str(getattr(error, "message", "") or error or "no details").splitlines()[0]
+        raise OutOfMemory(
+            f"{candidate} ran out of memory on {chosen.description}: {said}",
             "use a smaller batch, a smaller net or another device",
         ) from error
     return Fitted(final, tuple(history), time.monotonic() - started, chosen)
@@ -284,7 +287,7 @@ def _in_float32(model: Any, build: Callable[..., Any], problem: Problem, setting
 
 
 @contextmanager
-def _dtype_policy(name: str) -> Iterator[None]:
+def dtype_policy(name: str) -> Iterator[None]:
     """Build Keras layers under a dtype policy for a while."""
     import keras
 

@@ -1,0 +1,91 @@
+"""What the training benchmarks share: the official images, a description of the machine, and the figures' file."""
+
+import json
+import os
+import platform
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from artifacts.recipes.base import Problem
+from data import catalogue, source
+from data.source import RawData
+from data.splits import validation_mask
+from data.summary import image_hashes
+from flows.settings import settings
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images and labels, as training takes them.
+
+    Args:
+        images: float32 (n, h, w) in [0, 1].
+        labels: int64 (n,).
+    """
+
+    images: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+
+
+def official(name: str) -> RawData:
+    """Return a dataset of the catalogue, downloaded into the home if it is not there yet, verified in any case."""
+    store = settings().store
+    dataset = catalogue.get(store, name)
+    return source.read_raw(store, dataset, source.download(store, dataset, settings().mirrors))
+
+
+def scaled(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Images:
+    """Return raw images as training takes them."""
+    return Images(np.asarray(images / np.float32(255), np.float32), labels)
+
+
+def nightly(raw: RawData) -> tuple[Images, Images, Images]:
+    """Return train, validation and test images, split as every night splits them."""
+    held_out = validation_mask(raw.train_labels, image_hashes(raw.train_images))
+    return (
+        scaled(raw.train_images[~held_out], raw.train_labels[~held_out]),
+        scaled(raw.train_images[held_out], raw.train_labels[held_out]),
+        scaled(raw.test_images, raw.test_labels),
+    )
+
+
+def problem(name: str, training: Images) -> Problem:
+    """Return what a recipe may know about these images."""
+    row = catalogue.get(settings().store, name)
+    return Problem(row.height, row.width, row.n_classes, len(training.labels), row.mirror_symmetric)
+
+
+def accuracy(model: Any, examples: Images) -> float:
+    """Return the share of images whose largest output is that of the label; works for logits and probabilities."""
+    said = model.predict(examples.images, batch_size=1000, verbose=0)
+    return float((said.argmax(axis=1) == examples.labels).mean())
+
+
+def machine() -> dict[str, Any]:
+    """Return what the seconds depend on, in general terms."""
+    import keras
+    import tensorflow as tf
+
+    from artifacts.devices import bfloat16_instructions
+
+    cores = len(os.sched_getaffinity(0))
+    return {
+        "cores": cores,
+        "processor": f"{platform.machine()} {bfloat16_instructions()}".strip(),
+        "python": re.match(r"\d+\.\d+", platform.python_version())[0],  # type: ignore[index] # it always has a version
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+    }
+
+
+def keep(path: Path | None, figures: dict[str, Any]) -> None:
+    """Add figures to a JSON file, replacing those of the same name, so that a benchmark can be run in slices."""
+    if path is None:
+        return
+    known = json.loads(path.read_text()) if path.exists() else {}
+    path.write_text(json.dumps({**known, **figures}, indent=1, sort_keys=True) + "\n")

@@ -1,0 +1,223 @@
+"""How fast is the loop, beside `model.fit`, and in which time does it reach which accuracy?
+
+    python -m benchmarks.training [--quick] [--rows rates|times] [--seeds N] [--json FILE]
+
+The first rows are rates within one run on one machine: the same net, mathematics, data and batch, once through
+Keras' `model.fit` and once through the loop; images per second after compilation, the median of several epochs. The
+others are times to an accuracy, compilation included: mean test accuracy over seeds, and the longest of the seconds.
+`--quick` runs the first three rows only. With `--json`, rows add up over several runs.
+"""
+
+import argparse
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import mean, median, stdev
+from typing import Any
+
+from artifacts.recipes.base import Candidate
+from benchmarks.official import Images, accuracy, keep, machine, nightly, official, problem
+from flows.settings import prepare_environment
+
+EPOCHS = 5  # timed after the one that compiles
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A time to an accuracy.
+
+    Args:
+        dataset: what it is measured on.
+        spec: the candidate.
+        accuracy: to reach on the test images, as a mean over seeds.
+        seconds: to reach it in, at most.
+    """
+
+    dataset: str
+    spec: str
+    accuracy: float
+    seconds: float
+
+
+GOALS = (
+    Goal("mnist", "cnn", 0.995, 40.0),
+    Goal("fashion-mnist", "cnn", 0.925, 40.0),
+    Goal("mnist", "mlp", 0.980, 20.0),
+    Goal("fashion-mnist", "mlp", 0.890, 20.0),
+)
+
+
+def rate_of_loop(spec: str, training: Images) -> float:
+    """Return images per second of a candidate in Nightshift's loop."""
+    import keras
+    import tensorflow as tf
+
+    from artifacts.augmentation import draw
+    from artifacts.devices import choose
+    from artifacts.loop import Loop, on_device
+    from artifacts.training import dtype_policy
+
+    candidate = Candidate.parse(spec)
+    recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
+    plan, device = recipe.plan(about, settings), choose(recipe)
+    keras.utils.set_random_seed(0)
+    with tf.device(device.name), dtype_policy(device.precision):
+        n = len(training.labels)
+        total, steps, _ = plan.lengths(n)
+        loop, here = Loop(recipe.build(about, settings), plan, total, device.jit), on_device(training)
+        return n / _median_s(lambda epoch: loop.epoch(*here, draw(plan, n, 0, epoch), steps))
+
+
+def rate_of_fit(spec: str, training: Images, epochs: int = EPOCHS) -> float:
+    """Return images per second of the same net and optimizer in float32 through `model.fit`, as most would write it."""
+    import keras
+
+    from artifacts.schedules import optimizer
+
+    candidate = Candidate.parse(spec)
+    recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
+    plan = recipe.plan(about, settings)
+    n = len(training.labels)
+    model = recipe.build(about, settings)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer(plan, plan.lengths(n)[0]), loss, metrics=["accuracy"])
+    few = Images(training.images[: plan.batch * 20], training.labels[: plan.batch * 20])
+    model.fit(few.images, few.labels, batch_size=plan.batch, verbose=0)  # compiles
+    timed = lambda _: model.fit(training.images, training.labels, batch_size=plan.batch, verbose=0)  # noqa: E731
+    return n / _median_s(timed, warm=False, epochs=epochs)
+
+
+def peak_flops() -> float:
+    """Return the machine's float32 matrix-product rate: the best of many products of 2048 x 2048, operations/s."""
+    import tensorflow as tf
+
+    size = 2048
+    matrix = tf.random.stateless_normal((size, size), (0, 0))
+    product = tf.function(lambda: tf.reduce_sum(tf.matmul(matrix, matrix)))
+    best = min(_seconds(lambda: float(product())) for _ in range(12))
+    return 2 * size**3 / best
+
+
+def flops_per_image(sizes: tuple[int, ...]) -> int:
+    """Return multiplications and additions to train a dense net on one image: forward, weights, and inputs but one."""
+    pairs = [2 * here * there for here, there in itertools.pairwise(sizes)]
+    return 3 * sum(pairs) - pairs[0]
+
+
+def rates() -> dict[str, dict[str, Any]]:
+    """Return the first three rows."""
+    training, _, _ = nightly(official("mnist"))
+    rows: dict[str, dict[str, Any]] = {}
+    theirs, ours = rate_of_fit("mlp-128", training, epochs=2), rate_of_loop("mlp-128", training)
+    rows["mlp-128, batch 32, against model.fit"] = _ratio(ours, theirs, target=12.0)
+    _show(rows)
+    ours = rate_of_loop("mlp-128:batch=128", training)
+    peak, reached = peak_flops(), ours * flops_per_image((784, 128, 10))
+    rows["mlp-128, batch 128, share of the float32 matrix-product peak"] = {
+        "ours": ours,
+        "unit": "images/s",
+        "peak_gflops": peak / 1e9,
+        "reached_gflops": reached / 1e9,
+        "ratio": reached / peak,
+        "target": 0.6,
+        "met": reached >= 0.6 * peak,
+    }
+    _show(rows)
+    theirs, ours = rate_of_fit("cnn", training, epochs=1), rate_of_loop("cnn", training)
+    rows["cnn against model.fit in float32"] = _ratio(ours, theirs, target=1.8)
+    _show(rows)
+    return rows
+
+
+def time_to(goal: Goal, seeds: int) -> dict[str, Any]:
+    """Train a goal's candidate with several seeds and return the figures."""
+    from artifacts.training import fit
+
+    training, validation, test = nightly(official(goal.dataset))
+    scores, validated, seconds = [], [], []
+    for seed in range(seeds):
+        about = problem(goal.dataset, training)
+        fitted = fit(training, validation, about, Candidate.parse(goal.spec, seed))
+        scores.append(accuracy(fitted.model, test))
+        validated.append(fitted.history[-1].val_accuracy)
+        seconds.append(fitted.seconds)
+    return {
+        "candidate": goal.spec,
+        "test": scores,
+        "test_mean": mean(scores),
+        "test_sd": stdev(scores) if seeds > 1 else None,
+        "validation_mean": mean(validated),
+        "seconds": seconds,
+        "target": goal.accuracy,
+        "target_seconds": goal.seconds,
+        "met": mean(scores) >= goal.accuracy and max(seconds) <= goal.seconds,
+    }
+
+
+def _ratio(ours: float, theirs: float, target: float) -> dict[str, Any]:
+    ratio = ours / theirs
+    return {
+        "ours": ours,
+        "baseline": theirs,
+        "unit": "images/s",
+        "ratio": ratio,
+        "target": target,
+        "met": ratio >= target,
+    }
+
+
+def _show(rows: dict[str, dict[str, Any]]) -> None:
+    """Print the newest row."""
+    name, row = list(rows.items())[-1]
+    verdict = "met" if row["met"] else "MISSED"
+    if "baseline" in row:
+        text = f"{row['ours']:9,.0f} against {row['baseline']:7,.0f} images/s: {row['ratio']:5.1f}x"
+        target = f"at least {row['target']:g}x"
+    elif "ratio" in row:
+        text = f"{row['reached_gflops']:.0f} of {row['peak_gflops']:.0f} Gflop/s ({row['ours']:,.0f} images/s): "
+        text, target = text + f"{row['ratio']:.0%}", f"at least {row['target']:.0%}"
+    else:
+        spread = "" if row["test_sd"] is None else f" ± {row['test_sd']:.2%}"
+        text = f"{row['test_mean']:.2%}{spread} in {max(row['seconds']):.1f} s with {row['candidate']}"
+        target = f"{row['target']:.2%} in {row['target_seconds']:g} s"
+    print(f"{name:62} {text}   (target {target}: {verdict})", flush=True)
+
+
+def _median_s(epoch: Callable[[int], Any], warm: bool = True, epochs: int = EPOCHS) -> float:
+    if warm:
+        epoch(0)
+    return median(_seconds(partial(epoch, index)) for index in range(1, epochs + 1))
+
+
+def _seconds(action: Callable[[], Any]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure the rows asked for and print one line each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the first three rows only, at most 90 s")
+    parser.add_argument("--rows", choices=["all", "rates", "times"], default="all", help="which rows")
+    parser.add_argument("--only", default="", help="times of candidates that contain this, such as 'cnn'")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds of the times to an accuracy")
+    parser.add_argument("--json", type=Path, help="keep the figures; rows not run stay as they are")
+    told = parser.parse_args()
+    prepare_environment()
+    if told.rows != "times":
+        keep(told.json, {**rates(), "machine": machine()})
+    if told.rows != "rates" and not told.quick:
+        for goal in GOALS:
+            name = f"{goal.dataset} to {goal.accuracy:.1%}"
+            if told.only in f"{goal.dataset} {goal.spec}":
+                rows = {name: time_to(goal, told.seeds)}
+                _show(rows)
+                keep(told.json, rows)
+
+
+if __name__ == "__main__":
+    main()
