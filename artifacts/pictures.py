@@ -3,19 +3,19 @@
 Images are shown dark on light, as in the TensorFlow tutorial, however they are stored.
 """
 
+import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from artifacts.canvas import BAR, BLUE, INK, MANY, RED, percent, picture, short, show_image, slanted, turn
+from artifacts.canvas import BAR, BLUE, FAINT, INK, MANY, RED, percent, picture, short, show_image, slanted, turn
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -164,12 +164,12 @@ def mistakes(
     title = f"The {len(chosen)} most confident of {n_wrong:,} mistakes among {len(labels):,} images"
     if not n_wrong:
         title = f"No mistake among {len(labels):,} images"
-    with picture(path, *_sheet_size(len(chosen), lines=2)) as figure:
-        _title(figure, title, (("predicted", RED), ("true", BLUE)))
+    with _sheet(path, len(chosen), lines=2) as axes:
+        _title(axes, title, (("predicted", RED), ("true", BLUE)))
         for place, index in enumerate(chosen):
             truth = int(labels[index])
             answer = _answer(probabilities[index], class_names, truth)
-            _cell(figure, place, images[index], [answer, (short(class_names[truth], 17), BLUE)])
+            _cell(axes, place, images[index], [answer, (short(class_names[truth], 17), BLUE)])
 
 
 def difference_grid(
@@ -210,12 +210,12 @@ def difference_grid(
     note = f"below each image: {first}, {second}, truth"
     if len(differ):
         title += f"; right there: {only_a:,} and {only_b:,}, neither: {neither:,}"
-    with picture(path, *_sheet_size(len(chosen), lines=3)) as figure:
-        _title(figure, title, (("wrong", RED), ("right", BLUE)), note)
+    with _sheet(path, len(chosen), lines=3) as axes:
+        _title(axes, title, (("wrong", RED), ("right", BLUE)), note)
         for place, index in enumerate(chosen):
             truth = int(labels[index])
             answers = [_answer(p[index], class_names, truth) for p in (probabilities_a, probabilities_b)]
-            _cell(figure, place, images[index], [*answers, (short(class_names[truth], 17), INK)])
+            _cell(axes, place, images[index], [*answers, (short(class_names[truth], 17), INK)])
 
 
 def _answer(probabilities: Probabilities, class_names: Sequence[str], truth: int) -> tuple[str, str]:
@@ -234,28 +234,39 @@ def _shares(group: NDArray[np.int64], confidence: NDArray[np.float32], n: int) -
     return order[taken].astype(np.int64)
 
 
-def _sheet_size(n: int, lines: int) -> tuple[float, float]:
-    """Size in inches of a sheet of `n` images in rows of five, with that many lines of caption below each."""
-    return 8.4, 0.65 + max(1, math.ceil(n / 5)) * (1.42 + 0.16 * lines)
+@contextlib.contextmanager
+def _sheet(path: Path, n: int, lines: int) -> Iterator["Axes"]:
+    """Yield axes that span a page for `n` images in rows of five, measured in inches; afterwards write it as PNG.
+
+    One pair of axes for all images: a pair for each would cost more time than everything else in the picture.
+    """
+    width, height = 8.4, 0.65 + max(1, math.ceil(n / 5)) * (1.42 + 0.16 * lines)
+    with picture(path, width, height) as figure:
+        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
+        axes.set_axis_off()
+        yield axes
 
 
-def _title(figure: "Figure", title: str, key: Sequence[tuple[str, str]], note: str = "") -> None:
-    width, height = figure.get_size_inches()
-    figure.text(0.15 / width, 1 - 0.25 / height, title, size=10.5)
-    left = 0.15 / width
+def _title(axes: "Axes", title: str, key: Sequence[tuple[str, str]], note: str = "") -> None:
+    top, left = axes.get_ylim()[1], 0.15
+    axes.text(left, top - 0.25, title, size=10.5)
     for word, colour in key:
-        figure.text(left, 1 - 0.45 / height, f"■ {word}", size=8, color=colour)
-        left += (0.28 + 0.075 * len(word)) / width
-    figure.text(left, 1 - 0.45 / height, note, size=8, color="#666666")
+        axes.text(left, top - 0.45, f"■ {word}", size=8, color=colour)
+        left += 0.28 + 0.075 * len(word)
+    axes.text(left, top - 0.45, note, size=8, color="#666666")
 
 
-def _cell(figure: "Figure", place: int, image: Pixels, captions: Sequence[tuple[str, str]]) -> None:
-    width, height = figure.get_size_inches()
+def _cell(axes: "Axes", place: int, image: Pixels, captions: Sequence[tuple[str, str]]) -> None:
+    """Draw an image into a box of 1.5 by 1.3 inches, its lines of text below."""
     row, column = divmod(place, 5)
-    step = 1.42 + 0.16 * len(captions)
-    left, top = 0.15 + 1.63 * column, height - 0.6 - step * row
-    axes = figure.add_axes((left / width, (top - 1.3) / height, 1.5 / width, 1.3 / height))
-    show_image(axes, image)
+    middle = 0.9 + 1.63 * column
+    top = axes.get_ylim()[1] - 0.6 - (1.42 + 0.16 * len(captions)) * row
+    scale = min(1.3 / image.shape[0], 1.5 / image.shape[1])
+    height, width = scale * image.shape[0], scale * image.shape[1]
+    left, bottom = middle - width / 2, top - 0.65 - height / 2
+    extent = (left, left + width, bottom, bottom + height)
+    axes.imshow(image, vmin=0, vmax=255, interpolation="nearest", extent=extent, aspect="auto")
+    corners = [(left, bottom), (left + width, bottom), (left + width, bottom + height), (left, bottom + height)]
+    axes.plot(*zip(*corners, corners[0], strict=True), color=FAINT, linewidth=0.6)
     for line, (text, colour) in enumerate(captions):
-        y = (top - 1.44 - 0.16 * line) / height
-        figure.text((left + 0.75) / width, y, text, size=8, color=colour, ha="center")
+        axes.text(middle, top - 1.44 - 0.16 * line, text, size=8, color=colour, ha="center")

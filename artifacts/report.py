@@ -306,7 +306,7 @@ def _checks(night: NightReport) -> Iterator[str]:
     if night.catches:
         caught = sum(catch.caught for catch in night.catches)
         yield f"The checks themselves: {caught} of {len(night.catches)} corrupted copies of tonight's data were caught."
-        yield table(("corruption", "of", "", "by"), [_catch(catch) for catch in night.catches])
+        yield table(("corruption", "what was done", "", "by"), [_catch(catch) for catch in night.catches])
     if night.self_tests:
         passed = sum(test.passed for test in night.self_tests)
         yield f"The gate itself: {passed} of {len(night.self_tests)} self-tests passed."
@@ -325,7 +325,7 @@ def _infra(infra: "InfraResult") -> Iterator[str]:
 def _catch(catch: Catch) -> tuple[str, ...]:
     said = "caught" if catch.caught else "left to the metric gate" if catch.ok else "**MISSED**"
     more = f" and {len(catch.by) - 2} more" if len(catch.by) > 2 else ""
-    return text(catch.corruption), text(catch.split), said, text(", ".join(catch.by[:2])) + more
+    return text(catch.corruption), text(catch.what), said, text(", ".join(catch.by[:2])) + more
 
 
 # -- the winner -----------------------------------------------------------------------------------------------
