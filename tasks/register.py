@@ -1,8 +1,11 @@
 """Step 8: keep what was decided, and move the champion if the gate says so."""
 
+from typing import Any
+
 from prefect import task
 
 from artifacts import provenance, registry, versions
+from artifacts.provenance import Provenance
 from artifacts.verdict import Judged
 from data import parquet
 from data.parquet import PreparedRef
@@ -11,15 +14,15 @@ from tasks.progress import say
 
 
 @task(task_run_name="register {prepared.dataset}")
-def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who: str) -> None:
+def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who: str) -> Provenance:
     """Give a promoted model a version and the champion's place; write any other verdict into the ledger.
 
     A dry run and an unchanged night write nothing.
+
+    Returns:
+        What the winner was made from.
     """
     decision, chosen = judged.decision, judged.chosen
-    if decision.mode == "dry-run" or judged.unchanged:
-        say("register", "nothing to write")
-        return
     made_from = provenance.collect(
         run_id=run,
         dataset=prepared.dataset,
@@ -32,22 +35,17 @@ def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who:
         weights_digest=chosen.training["weights_digest"],
         device=chosen.training["device"],
     )
-    if decision.verdict != "PROMOTE":
-        action = decision.verdict.lower()
-        told = decision.to_json()
-        why = decision.reason
-        registry.record(store, prepared.dataset, action, decision=told, provenance=made_from, who=who, why=why)
+    if decision.mode == "dry-run" or judged.unchanged:
+        say("register", "nothing to write")
+    elif decision.verdict == "PROMOTE":
+        assert judged.infra is not None  # only an unchanged night goes without
+        gates: dict[str, Any] = {"decision": decision.to_json(), "provenance": made_from, "infra": judged.infra}
+        version = versions.register(store, prepared.dataset, store.trained(chosen.ref.digest), **gates)
+        why = decision.force_reason or decision.reason
+        registry.promote(store, version, generation=judged.generation, who=who, why=why)
+        say("register", f"{version.id} is champion")
+    else:
+        told: dict[str, Any] = {"decision": decision.to_json(), "provenance": made_from}
+        registry.record(store, prepared.dataset, decision.verdict.lower(), who=who, why=decision.reason, **told)
         say("register", f"{decision.verdict} is in the ledger; the champion stays")
-        return
-    assert judged.infra is not None  # only an unchanged night goes without
-    version = versions.register(
-        store,
-        prepared.dataset,
-        store.trained(chosen.ref.digest),
-        decision=decision.to_json(),
-        provenance=made_from,
-        infra=judged.infra,
-    )
-    why = decision.force_reason or decision.reason
-    registry.promote(store, version, generation=judged.generation, who=who, why=why)
-    say("register", f"{version.id} is champion")
+    return made_from
