@@ -112,7 +112,7 @@ def _from_folder(path: Path) -> Iterator[tuple[bytes, int]]:
 def _from_web(url: str, give_up_at: float) -> Iterator[tuple[bytes, int]]:
     with _opener_until(give_up_at) as opener, _follow(opener, url, give_up_at) as response:
         total = int(response.headers.get("Content-Length") or 0)
-        while chunk := response.read1(CHUNK):  # read1: read would wait for a whole chunk, however slowly it drips
+        while chunk := response.read1(CHUNK):  # read1: news as they come, not chunk by chunk
             yield chunk, total
 
 
