@@ -96,7 +96,7 @@ def of_images(table: pa.Table) -> dict[str, pa.Table]:
             ("square", square),
         ):
             part = part.append_column(name, pa.array(values))
-        parts[split] = part
+        parts[split] = part.drop_columns(["sha256"])  # it has said what it had to say, and strings cost time
     return parts
 
 
