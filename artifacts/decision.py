@@ -13,6 +13,16 @@ Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
 Mode = Literal["normal", "dry-run", "force"]
 
 
+def points(share: float) -> str:
+    """Return a difference of accuracies for people: 0.0019 is "0.19 points"."""
+    return f"{100 * share:.2f} points"
+
+
+def p_text(value: float) -> str:
+    """Return a p-value for people."""
+    return f"{value:.4f}" if value >= 0.0005 else f"{value:.1e}"
+
+
 @dataclass(frozen=True)
 class Share:
     """An accuracy: `correct` of `n` images, with its 95 % Wilson interval."""
@@ -28,8 +38,12 @@ class Share:
         """In [0, 1]; 0 for no images."""
         return self.correct / self.n if self.n else 0.0
 
+    def interval(self) -> str:
+        """Return the accuracy with its interval, in words."""
+        return f"{self} ({100 * self.low:.2f} to {100 * self.high:.2f} %)"
+
     def __str__(self) -> str:
-        return f"{self.accuracy:.2%}".replace("%", " %")
+        return f"{100 * self.accuracy:.2f} %"
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,26 @@ class Decision:
     def __str__(self) -> str:
         head = f"{self.verdict}{' (dry run)' if self.mode == 'dry-run' else ''}: {self.reason}"
         return "\n".join((head, *self.notes, f"What would change it: {self.would_change}"))
+
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Return the numbers behind the reason as (name, text) pairs, for tables."""
+        rows = [("rule", self.rule), ("candidate", f"{self.candidate.name}, {self.candidate.interval()}")]
+        if self.champion and self.paired and self.budget:
+            paired, pooled = self.paired, self.paired.pooled
+            gain = (paired.gained - paired.lost) / self.candidate.n
+            smallest = "none" if pooled.detectable is None else points(pooled.detectable)
+            rows += [
+                ("champion", f"{self.champion.name}, {self.champion.interval()}"),
+                ("gain", f"{points(gain)}: {paired.gained:,} images gained, {paired.lost:,} lost"),
+                ("exact McNemar test", f"p = {p_text(paired.p_tonight)} for tonight's model alone"),
+                ("models of this recipe", f"{pooled.models:,}, mean gain {points(pooled.gain)}"),
+                ("their exact test", f"p = {p_text(pooled.p_value)}, level {p_text(paired.level)}"),
+                ("smallest gain it could detect", smallest),
+                ("champion's own luck", f"{points(pooled.resolution)} (standard deviation; more models do not help)"),
+                ("lucky promotions a year", f"{self.budget.allowed:g} allowed, {self.budget.left:.4f} left"),
+                ("looks at this test set", f"{self.budget.looks:,} within a year"),
+            ]
+        return (*rows, ("demands met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, NaN nowhere among them."""

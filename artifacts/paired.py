@@ -113,8 +113,8 @@ def pool(rights: Bools, champion: Bools, level: float) -> Pooled:
     gain, spread = float(difference.sum()) / n, math.sqrt(float((difference**2).sum())) / n
     if models > 1 and spread > 0:
         p_value = max(p_value, min(1.0, 2 * NORMAL.cdf(-abs(gain) / spread)))
-        clustered = -NORMAL.inv_cdf(level / 2) * spread
-        detectable = None if detectable is None else max(detectable, clustered)
+        if detectable is not None:
+            detectable = max(detectable, -NORMAL.inv_cdf(level / 2) * spread)
     return Pooled(models, gain, p_value, detectable, spread * math.sqrt(models / (models + 1)))
 
 

@@ -22,7 +22,7 @@ class Policy:
     promote_when: Literal["better", "not-worse"] = field(
         default="better", metadata={"doc": "replace the champion by what is better, or by what is not worse"}
     )
-    margin: float = _number(0.005, 0.0001, 0.2, "not-worse: the loss in accuracy, as a share, that must be ruled out")
+    margin: float = _number(0.01, 0.0001, 0.2, "not-worse: the loss in accuracy, as a share, that must be ruled out")
     max_lost: float = _number(0.05, 0, 1, "negative flips: share of all images that may be lost")
     max_lost_per_class: float = _number(0.15, 0, 1, "negative flips: share of any class's images that may be lost")
     max_megabytes: float = _number(100.0, 0.001, 100_000, "largest model file")
@@ -61,7 +61,7 @@ class Policy:
 
 
 POLICIES = {
-    "mnist": Policy(min_accuracy=0.985, min_recall=0.96, max_lost=0.01, max_lost_per_class=0.03),
+    "mnist": Policy(min_accuracy=0.985, min_recall=0.96, max_lost=0.01, max_lost_per_class=0.03, margin=0.003),
     "fashion-mnist": Policy(min_accuracy=0.90, min_recall=0.60),
     "kmnist": Policy(min_accuracy=0.90, min_recall=0.75),
     "mnist-sample": Policy(min_accuracy=0.80, min_recall=0.40, max_lost=0.10, max_lost_per_class=0.30),

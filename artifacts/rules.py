@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artifacts.decision import Budget, Check, Mode, Paired, Share, Verdict
+from artifacts.decision import Budget, Check, Mode, Paired, Share, Verdict, p_text, points
 from artifacts.evidence import Champion, Evidence, Look
 from artifacts.paired import models_needed
 from artifacts.policy import Policy
@@ -166,8 +166,8 @@ def not_worse(case: Case) -> Sentences | None:
     if policy.promote_when != "not-worse" or paired.p_not_worse > level:
         return None
     return (
-        f"{_against(case)}; a loss of {_points(policy.margin)} or more is ruled out, "
-        f"p = {_p(paired.p_not_worse)} <= {_p(level)}",
+        f"{_against(case)}; a loss of {points(policy.margin)} or more is ruled out, "
+        f"p = {p_text(paired.p_not_worse)} <= {p_text(level)}",
         "more lost images, or a smaller margin",
     )
 
@@ -178,7 +178,7 @@ def worse(case: Case) -> Sentences | None:
     if paired.lost <= paired.gained or paired.p_tonight > level:
         return None
     return (
-        f"{_against(case)}, worse beyond the noise, p = {_p(paired.p_tonight)} <= {_p(level)}",
+        f"{_against(case)}, worse beyond the noise, p = {p_text(paired.p_tonight)} <= {p_text(level)}",
         f"{paired.lost - paired.gained:,} more right answers for a tie",
     )
 
@@ -209,7 +209,7 @@ def better(case: Case) -> Sentences | None:
     paired = _paired(case)
     if not _shown(paired):
         return None
-    return f"{_against(case)}{_over(paired)}", f"a gain below {_points(paired.pooled.detectable or 0)}"
+    return f"{_against(case)}{_over(paired)}", f"a gain below {points(paired.pooled.detectable or 0)}"
 
 
 def inside_noise(case: Case) -> Sentences:
@@ -218,7 +218,7 @@ def inside_noise(case: Case) -> Sentences:
     if pooled.detectable is None:
         wanted = f"more discordant images: {paired.gained + paired.lost} are too few to show any gain"
     else:
-        wanted = f"a gain of {_points(pooled.detectable)} instead of {_points(pooled.gain)}"
+        wanted = f"a gain of {points(pooled.detectable)} instead of {points(pooled.gain)}"
         needed = models_needed(_look(case).allotted, pooled.gain, pooled.resolution)
         if needed:
             wanted += f", or this gain over {needed:,} models of the recipe instead of {pooled.models:,}"
@@ -258,26 +258,18 @@ def _against(case: Case) -> str:
 
 def _over(paired: Paired) -> str:
     pooled = paired.pooled
-    test = f"p = {_p(pooled.p_value)} {'<=' if pooled.p_value <= paired.level else '>'} {_p(paired.level)}"
+    test = f"p = {p_text(pooled.p_value)} {'<=' if pooled.p_value <= paired.level else '>'} {p_text(paired.level)}"
     if pooled.models == 1:
         return f", {test}"
-    return f"; over {pooled.models:,} models of this recipe a mean gain of {_points(pooled.gain)}, {test}"
+    return f"; over {pooled.models:,} models of this recipe a mean gain of {points(pooled.gain)}, {test}"
 
 
 def _shown(paired: Paired) -> bool:
     return paired.pooled.gain > 0 and paired.pooled.p_value <= paired.level
 
 
-def _p(value: float) -> str:
-    return f"{value:.4f}" if value >= 0.0005 else f"{value:.1e}"
-
-
 def _percent(share: float) -> str:
     return f"{100 * share:g} %"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:.2f} points"
 
 
 # -- a comparison was made where these are asked for, because the rules above have let the case through ----------------

@@ -1,0 +1,296 @@
+"""A year of nights under four gates: what does each promote by luck, what does it miss, what harm does it let through?
+
+    python -m benchmarks.gate_year [--quick] [--years N] [--predictions DIR] [--json FILE] [--jobs N]
+
+The model of a night is in benchmarks/nights.py and can be replaced by real prediction files. Our gate is simulated
+with its own arithmetic (artifacts/paired.py) and its own bookkeeping; tests/artifacts/test_gate_year.py replays years
+through `artifacts.gate.judge` and finds the same promotions on the same nights.
+"""
+
+import argparse
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from artifacts.paired import NORMAL, Bools, mcnemar, not_worse, pool, spent
+from artifacts.policy import Policy
+from benchmarks.nights import NIGHTS, Scenario, World, Year, draw, measured, modelled, steady
+
+Gate = Callable[[Year], list[int]]  # the nights on which it promotes
+POLICY = Policy()
+GREEDY, NIGHTLY, OURS, LENIENT = ">=", "p < 0.05 a night", "Nightshift", "Nightshift, not-worse"
+LEVELS = tuple(float(level) for level in np.geomspace(0.05, 0.00005, 13))
+
+
+# -- the gates --------------------------------------------------------------------------------------------------------
+
+
+def greedy(year: Year) -> list[int]:
+    """Promote whatever has at least the champion's accuracy on the test set."""
+    promoted, best = [], year.champion.sum()
+    for night, score in enumerate(year.scores):
+        if score >= best:
+            promoted.append(night)
+            best = score
+    return promoted
+
+
+def paired(year: Year, level: float) -> list[int]:
+    """Promote what is better by McNemar's exact test with this two-sided level, every night anew."""
+    promoted: list[int] = []
+    champion, start = year.champion.astype(np.float32), 0
+    while True:
+        gain = year.scores[start:] - champion.sum()
+        discordant = year.scores[start:] + champion.sum() - 2 * (year.candidates[start:] @ champion)
+        # the exact test costs more than this bound, which it never undercuts by as much as a tenth
+        close = np.flatnonzero((gain > 0) & (gain >= -0.9 * NORMAL.inv_cdf(level / 2) * np.sqrt(discordant)))
+        for night in close:
+            gained = int(discordant[night] + gain[night]) // 2
+            if mcnemar(gained, int(discordant[night]) - gained) <= level:
+                break
+        else:
+            return promoted
+        promoted.append(start + int(night))
+        champion, start = year.candidates[promoted[-1]], promoted[-1] + 1
+
+
+def ours(year: Year) -> list[int]:
+    """Promote as artifacts.gate does under `promote_when: better`."""
+    promoted: list[int] = []
+    champion, start, left = year.champion, 0, POLICY.yearly_errors
+    while start < len(year.recipes):
+        stop = start + int(np.argmax(np.append(year.recipes[start:] != year.recipes[start], True)))
+        allotted = left / 2
+        night = _crossing(year.right[start:stop], champion, allotted)
+        nights = stop - start if night is None else night + 1
+        left -= spent(allotted, nights * year.right.shape[1])
+        start += nights
+        if night is not None:
+            promoted.append(start - 1)
+            champion = year.right[start - 1, 0]
+    return promoted
+
+
+def _crossing(right: Bools, champion: Bools, allotted: float) -> int | None:
+    """The first night on which the recipe's models so far, and that night's own, are better than the champion."""
+    nights, seeds, images = right.shape
+    models = seeds * np.arange(1, nights + 1)
+    boundary = -NORMAL.inv_cdf(allotted / 2) * np.sqrt((models + 1) / models)
+    scores, best = right.sum(axis=2), champion.sum()
+    gain = np.cumsum(scores.sum(axis=1)) / models - best
+    close = np.flatnonzero((scores[:, 0] >= best) & (gain > 0))
+    if not close.size:
+        return None
+    mean = np.cumsum(right[: close[-1] + 1].sum(axis=1, dtype=np.float32), axis=0)
+    difference = mean / models[: close[-1] + 1, None] - champion
+    spread = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+    for night in close[gain[close] >= 0.9 * boundary[close] * spread[close]]:
+        level = spent(allotted, int(models[night]))
+        if pool(right[: night + 1].reshape(-1, images), champion, level).p_value <= level:
+            return int(night)
+    return None
+
+
+def lenient(year: Year) -> list[int]:
+    """Promote as artifacts.gate does under `promote_when: not-worse`, by its non-inferiority test alone."""
+    promoted, champion = [], year.champion
+    for night, right in enumerate(year.right[:, 0]):
+        gained, lost = int((right & ~champion).sum()), int((champion & ~right).sum())
+        level = POLICY.yearly_errors / POLICY.bad_nights
+        if not_worse(gained, lost, year.n, POLICY.margin) <= level:
+            promoted.append(night)
+            champion = right
+    return promoted
+
+
+# -- running years ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What one gate did in the years of one scenario.
+
+    Args:
+        promotions: mean number a year (or in as many nights as the scenario has).
+        years_with: share of years with any promotion.
+        within: share of years with a promotion within so many nights of the recipe's change.
+        median: nights from the change to the first promotion; None if half of the years had none.
+        harmful: mean number a year of promotions of a recipe truly worse than the champion's.
+        worst: the largest true loss by a promotion, in points.
+        behind: tonight's true accuracy minus the champion's, mean over all nights, in points.
+        years: how many were simulated.
+    """
+
+    promotions: float
+    years_with: float
+    within: dict[str, float]
+    median: float | None
+    harmful: float
+    worst: float
+    behind: float
+    years: int
+
+
+Result = tuple[list[int], list[float], float]  # promotions, their true gains, the mean distance behind
+
+
+def run(world: World, scenario: Scenario, gates: dict[str, Gate], years: int, jobs: int) -> dict[str, Outcome]:
+    """Simulate the same years under every gate."""
+    work = partial(_one_year, world, scenario, tuple(gates.values()))
+    with ProcessPoolExecutor(jobs) as executor:
+        results = list(executor.map(work, range(years), chunksize=max(1, years // (8 * jobs))))
+    changed = int(np.argmax(scenario.recipes > 0)) if scenario.recipes.any() else 0
+    return {name: _summary([result[i] for result in results], changed) for i, name in enumerate(gates)}
+
+
+def _one_year(
+    world: World, scenario: Scenario, gates: tuple[Gate, ...], seed: int
+) -> list[tuple[list[int], list[float], float]]:
+    year = draw(world, scenario, seed)
+    return [(nights, *_truth(year, nights)) for nights in (gate(year) for gate in gates)]
+
+
+def _truth(year: Year, promoted: list[int]) -> tuple[list[float], float]:
+    """True gain of each promotion over the champion it replaced, and the mean distance behind tonight's recipe."""
+    gains, champion, behind, before = [], 0.0, 0.0, 0
+    for night in [*promoted, len(year.gains)]:
+        behind += float(np.sum(year.gains[before:night] - champion))
+        if night < len(year.gains):
+            gains.append(float(year.gains[night]) - champion)
+            champion, before = float(year.gains[night]), night
+    return gains, behind / len(year.gains)
+
+
+def _summary(results: list[Result], changed: int) -> Outcome:
+    waits = [min((n + 1 - changed for n in nights if n >= changed), default=math.inf) for nights, _, _ in results]
+    true_gains = [gain for _, gains, _ in results for gain in gains]
+    median = float(np.median(waits))
+    return Outcome(
+        promotions=sum(len(nights) for nights, _, _ in results) / len(results),
+        years_with=float(np.mean([bool(nights) for nights, _, _ in results])),
+        within={str(limit): float(np.mean([wait <= limit for wait in waits])) for limit in (1, 3, 7, 30)},
+        median=median if math.isfinite(median) else None,
+        harmful=sum(gain < 0 for gain in true_gains) / len(results),
+        worst=100 * max(0.0, -min(true_gains, default=0.0)),
+        behind=100 * float(np.mean([behind for _, _, behind in results])),
+        years=len(results),
+    )
+
+
+# -- the table --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One scenario, and the number that it is about."""
+
+    scenario: Scenario
+    years: int
+    quick: int
+    show: Callable[[Outcome], str]
+
+
+def _promotions(outcome: Outcome) -> str:
+    return f"{outcome.promotions:.3f} a year"
+
+
+def _within(limit: int) -> Callable[[Outcome], str]:
+    return lambda outcome: f"{outcome.within[str(limit)]:.1%}"
+
+
+def _harm(outcome: Outcome) -> str:
+    return f"{round(outcome.years_with * outcome.years):,} of {outcome.years:,} years"
+
+
+def _drift(outcome: Outcome) -> str:
+    return f"{outcome.promotions:.1f} a year, {outcome.harmful:.2f} harmful, {outcome.behind:.2f} points behind"
+
+
+def columns() -> tuple[Column, ...]:
+    """Every scenario; the first is the one on which plain tests are matched."""
+    nightly = np.arange(NIGHTS)
+    still = np.zeros(NIGHTS)
+    return (
+        Column(steady("unchanged recipe: promoted", 0.0), 4000, 160, _promotions),
+        Column(
+            Scenario("unchanged, but passed off as new every night: promoted", still, nightly), 2000, 60, _promotions
+        ),
+        Column(
+            Scenario("another kind of model, equally good: promoted", still, np.ones(NIGHTS, np.int64), other=0.3),
+            2000,
+            60,
+            _promotions,
+        ),
+        Column(steady("+0.5 points: promoted within 7 nights", 0.005, 30), 10_000, 600, _within(7)),
+        Column(steady("the same with 3 seeds a night", 0.005, 30, seeds=3), 4000, 200, _within(7)),
+        Column(steady("the same after 180 unchanged nights", 0.005, 210, after=180), 2000, 60, _within(7)),
+        Column(steady("+1 point: promoted within 3 nights", 0.01, 10), 10_000, 600, _within(3)),
+        Column(steady("-0.5 points: promoted in", -0.005), 10_000, 100, _harm),
+        Column(Scenario("drifting data", np.linspace(0, 0.018, NIGHTS), nightly, jitter=0.001), 1000, 30, _drift),
+    )
+
+
+def matched(outcomes: dict[str, Outcome], rate: float) -> float:
+    """The level at which the plain paired test makes this many lucky promotions a year, by a log-log fit."""
+    seen = [(level, outcomes[_plain(level)].promotions) for level in LEVELS]
+    logs = np.log([point for point in seen if point[1] > 0.02])
+    slope, offset = np.polyfit(logs[:, 1], logs[:, 0], 1)
+    return float(np.exp(slope * math.log(rate) + offset))
+
+
+def _plain(level: float) -> str:
+    return f"p < {level:.2g} a night"
+
+
+def simulate(world: World, quick: bool, years: int | None, jobs: int) -> Iterator[tuple[Column, dict[str, Outcome]]]:
+    """Run every column; plain tests at the rates to compare with join after the first."""
+    gates: dict[str, Gate] = {GREEDY: greedy, NIGHTLY: partial(paired, level=0.05), OURS: ours, LENIENT: lenient}
+    for column in columns():
+        count = years or (column.quick if quick else column.years)
+        if len(gates) == 4:
+            grid = {_plain(level): partial(paired, level=level) for level in LEVELS}
+            outcomes = run(world, column.scenario, gates | grid, count, jobs)
+            for rate in (POLICY.yearly_errors, max(outcomes[OURS].promotions, 0.02)):
+                level = matched(outcomes, rate)
+                gates[f"p < {level:.2g} a night ({rate:.2g} lucky)"] = partial(paired, level=level)
+            kept = run(world, column.scenario, dict(list(gates.items())[4:]), count, jobs)
+            outcomes = {name: (outcomes | kept)[name] for name in gates}
+        else:
+            outcomes = run(world, column.scenario, gates, count, jobs)
+        yield column, outcomes
+
+
+def main() -> None:
+    """Simulate, print one block per scenario, and write the numbers if asked to."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer years: at most 30 s on two cores")
+    parser.add_argument("--years", type=int, help="years per scenario instead of the defaults")
+    parser.add_argument("--predictions", type=Path, help="a folder with predictions-test.parquet of several seeds")
+    parser.add_argument("--json", type=Path, help="write all numbers to this file")
+    parser.add_argument("--jobs", type=int, default=2, help="processes")
+    options = parser.parse_args()
+    world = measured(options.predictions) if options.predictions else modelled()
+    print(
+        f"{world.source}; {world.difficulty.size:,} images, {world.difficulty.mean():.2%} right, two seeds differ on "
+        f"{world.discordant:.2%}, sd between seeds {100 * world.seed_sd:.3f} points"
+    )
+    record = {}
+    for column, outcomes in simulate(world, options.quick, options.years, options.jobs):
+        name = column.scenario.name
+        print(f"\n{name} ({next(iter(outcomes.values())).years:,} years of {column.scenario.nights} nights)")
+        for gate, outcome in outcomes.items():
+            print(f"  {gate:<36} {column.show(outcome)}", flush=True)
+        record[name] = {gate: dataclasses.asdict(outcome) for gate, outcome in outcomes.items()}
+    if options.json:
+        options.json.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
