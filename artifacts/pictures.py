@@ -221,7 +221,7 @@ def difference_grid(
 def _answer(probabilities: Probabilities, class_names: Sequence[str], truth: int) -> tuple[str, str]:
     """Return what a model says about one image, and whether it is right, as text and colour."""
     predicted = int(probabilities.argmax())
-    text = f"{short(class_names[predicted], 11)} {percent(probabilities[predicted])}"
+    text = f"{short(class_names[predicted], 11)} · {percent(probabilities[predicted])}"
     return text, BLUE if predicted == truth else RED
 
 

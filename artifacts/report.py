@@ -153,7 +153,7 @@ def _facts(night: NightReport) -> str:
 def _next(night: NightReport) -> Iterator[str]:
     if night.next_commands:
         yield "## What to do next"
-        yield "\n".join(f"- {code(command)}: {text(purpose)}" for command, purpose in night.next_commands)
+        yield "\n".join(f"- {code(command)} – {text(purpose)}" for command, purpose in night.next_commands)
 
 
 # -- the decision ---------------------------------------------------------------------------------------------

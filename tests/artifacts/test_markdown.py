@@ -1,8 +1,12 @@
 """Markdown survives what data contains."""
 
 import math
+from html import escape
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from artifacts.markdown import bars, code, number, share, significant, sparkline, table, text
 
@@ -36,6 +40,23 @@ def test_text_is_shown_as_it_is(value: str, shown: str) -> None:
     """Whatever a class is called, Markdown shows its name and does nothing else."""
     assert text(value) == shown
     text(value).encode()
+
+
+RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+MARKS = st.sampled_from("ab1 .)(*_`~[]<>!#|\\$&;:/-+=\"'\n\té\u202e")
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(st.text(MARKS | st.characters(), max_size=25))
+def test_any_text_renders_as_itself(value: str) -> None:
+    """Whatever the letters, a renderer shows them and nothing else: in a paragraph, at its start, in a cell."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in value).split())
+    shown = escape(line).replace("&#x27;", "'")
+    assert RENDERER.render(f"So: {text(value)}.") == f"<p>So: {shown}.</p>\n"
+    assert RENDERER.render(text(value)) == (f"<p>{shown}</p>\n" if shown else "")
+    cell = RENDERER.render(f"| a |\n|---|\n| {text(value)} |\n")
+    assert f"<td>{shown}</td>" in cell
+    assert cell.count("<td>") == 1
 
 
 def test_long_text_is_cut() -> None:
