@@ -110,7 +110,7 @@ class Loop:
     def _measure_graph(self, images: Any, labels: Any, order: Any) -> Any:
         def one_step(step: Any, loss: Any, correct: Any) -> Any:
             x, y, mask = self._batch(images, labels, order[step])
-            logits = self.model(x, training=False)
+            logits = self._logits(x)
             losses = _cross_entropy(ops.one_hot(y, logits.shape[-1]), logits)
             return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(self._hits(logits, y) * mask)
 
@@ -139,6 +139,13 @@ class Loop:
         variables = self.model.trainable_variables
         self.optimizer.apply(tape.gradient(loss, variables), variables)
         return logits, losses
+
+    def _logits(self, x: Any) -> Any:
+        """Return the logits that are validated: averaged over both sides of an image, where the plan says so."""
+        logits = self.model(x, training=False)
+        if self.plan.average_flips:
+            logits = (logits + self.model(ops.flip(x, axis=2), training=False)) / 2.0
+        return logits
 
     def _hits(self, logits: Any, y: Any) -> Any:
         return ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), y), "float32")

@@ -23,6 +23,16 @@ def serving_model(model: Any) -> Any:
     return keras.Model(raw, layers.Softmax(name="probabilities")(model(scaled)), name="nightshift")
 
 
+def flip_averaged(model: Any) -> Any:
+    """Return a network that gives the mean of the logits of an image and of its mirror image."""
+    import keras
+    from keras import layers, ops
+
+    images = keras.Input(model.input_shape[1:], dtype="float32")
+    both = layers.Average()([model(images), model(ops.flip(images, axis=2))])
+    return keras.Model(images, both, name="flip_averaged")
+
+
 def save(model: Any, path: Path) -> None:
     """Write the serving model of a trained network, and only keep the file if it loads back with the same weights.
 

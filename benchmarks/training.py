@@ -57,8 +57,8 @@ def rate_of_loop(spec: str, training: Images) -> float:
 
     from artifacts.augmentation import draw
     from artifacts.devices import choose
+    from artifacts.fitting import dtype_policy
     from artifacts.loop import Loop, on_device
-    from artifacts.training import dtype_policy
 
     candidate = Candidate.parse(spec)
     recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)

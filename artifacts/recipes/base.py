@@ -57,6 +57,7 @@ class Plan:
         label_smoothing: share of the target spread evenly over all classes, 0..1.
         shift: largest shift of a batch up, down, left and right, in pixels; zeros move in.
         flip: each image is flipped left-right with probability one half.
+        average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
         ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
         step: a hand-written step that replaces automatic differentiation and the optimizer.
     """
@@ -73,6 +74,7 @@ class Plan:
     label_smoothing: float = 0.0
     shift: int = 0
     flip: bool = False
+    average_flips: bool = False
     ema: float = 0.0
     step: Step | None = None
 

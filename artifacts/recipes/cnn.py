@@ -55,6 +55,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         label_smoothing=settings["label_smoothing"],
         shift=settings["shift"],
         flip=problem.mirror_symmetric,
+        average_flips=problem.mirror_symmetric,
     )
 
 

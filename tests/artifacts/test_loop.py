@@ -221,6 +221,23 @@ def test_draws_cover_what_they_may() -> None:
     assert draws.flips.mean() == pytest.approx(0.5, abs=0.03)
 
 
+def test_both_sides_of_an_image_are_averaged(examples: Images) -> None:
+    """With `average_flips`, what is validated and kept gives an image and its mirror image the same logits."""
+    from artifacts.loop import on_device
+    from artifacts.saving import flip_averaged
+
+    model, loop, _ = set_up(examples, average_flips=True)
+    model.set_weights([np.random.default_rng(0).normal(size=weight.shape) for weight in model.get_weights()])
+    mirrored = Images(np.ascontiguousarray(examples.images[:, :, ::-1]), examples.labels)
+    assert loop.measure(*on_device(mirrored)) == pytest.approx(loop.measure(*on_device(examples)), rel=1e-5)
+    kept = np.asarray(flip_averaged(model)(examples.images))
+    by_hand = (np.asarray(model(examples.images)) + np.asarray(model(mirrored.images))) / 2
+    np.testing.assert_allclose(kept, by_hand, atol=1e-5)
+    log_probabilities = by_hand - np.log(np.exp(by_hand).sum(axis=1, keepdims=True))
+    expected = -log_probabilities[np.arange(10), examples.labels].mean()
+    assert loop.measure(*on_device(examples))[0] == pytest.approx(expected, rel=1e-4)
+
+
 def test_the_average_over_the_weights_is_kept(examples: Images) -> None:
     """With `ema`, what is kept and validated is the decayed average over the weights after each step."""
     from artifacts.augmentation import draw
