@@ -87,7 +87,7 @@ def test_removed_doubled_and_reordered_lines_are_found(three: Store, order: tupl
     """The numbers and the chain hold the order."""
     content = lines(three)
     three.ledger(DATASET).write_bytes(b"".join(content[index] for index in order))
-    with pytest.raises(Corrupt, match=f"broken at line {line}"):
+    with pytest.raises(Corrupt, match=f"broken at line {line}: line {line} was expected"):
         ledger.read(three, DATASET)
 
 

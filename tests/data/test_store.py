@@ -178,6 +178,21 @@ def test_many_at_once_publish_one(store: Store) -> None:
     assert leftovers(store) == []
 
 
+def test_whoever_publishes_between_the_look_and_the_rename_wins(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rename finds a complete folder in its way: the draft is dropped."""
+    replace = os.replace
+
+    def faster(source: Path, target: Path) -> None:
+        monkeypatch.undo()
+        publish(store, a=b"first")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", faster)
+    assert (publish(store, a=b"second") / "a").read_bytes() == b"first"
+    store.verify(store.prepared("0"))
+    assert leftovers(store) == []
+
+
 @pytest.mark.parametrize("kind", ["file", "folder", "nowhere"])
 def test_a_symbolic_link_is_neither_published_nor_verified(store: Store, tmp_path: Path, kind: str) -> None:
     """It could lead to what others change."""
