@@ -215,10 +215,10 @@ class _Suites:
                 raise RuntimeError(f"{len(expectations)} expectations gave {len(result.results)} results")
             checks += len(result.results)
             failures += [_failure(name, frame, one) for one in result.results if not _met(one)]
-            if failures and (until_one_fails or name == "table"):
-                break  # a table that is not in order cannot be compared with anything
             if not until_one_fails:
                 details[name] = result.to_json_dict()
+            if failures and (until_one_fails or name == "table"):
+                break  # a table that is not in order cannot be compared with anything
         notes = (UNPINNED,) if self.dataset.reference is None else ()
         return ValidationResult(checks > 0 and not failures, checks, tuple(failures), notes, details)
 
