@@ -220,6 +220,7 @@ def add(
     licence: str = "",
     citation: str = "",
     mirror_symmetric: bool = False,
+    expected: Reference | None = None,
 ) -> Dataset:
     """Make the four IDX files in a folder a dataset under its own name; hashes and statistics are pinned now.
 
@@ -235,6 +236,7 @@ def add(
         licence: of the images.
         citation: whom to name.
         mirror_symmetric: whether an image flipped left to right still belongs to its class.
+        expected: statistics that the images must show each night; without it their own.
 
     Raises:
         BadInput: the name is taken or cannot be one; a class name cannot be one; the classes do not fit the labels.
@@ -258,7 +260,7 @@ def add(
         licence=licence,
         citation=citation,
         mirror_symmetric=mirror_symmetric,
-        reference=brought.reference,
+        reference=expected or brought.reference,
     )
     with store.lock("datasets"):
         if name in names(store) and get(store, name) != row:

@@ -146,6 +146,13 @@ def test_class_names_may_be_given(store: Store, tmp_path: Path) -> None:
     assert row.reference.train_counts[4] == 0
 
 
+def test_what_the_images_must_show_may_be_given(store: Store, tmp_path: Path) -> None:
+    """Known statistics are pinned instead of those of the files, so that bad files are refused later."""
+    expected = DATASETS["mnist-sample"].reference
+    row = catalogue.add(store, "mine", _write(tmp_path, _arrays()), expected=expected)
+    assert row.reference == catalogue.get(store, "mine").reference == expected
+
+
 def test_adding_the_same_again_changes_nothing_and_mends(store: Store, tmp_path: Path) -> None:
     """The second time is fine if nothing differs, and restores a damaged copy; a difference is refused."""
     folder = _write(tmp_path / "mine", _arrays())
@@ -305,11 +312,12 @@ def test_a_row_that_was_edited_is_refused(store: Store, tmp_path: Path) -> None:
     """Hashes were pinned when the dataset was added; they cannot be pinned anew by hand."""
     row: Dataset = catalogue.add(store, "mine", _write(tmp_path, _arrays()))
     path = store.dataset_rows() / "mine.json"
-    edited = json.loads(path.read_bytes())
+    pinned = path.read_bytes()
+    edited = json.loads(pinned)
     edited["row"] = to_json(replace(row, n_train=39))
     path.write_text(json.dumps(edited))
     with pytest.raises(Corrupt, match="was changed"):
         catalogue.get(store, "mine")
-    path.rename(store.dataset_rows() / "other.json")
+    (store.dataset_rows() / "other.json").write_bytes(pinned)
     with pytest.raises(Corrupt, match="was changed"):
         catalogue.get(store, "other")

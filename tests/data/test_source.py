@@ -266,6 +266,16 @@ def test_all_mirrors_are_listed_with_their_reasons(store: Store, server: Server,
     assert kept.read_bytes() == b"<html>"
 
 
+def test_a_mirror_folder_may_hold_anything(store: Store, tmp_path: Path) -> None:
+    """A pipe that nobody writes to, or a folder instead of a file, does not hang and is not read."""
+    (tmp_path / "pipe" / "tiny").mkdir(parents=True)
+    os.mkfifo(tmp_path / "pipe" / "tiny" / IMAGES)
+    (tmp_path / "folder" / "tiny" / IMAGES).mkdir(parents=True)
+    with pytest.raises(SourceUnavailable, match="not a file") as error:
+        download(store, _row(), (str(tmp_path / "pipe"), str(tmp_path / "folder")))
+    assert error.value.problem.count("this is not a file") == 2
+
+
 def test_a_known_dataset_under_the_wrong_name_is_recognised(store: Store, mirror: Path, tmp_path: Path) -> None:
     """Fashion-MNIST served as MNIST is called by its name."""
     (tmp_path / "mnist").symlink_to((mirror / "fashion-mnist").resolve())
