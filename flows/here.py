@@ -1,7 +1,11 @@
 """A night in this process, on Prefect's embedded server: what `nightshift retrain` and `nightshift smoke` do."""
 
+import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -9,7 +13,10 @@ from rich.console import Console
 from flows.settings import prepare_environment, settings
 
 if TYPE_CHECKING:
-    from artifacts.report import NightReport
+    from prefect.client.schemas.objects import State
+
+    from artifacts.night import NightReport
+    from flows.smoke import Outcome
 
 
 def run_night(console: Console, **parameters: Any) -> "NightReport":
@@ -25,16 +32,44 @@ def run_night(console: Console, **parameters: Any) -> "NightReport":
     prepare_environment()
     given = {name: value for name, value in parameters.items() if value not in (None, (), "")}
     _refuse_early(given)
-    _import_behind(("great_expectations", "tensorflow"))
+    with _at_work(console, settings().home / "native.log"):
+        from flows.retrain import retrain
+
+        state: State[Any] = retrain(**given, return_state=True)
+    night: NightReport = state.result()  # raises what stopped the night
+    return night
+
+
+def run_smoke(console: Console) -> "Outcome":
+    """Run the flow `smoke` here, on a private server that is gone afterwards.
+
+    Raises:
+        Broken: something got through that must not, or did not that must.
+    """
+    prepare_environment(alone=True)
+    with tempfile.TemporaryDirectory() as folder, _at_work(console, Path(folder) / "native.log"):
+        from flows.smoke import smoke
+
+        state: State[Any] = smoke(return_state=True)
+    outcome: Outcome = state.result()
+    return outcome
+
+
+@contextmanager
+def _at_work(console: Console, log: Path) -> Iterator[None]:
+    """Show what happens while the block runs, and import slow libraries while the server, another process, starts."""
+    threading.Thread(target=_import_slow_libraries, name="imports", daemon=True).start()
     console.print("starting the embedded Prefect server", style="dim")
     from flows.live import showing
     from flows.quiet import native_messages_to
-    from flows.retrain import retrain
 
-    with native_messages_to(settings().home / "native.log"), showing(console):
-        state = retrain(**given, return_state=True)
-    night: NightReport = state.result()  # raises what stopped the night
-    return night
+    with native_messages_to(log), showing(console):
+        yield
+
+
+def _import_slow_libraries() -> None:
+    for module in ("great_expectations", "tensorflow"):
+        import_module(module)
 
 
 def _refuse_early(given: dict[str, Any]) -> None:
@@ -47,13 +82,3 @@ def _refuse_early(given: dict[str, Any]) -> None:
     for recipe in given.get("recipes", ()):
         Candidate.parse(recipe)
     store.preflight()
-
-
-def _import_behind(modules: tuple[str, ...]) -> None:
-    """Import slow libraries while the server, another process, starts: 9 s of waiting that cost nothing this way."""
-
-    def load() -> None:
-        for module in modules:
-            import_module(module)
-
-    threading.Thread(target=load, name="imports", daemon=True).start()

@@ -67,8 +67,23 @@ def version_screen(name: str, parts: Mapping[str, Mapping[str, Any]], entries: I
         ("run", made["run_id"]),
         ("decision", f"{parts['decision']['verdict']}: {parts['decision']['reason']}"),
     ]
-    events = [(entry.when[:19].replace("T", " "), entry.action, entry.who, entry.why) for entry in entries]
-    return Group(Text(name, style="bold"), table(("", ""), facts), table(("when (UTC)", "what", "who", "why"), events))
+    return Group(Text(name, style="bold"), table(("", ""), facts), events_table(entries))
+
+
+def events_table(entries: Iterable["Entry"]) -> Table:
+    """Return lines of the ledger, oldest first."""
+    rows = [
+        (
+            entry.when[:19].replace("T", " "),
+            entry.action,
+            entry.from_version or "–",
+            entry.to_version or "–",
+            entry.who,
+            entry.why,
+        )
+        for entry in entries
+    ]
+    return table(("when (UTC)", "what", "from", "to", "who", "why"), rows)
 
 
 def _candidate(row: "CandidateRow", winner: str) -> tuple[Any, ...]:

@@ -1,0 +1,42 @@
+"""What the commands share: exit codes, a console, JSON and tables."""
+
+import json as json_module
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from data.store import Store
+
+DONE, BROKEN, REFUSED, NOT_PROMOTED = 0, 1, 2, 3
+
+Json = Annotated[bool, Parameter("--json", negative="", help="Print JSON for a script.")]
+Flag = Parameter(negative="")
+
+
+def store() -> "Store":
+    """Return the home that the environment names."""
+    from flows.settings import settings
+
+    return settings().store
+
+
+def console(*, stderr: bool = False) -> Console:
+    """Return a console as wide as the terminal; a pipe or a log has no width, and little is folded for it."""
+    made = Console(stderr=stderr, highlight=False)
+    if not made.is_terminal:
+        made.width = 160
+    return made
+
+
+def print_json(value: Any) -> None:
+    """Print a value for a script."""
+    print(json_module.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
+
+
+def print_table(headers: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
+    """Print a table for a person."""
+    from flows.screens import table
+
+    console().print(table(headers, rows))
