@@ -6,16 +6,22 @@ Importing this module is cheap; TensorFlow is loaded by the first training.
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from artifacts import checkpoint
+from artifacts.checkpoint import Checkpoint
 from artifacts.recipes.base import Candidate, Plan, Problem
 from artifacts.recipes.parameters import Value
 from artifacts.saving import flip_averaged
 from data.errors import DataRefused, OutOfMemory, TrainingFailed
+from data.store import digest_of
+
+CHECKPOINT_EVERY_S = 5.0  # at most that much work is lost, and writing takes well under a hundredth of it
 
 if TYPE_CHECKING:
     from artifacts.devices import Device
@@ -60,6 +66,19 @@ class Progress:
 
 
 @dataclass(frozen=True)
+class Resume:
+    """Where a training keeps its state between epochs, to continue from after a crash.
+
+    Args:
+        path: a file in an existing folder, the same for every attempt at this training.
+        data: digest of the images and labels.
+    """
+
+    path: Path
+    data: str
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A trained network, before it is saved.
 
@@ -84,8 +103,18 @@ def fit(
     *,
     device: str = "auto",
     on_progress: Callable[[Progress], None] | None = None,
+    resume: Resume | None = None,
 ) -> Fitted:
     """Train a candidate on images in memory. The same arguments give the same weights, bit by bit, on one machine.
+
+    Args:
+        training: what to learn.
+        validation: what to measure after every epoch.
+        problem: what the recipe may know about them.
+        candidate: recipe, parameters and seed.
+        device: `auto` takes a GPU where there is one.
+        on_progress: called after every epoch, those before a resumption included; what it raises ends the training.
+        resume: where to keep the state between epochs, and to continue from; ends with the same weights.
 
     Raises:
         TrainingFailed: the loss or a weight stopped being finite, or the device is not there.
@@ -111,7 +140,7 @@ def fit(
             model = recipe.build(problem, settings)
             loop = Loop(model, plan, plan.lengths(len(training.labels))[0], chosen.jit)
             history = []
-            for progress in _epochs(loop, plan, training, validation, candidate):
+            for progress in _epochs(loop, plan, training, validation, candidate, _Keeper(resume, candidate, chosen)):
                 history.append(progress)
                 if on_progress is not None:
                     on_progress(progress)
@@ -128,7 +157,7 @@ def fit(
 
 
 def _epochs(
-    loop: "Loop", plan: Plan, training: Examples, validation: Examples, candidate: Candidate
+    loop: "Loop", plan: Plan, training: Examples, validation: Examples, candidate: Candidate, keeper: "_Keeper"
 ) -> Iterator[Progress]:
     """Train epoch by epoch, leave the weights to keep in the model, and yield how it goes."""
     from artifacts.augmentation import draw
@@ -138,7 +167,9 @@ def _epochs(
     n = len(training.labels)
     total, per_epoch, epochs = plan.lengths(n)
     here, there = on_device(training), on_device(validation)
-    for epoch in range(epochs):
+    done = keeper.restore(loop)
+    yield from done
+    for epoch in range(len(done), epochs):
         begun = time.monotonic()
         draws = draw(plan, n, candidate.seed, epoch)
         loss, accuracy, trained = loop.epoch(*here, draws, min(per_epoch, total - epoch * per_epoch))
@@ -150,8 +181,53 @@ def _epochs(
                 f"use a learning rate below {plan.learning_rate:g}",
             )
         seconds = time.monotonic() - started
-        yield Progress(epoch + 1, epochs, loss, accuracy, val_loss, val_accuracy, rate, seconds)
+        progress = Progress(epoch + 1, epochs, loss, accuracy, val_loss, val_accuracy, rate, seconds)
+        keeper.keep(loop, progress)
+        yield progress
     loop.finish()
+
+
+class _Keeper:
+    """Keeps a training's state every few seconds, if it was told where."""
+
+    def __init__(self, resume: Resume | None, candidate: Candidate, device: "Device") -> None:
+        self.path = resume.path if resume else None
+        self.identity = _identity(resume.data, candidate, device) if resume else ""
+        self.history: list[Progress] = []
+        self.kept_at = time.monotonic()
+
+    def restore(self, loop: "Loop") -> tuple[Progress, ...]:
+        """Put the loop where the checkpoint left it, and return the epochs that are done."""
+        found = checkpoint.read(self.path, self.identity) if self.path else None
+        if found is not None:
+            loop.restore(found.arrays)
+            self.history = [Progress(**entry) for entry in found.history]
+        return tuple(self.history)
+
+    def keep(self, loop: "Loop", progress: Progress) -> None:
+        """Remember an epoch, and write a checkpoint if the last one is old enough."""
+        self.history.append(progress)
+        if self.path is not None and time.monotonic() - self.kept_at >= CHECKPOINT_EVERY_S:
+            history = tuple(asdict(entry) for entry in self.history)
+            checkpoint.write(self.path, Checkpoint(self.identity, history, tuple(loop.state())))
+            self.kept_at = time.monotonic()
+
+
+def _identity(data: str, candidate: Candidate, device: "Device") -> str:
+    """Return a digest of all that decides how a training goes."""
+    import keras
+    import tensorflow as tf
+
+    return digest_of(
+        {
+            "data": data,
+            "recipe": candidate.recipe,
+            "parameters": candidate.resolved(),
+            "seed": candidate.seed,
+            "device": asdict(device),
+            "libraries": [tf.__version__, keras.__version__, np.__version__],
+        }
+    )
 
 
 def _in_float32(model: Any, build: Callable[..., Any], problem: Problem, settings: dict[str, Value]) -> Any:

@@ -5,7 +5,7 @@ Here an epoch is one TensorFlow function with a while loop inside; the training 
 step gathers its own rows. Decision 0005 has the reasons and the measurements.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -81,6 +81,18 @@ class Loop:
             yield
         finally:
             self.model.set_weights(current)
+
+    def state(self) -> list[npt.NDArray[Any]]:
+        """Return all that the next epoch depends on: the variables of the network and of the optimizer."""
+        return [variable.numpy() for variable in self._variables()]
+
+    def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
+        """Continue from what `state` returned."""
+        for variable, value in zip(self._variables(), state, strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.optimizer.variables]
 
     def finish(self) -> None:
         """Leave the weights to keep in the model: the average, where the plan has one."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from artifacts.fitting import Fitted, Progress, fit
+from artifacts.fitting import Fitted, Progress, Resume, fit
 from artifacts.recipes.base import Candidate, Problem
 from artifacts.recipes.parameters import Value
 from artifacts.saving import save, weights_digest
@@ -78,6 +78,7 @@ def train(
     folder: Path,
     device: str = "auto",
     on_progress: Callable[[Progress], None] | None = None,
+    checkpoint: Path | None = None,
 ) -> TrainingResult:
     """Train a candidate on prepared data and write model.keras, history.json and training.json into a folder.
 
@@ -88,6 +89,8 @@ def train(
         folder: an existing folder, such as the path of a draft.
         device: `auto` takes a GPU where there is one.
         on_progress: called after every epoch; what it raises ends the training.
+        checkpoint: a file in an existing folder, the same for every attempt at this training: it is written every few
+            seconds and continued from, and removed in the end. A resumed training ends with the same weights.
 
     Raises:
         TrainingFailed: the loss or a weight stopped being finite, or the device is not there.
@@ -105,11 +108,14 @@ def train(
         n_train=len(training.labels),
         mirror_symmetric=catalogue.get(store, prepared.dataset).mirror_symmetric,
     )
-    fitted = fit(training, validation, problem, candidate, device=device, on_progress=on_progress)
+    resume = Resume(checkpoint, prepared.digest) if checkpoint else None
+    fitted = fit(training, validation, problem, candidate, device=device, on_progress=on_progress, resume=resume)
     save(fitted.model, folder / MODEL)
     result = summarise(fitted, candidate, problem, len(validation.labels), file_sha256(folder / MODEL))
     (folder / "training.json").write_bytes(canonical_json(result.to_json()))
     (folder / "history.json").write_bytes(canonical_json([asdict(entry) for entry in result.history]))
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
     return result
 
 

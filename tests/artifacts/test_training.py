@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from artifacts import evaluation, training
+from artifacts.checkpoint import read
+from artifacts.fitting import Resume
 from artifacts.recipes.base import Candidate
 from artifacts.saving import save, serving_model, weights_digest
 from artifacts.training import Progress, TrainingResult, fit
@@ -90,6 +92,56 @@ def test_a_loss_that_is_not_finite_stops_the_candidate(examples: Images) -> None
     with pytest.raises(TrainingFailed, match=r"finite in epoch \d+ of 15"):
         fit(examples, examples, problem(examples), wild, on_progress=heard.append)
     assert len(heard) < 15
+
+
+def test_a_killed_training_continues(examples: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after its second epoch and started again, it trains only the rest and ends with the same weights."""
+    monkeypatch.setattr("artifacts.fitting.CHECKPOINT_EVERY_S", 0.0)
+    candidate, resume = Candidate.parse("tiny:epochs=4"), Resume(tmp_path / "state", data="these images")
+    trained: list[int] = []
+
+    def run(stop_after: int = 9, **options: Any) -> str:
+        def watch(progress: Progress) -> None:
+            trained.append(progress.epoch)
+            if progress.epoch == stop_after:
+                raise KeyboardInterrupt
+
+        return weights_digest(fit(examples, examples, problem(examples), candidate, on_progress=watch, **options).model)
+
+    unbroken = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(stop_after=2, resume=resume)
+    kept = read(resume.path, read_identity(resume.path))
+    assert kept is not None
+    assert len(kept.history) == 2
+    assert run(resume=resume) == unbroken
+    assert [path.name for path in tmp_path.iterdir()] == ["state"]
+
+
+@pytest.mark.parametrize("damage", ["another training", "truncated", "nonsense"])
+def test_a_checkpoint_that_does_not_fit_is_not_used(
+    examples: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """A checkpoint of other data, or a damaged one, costs nothing but the time it would have saved."""
+    monkeypatch.setattr("artifacts.fitting.CHECKPOINT_EVERY_S", 0.0)
+    path = tmp_path / "state"
+    candidate = Candidate.parse("tiny:epochs=1")
+    data = "other images" if damage == "another training" else "these images"
+    first = fit(examples, examples, problem(examples), candidate, resume=Resume(path, data)).model
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:-100])
+    if damage == "nonsense":
+        path.write_bytes(b"PK nonsense")
+    other = blobs(300, seed=5)
+    again = fit(other, other, problem(other), candidate, resume=Resume(path, "these images")).model
+    assert weights_digest(again) != weights_digest(first)
+    assert weights_digest(again) == weights_digest(fit(other, other, problem(other), candidate).model)
+
+
+def read_identity(path: Path) -> str:
+    """Return which training a checkpoint belongs to."""
+    with np.load(path) as content:
+        return str(json.loads(str(content["told"]))["identity"])
 
 
 def test_no_gpu_no_training(examples: Images) -> None:
