@@ -91,7 +91,7 @@ def pool(rights: Bools, champion: Bools, level: float) -> Pooled:
 
     For k = 1 this is McNemar's exact test. For more models the p-value is the larger of two: the exact one, which
     takes the champion for one of the recipe's models, and the one that only asks for images drawn independently
-    (every image one cluster, Obuchowski 1998), which also holds when the champion errs on other images.
+    (every image one cluster; Yang, Sun and Hardin 2010), which also holds when the champion errs on other images.
 
     Args:
         rights: of shape (k, n), n >= 1, whether each of the recipe's k >= 0 models gets each image right.

@@ -241,6 +241,8 @@ def matched(outcomes: dict[str, Outcome], rate: float) -> float:
     """The level at which the plain paired test makes this many lucky promotions a year, by a log-log fit."""
     seen = [(level, outcomes[_plain(level)].promotions) for level in LEVELS]
     logs = np.log([point for point in seen if point[1] > 0.02])
+    if len(logs) < 2 or rate <= 0:
+        raise SystemExit("too few years to tell how often each gate promotes by luck: simulate more")
     slope, offset = np.polyfit(logs[:, 1], logs[:, 0], 1)
     return float(np.exp(slope * math.log(rate) + offset))
 
@@ -251,20 +253,18 @@ def _plain(level: float) -> str:
 
 def simulate(world: World, quick: bool, years: int | None, jobs: int) -> Iterator[tuple[Column, dict[str, Outcome]]]:
     """Run every column; plain tests at the rates to compare with join after the first."""
-    gates: dict[str, Gate] = {GREEDY: greedy, NIGHTLY: partial(paired, level=0.05), OURS: ours, LENIENT: lenient}
+    gates: dict[str, Gate] = {GREEDY: greedy, NIGHTLY: partial(paired, level=0.05), OURS: ours}
+    grid: dict[str, Gate] = {_plain(level): partial(paired, level=level) for level in LEVELS}
     for column in columns():
         count = years or (column.quick if quick else column.years)
-        if len(gates) == 4:
-            grid = {_plain(level): partial(paired, level=level) for level in LEVELS}
-            outcomes = run(world, column.scenario, gates | grid, count, jobs)
-            for rate in (POLICY.yearly_errors, max(outcomes[OURS].promotions, 0.02)):
+        extra = {LENIENT: lenient} if column.scenario.jitter else grid
+        outcomes = run(world, column.scenario, gates | extra, count, jobs)
+        yield column, {name: outcome for name, outcome in outcomes.items() if name not in grid}
+        if grid:
+            for rate in (POLICY.yearly_errors, outcomes[OURS].promotions):
                 level = matched(outcomes, rate)
                 gates[f"p < {level:.2g} a night ({rate:.2g} lucky)"] = partial(paired, level=level)
-            kept = run(world, column.scenario, dict(list(gates.items())[4:]), count, jobs)
-            outcomes = {name: (outcomes | kept)[name] for name in gates}
-        else:
-            outcomes = run(world, column.scenario, gates, count, jobs)
-        yield column, outcomes
+            grid = {}
 
 
 def main() -> None:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 from dataclasses import replace
@@ -6,6 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import artifacts.decision
+import artifacts.evidence
+import artifacts.gate
+import artifacts.paired
+import artifacts.rules
 from artifacts.decision import Budget, Decision, Share
 from artifacts.evidence import Scored
 from artifacts.gate import SelfTest, judge, self_test
@@ -140,6 +146,13 @@ def test_a_class_without_test_images_is_not_met() -> None:
     assert "recall of ten is not measured" in decision.reason
 
 
+def test_a_recall_of_zero_is_not_asked_for() -> None:
+    """Without a floor for recalls, a class without test images is no obstacle, and nothing is checked."""
+    decision = judge(replace(EVIDENCE, class_names=(*NAMES, "ten"), champion=None), replace(POLICY, min_recall=0.0))
+    assert decision.rule == "first-night"
+    assert [check.name for check in decision.checks] == ["accuracy", "megabytes", "milliseconds per image"]
+
+
 def test_no_test_images_at_all_is_rejected() -> None:
     """An empty test set that the catalogue knows as empty still proves nothing."""
     empty = np.zeros(0, np.int64)
@@ -243,6 +256,17 @@ def test_siblings_are_evidence_of_the_same_night() -> None:
     assert decision.paired.pooled.models == 2
     assert decision.look is not None
     assert decision.look.rights == (right(31, 12), right(20, 9, 5000))
+
+
+def test_what_travels_is_frozen() -> None:
+    """No value type can be changed after the fact, and those with arrays are compared by identity."""
+    for module in (artifacts.decision, artifacts.evidence, artifacts.gate, artifacts.paired, artifacts.rules):
+        for kind in vars(module).values():
+            if dataclasses.is_dataclass(kind):
+                assert kind.__dataclass_params__.frozen  # type: ignore[union-attr]
+    assert len({EVIDENCE, replace(EVIDENCE), CHAMPION, replace(CHAMPION)}) == 4
+    assert len({EVIDENCE.candidate, replace(EVIDENCE.candidate)}) == 2
+    assert artifacts.rules.Case.__eq__ is object.__eq__
 
 
 def test_the_look_is_what_the_next_night_needs() -> None:
