@@ -48,7 +48,7 @@ def measure(folder: Path, load: Callable[..., Any], predict: Callable[..., Any])
         raise ValueError(f"the model answers with shape {answers.shape}, recorded is {recorded.shape}")
     return {
         "load_s": round(load_s, 4),
-        "latency_ms": round(_latency_ms(model, predict, images), 3),
+        "latency_ms": round(_latency_ms(model, images), 3),
         # NaN is no number that JSON knows, and no answer either: it counts as the largest difference there is
         "max_abs_diff": float(np.nan_to_num(np.abs(answers - recorded), nan=1.0).max()),
         "argmax_equal": bool((answers.argmax(axis=1) == recorded.argmax(axis=1)).all()),
@@ -56,12 +56,13 @@ def measure(folder: Path, load: Callable[..., Any], predict: Callable[..., Any])
     }
 
 
-def _latency_ms(model: Any, predict: Callable[..., Any], images: Any) -> float:
+def _latency_ms(model: Any, images: Any) -> float:
+    """Ask as a server would: `Model.predict` sets up a loop over batches each time, for 50 ms and more."""
     times = []
     for index in range(TIMED + 1):
         one = images[index % len(images)][None]
         started = time.perf_counter()
-        predict(model, one)
+        model.predict_on_batch(one)
         times.append(1000 * (time.perf_counter() - started))
     return statistics.median(times[1:])
 
