@@ -1,13 +1,14 @@
 # Two commands are all a newcomer needs: `make retrain` and `make test`. Each sets everything up by itself.
 
 DATASET ?= mnist
+PORT ?= 4200
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python that is new enough; override with `make PYTHON=... setup`.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help retrain smoke test check setup setup-dev setup-gpu lock clean
+.PHONY: help retrain smoke server deploy down test check setup setup-dev setup-gpu lock clean
 
 help:  ## list what can be made
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
@@ -17,6 +18,15 @@ retrain: setup  ## the main job: download, check, train, judge and register (DAT
 
 smoke: setup  ## the same job on a tiny bundled dataset, without a network
 	@$(BIN)/nightshift smoke
+
+server: setup  ## a Prefect server here, with pools, deployments and workers (PORT=4200); again: nothing happens
+	@$(BIN)/python -m flows.operations server up --port $(PORT)
+
+deploy: setup  ## send pools and deployments to the server at PREFECT_API_URL
+	@$(BIN)/python -m flows.operations deploy
+
+down: setup  ## end what `make server` started, and only that
+	@$(BIN)/python -m flows.operations server down
 
 test: setup-dev  ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST)

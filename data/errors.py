@@ -9,7 +9,8 @@
         ├── SourceUnavailable       no mirror served the right bytes
         ├── StorageFailed           the home is read-only, full, or not ours
         ├── Corrupt                 a produced file no longer matches its recorded hash
-        ├── TrainingFailed          non-finite loss, out of memory, no such device
+        ├── TrainingFailed          non-finite loss, no such device
+        │   └── OutOfMemory         it did not fit; a smaller batch may
         └── Conflict                somebody else moved the champion meanwhile
 
 Every message says what was expected, what came, and what to do next.
@@ -83,6 +84,10 @@ class Corrupt(Broken):
 
 class TrainingFailed(Broken):
     """A candidate could not be trained."""
+
+
+class OutOfMemory(TrainingFailed):
+    """A candidate did not fit into the device's memory; a smaller batch may."""
 
 
 class Conflict(Broken):

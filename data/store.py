@@ -7,6 +7,7 @@
     prepared/<digest>/                   train, validation and test Parquet, and the validation that let them pass
     trained/<digest>/                    one trained candidate: model, history, metrics, predictions
     runs/<run>/                          what the night had to say: report, pictures, decision
+    journal/<flow run>.json              who ran when, in which process, and how it ended
     models/<dataset>/versions/<n>/       registered models, immutable
     models/<dataset>/champion.json       the pointer
     models/<dataset>/ledger.jsonl        every decision, append-only
@@ -107,6 +108,14 @@ class Store:
     def runs(self) -> Path:
         """The folder of all runs."""
         return self._at("runs")
+
+    def journal(self, id: str) -> Path:
+        """What is known about one flow run."""
+        return self._at("journal", f"{id}.json")
+
+    def journals(self) -> Path:
+        """The folder of what is known about all flow runs."""
+        return self._at("journal")
 
     def models(self) -> Path:
         """The folder of all datasets that have registered models."""

@@ -1,10 +1,10 @@
 """What a run of `retrain` knows about itself: id, home, who started it, and in the end what there is to tell."""
 
 import getpass
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from prefect import runtime
 from prefect.client.schemas.objects import State
@@ -12,16 +12,21 @@ from prefect.states import Completed
 
 from artifacts import registry
 from artifacts.decision import Mode
-from artifacts.night import CandidateRow, NightReport
+from artifacts.night import NightReport, failed_row, trained_row
 from artifacts.policy import Policy, policy_for
+from artifacts.provenance import Provenance
 from artifacts.recipes.base import Candidate
 from artifacts.trained import FailedCandidate, Trained, TrainedRef
 from artifacts.verdict import Judged
-from data import catalogue
+from data import catalogue, journal, parquet, validation
 from data.dataset import Dataset
 from data.errors import BadInput
+from data.journal import Record
+from data.parquet import PreparedRef
 from data.store import Store
+from flows.reconcile import reconcile
 from flows.settings import settings
+from flows.turn import alone, recorded
 from tasks.progress import say
 
 NEED_BYTES = 500 << 20  # raw files, Parquet, models and report of one MNIST-sized night: 150 MB; the rest is air
@@ -40,6 +45,7 @@ class Night:
         who: a person or "schedule", for the ledger.
         started: UTC.
         champion: id of the champion when the run began; None before the first promotion.
+        record: what the home's journal has about this run.
     """
 
     run: str
@@ -50,10 +56,14 @@ class Night:
     who: str
     started: datetime
     champion: str | None
+    record: Record
 
     @classmethod
-    def begin(cls, dataset: str, min_accuracy: float, mode: Mode, reason: str) -> "Night":
-        """Check what can be checked before anything is downloaded or trained.
+    @contextmanager
+    def begin(cls, dataset: str, min_accuracy: float, mode: Mode, reason: str) -> Iterator["Night"]:
+        """Put things in order, wait for our turn, and write down how it ends.
+
+        Checks what can be checked before anything is downloaded or trained.
 
         Raises:
             UnknownName: no such dataset.
@@ -64,6 +74,8 @@ class Night:
         if mode == "force" and not reason.strip():
             raise BadInput("force needs a reason, and none was given", "say why in one sentence: --reason '...'")
         store.preflight(NEED_BYTES)
+        for line in reconcile(store):
+            say("start", line)
         swept = store.sweep()
         if swept:
             say("start", f"removed {len(swept)} leftovers of runs that died")
@@ -71,7 +83,18 @@ class Night:
         policy = policy_for(row.name, counts)
         policy = replace(policy, min_accuracy=min_accuracy) if min_accuracy else policy
         run = f"{now:%Y%m%dt%H%M%S}-{row.name}-{runtime.flow_run.id[:8]}"
-        return cls(run, store, row, policy, mode, _who(), now, registry.champion_id(store, row.name))
+        with recorded(store, "retrain", run, row.name, mode) as record, alone(store, record) as record:
+            champion = registry.champion_id(store, row.name)
+            yield cls(run, store, row, policy, mode, _who(), now, champion, record)
+
+    def ended(self, night: NightReport) -> State[NightReport]:
+        """Write down how it went, and return the final state of the run.
+
+        "Not promoted" is no failure, and no silent success either.
+        """
+        said = f"{night.headline}: {night.reason}"
+        journal.end(self.store, self.record, "finished", said, verdict=night.verdict, promoted=night.promoted)
+        return Completed(name="Promoted" if night.promoted else "Not promoted", message=said, data=night)
 
     def candidates(self, recipes: Sequence[str], seed: int, seeds: int) -> list[Candidate]:
         """Return every recipe with every seed."""
@@ -79,12 +102,16 @@ class Night:
 
     def told(
         self,
+        prepared: PreparedRef,
         outcomes: Sequence[TrainedRef | FailedCandidate],
         finished: Sequence[Trained],
         judged: Judged,
+        made_from: Provenance,
     ) -> NightReport:
         """Return what there is to tell."""
-        by_name = {one.ref.candidate.name: one for one in finished}
+        trained = {one.ref: one for one in finished}
+        rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
+        said, catches = validation.read(self.store, parquet.describe(self.store, prepared)["validation"])
         decision = judged.decision
         return NightReport(
             run=self.run,
@@ -97,11 +124,15 @@ class Night:
             reason=judged.unchanged or decision.reason,
             decision=decision,
             mode=self.mode,
-            candidates=[_row(outcome, by_name.get(outcome.candidate.name)) for outcome in outcomes],
+            candidates=rows,
             winner=judged.chosen.ref.candidate.name,
             champion_before=self.champion,
             champion_after=registry.champion_id(self.store, self.dataset.name),
+            validation=said,
+            catches=catches,
             self_tests=judged.self_tests,
+            infra=judged.infra,
+            provenance=made_from.to_json(),
             next_commands=self._next(judged),
         )
 
@@ -113,36 +144,6 @@ class Night:
             (f"nightshift predict IMAGE.png --model {name}", "ask the champion about an image"),
             (f"nightshift retrain {name} --seed {judged.chosen.ref.candidate.seed + 1}", "another night, other dice"),
         ]
-
-
-def outcome(night: NightReport) -> State[NightReport]:
-    """Return the final state of the run: "Not promoted" is no failure, and no silent success either."""
-    name = "Promoted" if night.promoted else "Not promoted"
-    return Completed(name=name, message=f"{night.headline}: {night.reason}", data=night)
-
-
-def _row(outcome: TrainedRef | FailedCandidate, trained: Trained | None) -> CandidateRow:
-    candidate = outcome.candidate
-    about: dict[str, Any] = {
-        "name": candidate.name,
-        "recipe": candidate.recipe,
-        "parameters": candidate.resolved(),
-        "seed": candidate.seed,
-    }
-    if trained is None:
-        return CandidateRow(**about, failed=outcome.reason if isinstance(outcome, FailedCandidate) else "unknown")
-    told = trained.training
-    return CandidateRow(
-        **about,
-        reused=trained.ref.reused,
-        validation=trained.validation,
-        test=trained.test,
-        seconds=told["seconds"],
-        images_per_s=told["images_per_s"],
-        n_parameters=told["n_parameters"],
-        device=told["device"],
-        history=trained.history,
-    )
 
 
 def _who() -> str:

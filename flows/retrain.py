@@ -6,7 +6,7 @@ from prefect.client.schemas.objects import State
 from artifacts.night import NightReport
 from flows.fanout import train_all
 from flows.forms import CANDIDATES, DatasetName, Device, MinimumAccuracy, Mode, Recipes, Seed, Seeds
-from flows.night import Night, outcome
+from flows.night import Night
 from flows.prepare import prepare
 from tasks.choose import choose
 from tasks.decide import decide
@@ -37,12 +37,12 @@ def retrain(
         mode: dry-run decides and changes nothing; force promotes what the floors allow, and needs a reason.
         reason: Why you force it; the ledger keeps it.
     """
-    night = Night.begin(dataset, min_accuracy, mode, reason)
-    prepared = prepare(dataset)
-    outcomes = train_all(prepared, night.candidates(recipes, seed, seeds), device)
-    finished = choose(night.store, outcomes)
-    judged = decide(night.store, prepared, finished, night.policy, mode, reason)
-    register(night.store, prepared, judged, night.run, night.who)
-    told = night.told(outcomes, finished, judged)
-    report(night.store, prepared, judged.chosen.ref, told)
-    return outcome(told)
+    with Night.begin(dataset, min_accuracy, mode, reason) as night:
+        prepared = prepare(dataset)
+        outcomes = train_all(prepared, night.candidates(recipes, seed, seeds), device)
+        finished = choose(night.store, outcomes)
+        judged = decide(night.store, prepared, finished, night.policy, mode, reason)
+        made_from = register(night.store, prepared, judged, night.run, night.who)
+        told = night.told(prepared, outcomes, finished, judged, made_from)
+        report(night.store, prepared, judged.chosen.ref, told)
+        return night.ended(told)

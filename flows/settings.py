@@ -7,7 +7,13 @@ Prefect and TensorFlow read the environment too; `prepare_environment` gives the
 unless somebody has set them already.
 """
 
+import atexit
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -44,18 +50,54 @@ class Settings(BaseSettings):
         return Store(self.home)
 
 
+_instead: ContextVar[Settings | None] = ContextVar("settings", default=None)
+
+
 @cache
-def settings() -> Settings:
-    """Return the settings of this process, read once."""
+def _from_environment() -> Settings:
     return Settings()
 
 
-def prepare_environment() -> None:
+def settings() -> Settings:
+    """Return the settings of this process, read once, or what `temporary_home` put in their place."""
+    return _instead.get() or _from_environment()
+
+
+@contextmanager
+def temporary_home() -> Iterator[Settings]:
+    """Work in a new home, with no mirrors, while the block runs; what the block produced is removed with it."""
+    with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
+        token = _instead.set(Settings(home=Path(folder), mirrors=()))
+        try:
+            yield settings()
+        finally:
+            _instead.reset(token)
+
+
+def environment_with(**more: str) -> dict[str, str]:
+    """Return the environment for a process to start: ours, and more."""
+    return {**os.environ, **more}
+
+
+def visible_gpus() -> str | None:
+    """Return CUDA_VISIBLE_DEVICES: which GPUs this process may use; None means all."""
+    return os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+def prepare_environment(*, alone: bool = False) -> None:
     """Set what Prefect and TensorFlow read at import time; call before either is imported.
 
     Without a PREFECT_API_URL the run gets a private server, whose database lies in the home and not in the user's
     ~/.prefect. Messages of TensorFlow below an error are silenced: two pages of them hide the verdict.
+
+    Args:
+        alone: whatever Prefect server and profile the user has, the run gets private ones, removed when it ends.
     """
+    if alone:
+        for name in [name for name in os.environ if name.startswith("PREFECT_")]:
+            del os.environ[name]
+        os.environ["PREFECT_HOME"] = home = tempfile.mkdtemp(prefix="nightshift-prefect-")
+        atexit.register(shutil.rmtree, home, ignore_errors=True)  # runs after Prefect's, which stops the server
     defaults = {
         "PREFECT_HOME": str(settings().home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

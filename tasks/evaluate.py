@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import task
 
+from artifacts.apart import Apart
 from artifacts.recipes.base import Candidate
 from data.parquet import PreparedRef
 from data.store import Store
@@ -11,11 +12,14 @@ from tasks.progress import say
 
 
 @task(task_run_name="evaluate {candidate.name}")
-def evaluate(store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path) -> None:
+def evaluate(
+    store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path, apart: Apart | None = None
+) -> None:
     """Score the model in the draft `folder`, and put beside it what a registered version must have."""
     from artifacts import evaluation  # TensorFlow
 
-    result = evaluation.evaluate(store, prepared, folder)
+    evaluate_there = apart.evaluate if apart else evaluation.evaluate
+    result = evaluate_there(store, prepared, folder)
     say(
         f"evaluate {candidate.name}",
         f"validation {result.validation.accuracy:.2%} of {result.validation.n_examples:,}, "

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import task
 
+from artifacts.apart import Apart
 from artifacts.recipes.base import Candidate
 from data.parquet import PreparedRef
 from data.store import Store
@@ -11,8 +12,10 @@ from tasks.progress import Bar
 
 
 @task(task_run_name="train {candidate.name}")
-def train(store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path, device: str) -> None:
-    """Train the candidate and put the model and its history into the draft `folder`."""
+def train(
+    store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path, device: str, apart: Apart | None = None
+) -> None:
+    """Train the candidate, here or in a process apart, and put the model and its history into the draft `folder`."""
     step = f"train {candidate.name}"
     bar = Bar(step)
     bar(0.0, "importing TensorFlow")
@@ -25,7 +28,8 @@ def train(store: Store, prepared: PreparedRef, candidate: Candidate, folder: Pat
             f"{now.images_per_s:,.0f} images/s",
         )
 
-    result = training.train(store, prepared, candidate, folder, device, on_progress)
+    train_there = apart.train if apart else training.train
+    result = train_there(store, prepared, candidate, folder, device, on_progress)
     bar(
         1.0, f"{result.epochs} epochs in {result.seconds:.1f} s, {result.images_per_s:,.0f} images/s on {result.device}"
     )

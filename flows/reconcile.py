@@ -1,0 +1,82 @@
+"""Put in order what dead runs left behind: the home knows which processes are gone, the server is told."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import FlowFilter, FlowFilterName, FlowRunFilter
+from prefect.client.schemas.objects import FlowRun, State, StateType
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Cancelling, Crashed
+
+from data import journal
+from data.journal import Record
+from data.store import Store
+
+FLOWS = ["retrain", "train"]  # they leave records
+STRANDED = timedelta(minutes=10)  # a run that has not left its record by then died before it could; it takes seconds
+UNBORN = (StateType.PENDING, StateType.RUNNING)
+
+
+def reconcile(store: Store) -> list[str]:
+    """Mark runs of this pipeline whose process is gone as Crashed, and cancel what they had started.
+
+    Returns:
+        What was done, as sentences; nothing when all is well.
+    """
+    journal.prune(store)
+    with get_client(sync_client=True) as client:
+        done = [_bury(client, store, record) for record in journal.read(store) if record.lost]
+        return done + _stranded(client, store)
+
+
+def cancel(client: SyncPrefectClient, id: UUID) -> None:
+    """Ask for the end of a run; its worker stops the process, a run that has not begun ends at once."""
+    client.set_flow_run_state(id, Cancelling())
+
+
+def _bury(client: SyncPrefectClient, store: Store, record: Record) -> str:
+    why = f"{record.process} died without a word"
+    journal.end(store, record, "crashed", why)
+    run = _find(client, record.id)
+    if run is None:  # of another server, such as the private one of a run in a terminal
+        return f"{record.run} had crashed: {why}"
+    if run.state and not run.state.is_final():
+        _crash(client, run, why)
+    children = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(_children_of(record.id)))
+    for child in children:
+        if child.state and not child.state.is_final():
+            cancel(client, child.id)
+    return f"{run.name} ({record.run}) is marked as Crashed: {why}"
+
+
+def _stranded(client: SyncPrefectClient, store: Store) -> list[str]:
+    """Mark as Crashed what was taken by a worker long ago, and never began."""
+    runs = client.read_flow_runs(
+        flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": UNBORN}}}),
+    )
+    done = []
+    for run in runs:
+        old = run.state and datetime.now(UTC) - run.state.timestamp > STRANDED
+        if old and journal.find(store, str(run.id)) is None:
+            why = f"it was {run.state_name} for {STRANDED.seconds // 60} minutes and never began"
+            _crash(client, run, why)
+            done.append(f"{run.name} is marked as Crashed: {why}")
+    return done
+
+
+def _crash(client: SyncPrefectClient, run: FlowRun, why: str) -> None:
+    state: State[None] = Crashed(message=f"{why}\n  -> nothing to do: the next run goes on from what was complete")
+    client.set_flow_run_state(run.id, state, force=True)
+
+
+def _find(client: SyncPrefectClient, id: str) -> FlowRun | None:
+    try:
+        return client.read_flow_run(UUID(id))
+    except ObjectNotFound:
+        return None
+
+
+def _children_of(id: str) -> dict[str, dict[str, list[str]]]:
+    return {"parent_flow_run_id": {"any_": [id]}}

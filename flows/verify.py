@@ -1,0 +1,44 @@
+"""Every morning: is everything that was ever produced still as it was written, and has every night done its work?"""
+
+from typing import Annotated
+
+from prefect import flow
+from prefect.artifacts import create_table_artifact
+from pydantic import Field
+
+from artifacts import audit, health
+from artifacts.audit import Finding
+from artifacts.health import Alert, Limits
+from data.errors import Broken
+from flows.reconcile import reconcile
+from flows.settings import settings
+from tasks.progress import say
+
+Count = Annotated[int, Field(ge=1, le=10_000)]
+
+
+@flow(flow_run_name="verify")
+def verify(not_promoted_nights: Count = 30, champion_days: Count = 90, success_hours: Count = 36) -> None:
+    """Hash everything again, look at the last nights, and fail if something is wrong.
+
+    Args:
+        not_promoted_nights: Alert when so many nights in a row promoted nothing.
+        champion_days: Alert when a champion is older than so many days.
+        success_hours: Alert when no night has succeeded for so many hours.
+    """
+    store = settings().store
+    for line in reconcile(store):
+        say("verify", line)
+    findings = [one for one in audit.verify(store) if one.serious]
+    alerts = health.check(store, Limits(not_promoted_nights, champion_days, success_hours))
+    problems: list[Finding | Alert] = [*findings, *alerts]
+    rows = [{"about": one.subject, "problem": one.problem, "what to do": one.hint} for one in problems]
+    create_table_artifact(
+        rows[:200] or [{"about": "all", "problem": "none", "what to do": "nothing"}],  # one JSON string in a database
+        key="verify",
+        description=f"{len(rows)} problems",
+    )
+    if rows:
+        first = rows[0]
+        raise Broken(f"{len(rows)} problems; {first['about']}: {first['problem']}", first["what to do"])
+    say("verify", "everything is as it was written, and every night has done its work", 1.0)
