@@ -95,6 +95,23 @@ class Fitted:
     device: "Device"
 
 
+def problem_of(training: Examples, n_classes: int, mirror_symmetric: bool) -> Problem:
+    """Return what a recipe may know about a dataset, its margin measured on the training images.
+
+    The margin is the widest frame, up to 8 pixels, that holds at most half a percent of the light of all images: 2 for
+    MNIST, 0 for Fashion-MNIST, whose clothes touch the border.
+    """
+    n, height, width = training.images.shape
+    light = training.images.mean(axis=0, dtype=np.float64)
+    total, margin = max(float(light.sum()), 1e-12), 0
+    while margin < min(8, (min(height, width) - 1) // 2):
+        frame = margin + 1
+        if 1 - float(light[frame:-frame, frame:-frame].sum()) / total > 0.005:
+            break
+        margin = frame
+    return Problem(height, width, n_classes, n, mirror_symmetric, margin)
+
+
 def fit(
     training: Examples,
     validation: Examples,

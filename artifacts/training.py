@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from artifacts.fitting import Fitted, Progress, Resume, fit
+from artifacts.fitting import Fitted, Progress, Resume, fit, problem_of
 from artifacts.recipes.base import Candidate, Problem
 from artifacts.recipes.parameters import Value
 from artifacts.saving import save, weights_digest
@@ -101,13 +101,8 @@ def train(
     told = parquet.describe(store, prepared)
     training = parquet.read_split(store, prepared, "train")
     validation = parquet.read_split(store, prepared, "validation")
-    problem = Problem(
-        height=told["height"],
-        width=told["width"],
-        n_classes=told["n_classes"],
-        n_train=len(training.labels),
-        mirror_symmetric=catalogue.get(store, prepared.dataset).mirror_symmetric,
-    )
+    mirror_symmetric = catalogue.get(store, prepared.dataset).mirror_symmetric
+    problem = problem_of(training, told["n_classes"], mirror_symmetric)
     resume = Resume(checkpoint, prepared.digest) if checkpoint else None
     fitted = fit(training, validation, problem, candidate, device=device, on_progress=on_progress, resume=resume)
     save(fitted.model, folder / MODEL)

@@ -26,6 +26,7 @@ class Problem:
         n_classes: 2..1000.
         n_train: images it will be trained on, at least 1.
         mirror_symmetric: whether an image flipped left-right still belongs to its class.
+        margin: pixels that an image can be shifted by without losing anything: the dark frame around the images.
     """
 
     height: int
@@ -33,6 +34,7 @@ class Problem:
     n_classes: int
     n_train: int
     mirror_symmetric: bool = False
+    margin: int = 0
 
 
 # A hand-written training step: (model, images (b, h, w), one-hot targets (b, c), mask (b,)) -> logits (b, c).

@@ -53,7 +53,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         betas=(0.8, 0.95),
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
-        shift=settings["shift"],
+        shift=min(settings["shift"], problem.margin),
         flip=problem.mirror_symmetric,
         average_flips=problem.mirror_symmetric,
     )
@@ -72,6 +72,6 @@ RECIPE = Recipe(
         "learning_rate": Real(0.004, 1e-6, 10, "peak of the one-cycle schedule"),
         "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
         "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-        "shift": Integer(1, 0, 8, "largest random shift in pixels"),
+        "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
     },
 )

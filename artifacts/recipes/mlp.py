@@ -41,7 +41,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         schedule=settings["schedule"],
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
-        shift=settings["shift"],
+        shift=min(settings["shift"], problem.margin),
         flip=problem.mirror_symmetric,
     )
 
@@ -61,6 +61,6 @@ RECIPE = Recipe(
         "schedule": Choice("triangular", ("constant", "triangular", "cosine"), "of the learning rate"),
         "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
         "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-        "shift": Integer(1, 0, 8, "largest random shift in pixels"),
+        "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
     },
 )

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from artifacts.fitting import problem_of
 from artifacts.recipes.base import Problem
 from data import catalogue, parquet, source
 from data.parquet import PreparedRef
@@ -33,8 +34,7 @@ def blobs(n: int, height: int = 12, width: int = 10, n_classes: int = 3, seed: i
 
 def problem(examples: Images, n_classes: int = 3, mirror_symmetric: bool = False) -> Problem:
     """Return what a recipe may know about these images."""
-    n, height, width = examples.images.shape
-    return Problem(height, width, n_classes, n, mirror_symmetric)
+    return problem_of(examples, n_classes, mirror_symmetric)
 
 
 def prepare(store: Store, name: str = "mnist-sample") -> PreparedRef:

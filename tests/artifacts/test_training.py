@@ -155,6 +155,20 @@ def test_no_gpu_no_training(examples: Images) -> None:
         fit(examples, examples, problem(examples), Candidate("tiny"), device="tpu")
 
 
+@pytest.mark.parametrize(("frame", "margin"), [(0, 0), (1, 1), (3, 3), (5, 5)])
+def test_the_margin_is_the_dark_frame(frame: int, margin: int) -> None:
+    """Images may be shifted as far as the dark frame around them is wide; where they touch the border, not at all."""
+    images = np.zeros((4, 20, 12), np.float32)
+    images[:, frame : 20 - frame, frame : 12 - frame] = 1
+    assert problem(Images(images, np.zeros(4, np.int64))).margin == margin
+
+
+def test_images_without_light_have_no_margin() -> None:
+    """Black images do not divide by zero, and are not shifted."""
+    black = Images(np.zeros((4, 9, 12), np.float32), np.zeros(4, np.int64))
+    assert problem(black).margin == 0
+
+
 def _labels(value: int) -> Any:
     return lambda images, labels: (images, np.where(np.arange(len(labels)) == 7, value, labels))
 
