@@ -12,6 +12,7 @@ from prefect.states import Cancelling, Crashed
 from data import journal
 from data.journal import Record
 from data.store import Store
+from flows.settings import in_temporary_home
 
 FLOWS = ["retrain", "train"]  # they leave records
 STRANDED = timedelta(minutes=10)  # a run that has not left its record by then died before it could; it takes seconds
@@ -27,7 +28,8 @@ def reconcile(store: Store) -> list[str]:
     journal.prune(store)
     with get_client(sync_client=True) as client:
         done = [_bury(client, store, record) for record in journal.read(store) if record.lost]
-        return done + _stranded(client, store)
+        # a smoke run has a home of its own, in which other runs have left no record: it must not take them for dead
+        return done if in_temporary_home() else done + _stranded(client, store)
 
 
 def cancel(client: SyncPrefectClient, id: UUID) -> None:

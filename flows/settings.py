@@ -74,6 +74,11 @@ def temporary_home() -> Iterator[Settings]:
             _instead.reset(token)
 
 
+def in_temporary_home() -> bool:
+    """Whether we are inside `temporary_home`: then other runs on the same server know nothing of our home."""
+    return _instead.get() is not None
+
+
 def environment_with(**more: str) -> dict[str, str]:
     """Return the environment for a process to start: ours, and more."""
     return {**os.environ, **more}
