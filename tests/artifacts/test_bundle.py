@@ -17,7 +17,13 @@ from data.store import Store, canonical_json
 from tests.artifacts import nights
 from tests.artifacts.small import prepare
 
-MEASURED = {"load_s": 0.1, "latency_ms": 5.0, "max_abs_diff": 1e-6, "argmax_equal": True, "n_requests": 64}
+MEASURED: dict[str, Any] = {
+    "load_s": 0.1,
+    "latency_ms": 5.0,
+    "max_abs_diff": 1e-6,
+    "argmax_equal": True,
+    "n_requests": 64,
+}
 
 
 # -- the request set ----------------------------------------------------------------------------------------------
@@ -124,7 +130,7 @@ def test_what_reproduces_within_the_budgets_passes() -> None:
         ({"message": "Corrupt: it is gone"}, "Corrupt: it is gone"),
     ],
 )
-def test_what_breaks_a_budget_or_was_not_measured_fails(change: dict[str, object], message: str) -> None:
+def test_what_breaks_a_budget_or_was_not_measured_fails(change: dict[str, Any], message: str) -> None:
     """Each limit on its own; what is missing or no number is never a pass."""
     result = bundle.judged(
         InfraResult(**{"passed": True, "message": "", "model_sha256": "", **MEASURED, **change}), 1, Budgets()

@@ -318,6 +318,7 @@ def test_a_rotten_champion_can_be_rolled_back(store: Store) -> None:
     flip(second.model)
     with pytest.raises(Corrupt, match=r"model.keras has changed"):
         registry.champion(store, DATASET)
+    assert registry.champion_id(store, DATASET) == "mnist/2"
     assert [(found.subject, found.serious) for found in audit.verify(store)] == [("mnist/2", True)]
     registry.rollback(store, DATASET, who="me", why="rotten")
     assert champion_id(store) == "mnist/1"
