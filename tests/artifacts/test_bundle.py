@@ -1,6 +1,7 @@
 import io
 import json
 import os
+import shutil
 import stat
 import sys
 from pathlib import Path
@@ -93,14 +94,14 @@ def test_a_file_that_changes_while_it_is_copied_is_found(
     """The copies are hashed against what was recorded when the candidate was written, not against each other."""
     folder = nights.candidate(store, "a", "run")
     bundle.check(store, folder)
-    genuine = bundle.shutil.copyfile
+    genuine = shutil.copyfile
 
     def failing(source: Path, target: Path) -> None:
         genuine(source, target)
         if source.name == "model.keras":
             target.write_bytes(b"not quite")
 
-    monkeypatch.setattr(bundle.shutil, "copyfile", failing)
+    monkeypatch.setattr(shutil, "copyfile", failing)
     with pytest.raises(Corrupt, match=r"model.keras changed while it was copied"):
         bundle.copy(store, folder, tmp_path)
 
