@@ -61,6 +61,16 @@ class Provenance:
     platform: str
     device: str
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """What the ledger keeps of it."""
+        return {
+            "weights": self.weights_digest,
+            "raw": self.raw_digest,
+            "prepared": self.prepared_digest,
+            "test": self.test_digest,
+        }
+
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a JSON object; the inverse of `from_json`."""
         return {"schema": SCHEMA, **asdict(self)}

@@ -299,7 +299,7 @@ def record(
             decision=decision,
             run_id=provenance.run_id,
             from_version=_champion_id(now),
-            digests=_data_digests(provenance),
+            digests=provenance.digests,
         )
         ledger.append(store, dataset, entry)
         return entry
@@ -338,7 +338,7 @@ def lift(store: Store, name: str, *, who: str, why: str, when: datetime | None =
 
 
 def _move(store: Store, version: Version, now: pointer.State, barred: str | None = None, **event: Any) -> Entry:
-    digests = _data_digests(version.provenance()) | {
+    digests = version.provenance().digests | {
         "model": store.files(version.folder)[bundle.MODEL]["sha256"],
         "manifest": version.manifest_digest,
     }
@@ -393,12 +393,3 @@ def _champion_id(now: pointer.State) -> str | None:
 
 def _champion_weights(now: pointer.State) -> str | None:
     return now.pointer.event.digests["weights"] if now.pointer else None
-
-
-def _data_digests(provenance: Provenance) -> dict[str, str]:
-    return {
-        "weights": provenance.weights_digest,
-        "raw": provenance.raw_digest,
-        "prepared": provenance.prepared_digest,
-        "test": provenance.test_digest,
-    }
