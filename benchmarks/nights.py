@@ -166,8 +166,9 @@ def draw(world: World, scenario: Scenario, seed: int) -> Year:
     chance = champions[unsure].astype(np.float32)
     odds = (candidates[unsure] / np.maximum(1 - candidates[unsure], 1e-30)).astype(np.float32)
     chances = 1 - 1 / (1 + odds * np.exp(values.astype(np.float32))[:, None])
-    draws = rng.random((scenario.nights, scenario.seeds, chance.size), dtype=np.float32)
-    right = draws < chances[index][:, None, :]
+    # 16 bits tell 1 / 65,536 apart, which is far below CERTAIN, in a third of the time of real numbers
+    draws = rng.integers(0, 1 << 16, (scenario.nights, scenario.seeds, chance.size), dtype=np.uint16)
+    right = draws < np.round(chances * (1 << 16)).astype(np.uint16)[index][:, None, :]
     return Year(rng.random(chance.size) < chance, right, scenario.recipes, gains, champions.size)
 
 

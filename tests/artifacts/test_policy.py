@@ -33,6 +33,45 @@ def test_a_dataset_of_ones_own_must_beat_the_majority(counts: tuple[int, ...], f
     assert policy_for("letters", counts).min_accuracy == pytest.approx(floor)
 
 
+def test_what_is_demanded_changes_only_on_purpose() -> None:
+    """Every default and every bound, pinned: nobody lowers a floor by accident."""
+    found = {
+        field.name: (field.default, field.metadata["ge"], field.metadata["le"])
+        for field in dataclasses.fields(Policy)
+        if "ge" in field.metadata
+    }
+    assert found == {
+        "min_accuracy": (0.5, 0, 1),
+        "min_recall": (0.1, 0, 1),
+        "margin": (0.01, 0.0001, 0.2),
+        "max_lost": (0.05, 0, 1),
+        "max_lost_per_class": (0.15, 0, 1),
+        "max_megabytes": (100.0, 0.001, 100_000),
+        "max_latency_ms": (200.0, 0.001, 60_000),
+        "min_shifted": (0.0, 0, 1),
+        "min_noisy": (0.0, 0, 1),
+        "min_rotated": (0.0, 0, 1),
+        "yearly_errors": (0.1, 0.0001, 0.5),
+        "bad_nights": (10, 1, 366),
+        "worse_level": (0.02, 0.000001, 0.5),
+    }
+    assert Policy().promote_when == "better"
+    usual = Policy().to_json()
+    own = {name: {k: v for k, v in row.to_json().items() if v != usual[k]} for name, row in POLICIES.items()}
+    assert own == {
+        "mnist": {
+            "min_accuracy": 0.985,
+            "min_recall": 0.96,
+            "max_lost": 0.01,
+            "max_lost_per_class": 0.03,
+            "margin": 0.003,
+        },
+        "fashion-mnist": {"min_accuracy": 0.90, "min_recall": 0.60},
+        "kmnist": {"min_accuracy": 0.90, "min_recall": 0.75},
+        "mnist-sample": {"min_accuracy": 0.80, "min_recall": 0.40, "max_lost": 0.10, "max_lost_per_class": 0.30},
+    }
+
+
 def test_policies_survive_json() -> None:
     """Every policy is plain values and comes back equal."""
     for policy in (*POLICIES.values(), Policy(promote_when="not-worse")):
@@ -55,8 +94,15 @@ def test_numbers_stay_within_their_bounds(field: "dataclasses.Field[Any]") -> No
 def test_every_field_explains_itself() -> None:
     """The run form finds a sentence for every field, and the choices of the only word."""
     assert all(len(field.metadata["doc"]) > 10 for field in dataclasses.fields(Policy))
-    with pytest.raises(BadInput, match="promote_when cannot be 'always'"):
+    with pytest.raises(BadInput) as refused:
         Policy(promote_when="always")  # type: ignore[arg-type]
+    assert str(refused.value) == "promote_when cannot be 'always'\n  -> use 'better' or 'not-worse'"
+    with pytest.raises(BadInput) as refused:
+        Policy(max_lost=7)
+    assert str(refused.value) == (
+        "the policy's max_lost must be from 0 to 1, but is 7\n"
+        "  -> it means: negative flips: share of all images that may be lost"
+    )
 
 
 def test_only_asked_for_perturbations_are_demanded() -> None:
