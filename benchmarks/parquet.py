@@ -4,8 +4,8 @@
 
 `write` takes 70,000 images from gzipped IDX files on disk to a published folder of Parquet files: reading, hashing,
 splitting, encoding, checksums and fsync. `read` takes 60,000 images from a verified Parquet file to NumPy arrays. The
-baseline has the same rows and columns and pyarrow's defaults (`write_table`, `read_table`): snappy, no page checksums, no
-hash, no fsync. Both take turns. Medians; the load is shown because seconds mean little on a machine that is busy.
+baseline has the same rows and columns and pyarrow's defaults (`write_table`, `read_table`): snappy, no page checksums,
+no hash, no fsync. Both take turns. Medians; the load is shown because seconds mean little on a busy machine.
 """
 
 import argparse

@@ -158,7 +158,7 @@ def read_split(store: Store, ref: PreparedRef, split: str, verify: bool = True) 
         store: where the prepared folder lies.
         ref: which one.
         split: "train", "validation" or "test".
-        verify: whether to hash the files first. Page checksums are checked in any case.
+        verify: whether to hash the file first. Page checksums are checked in any case.
 
     Raises:
         UnknownName: there is no such split.
@@ -314,10 +314,8 @@ def _fill(whole: Split, path: Path, metadata: pq.FileMetaData, group: int, start
 def _locate(store: Store, ref: PreparedRef, split: str, verify: bool) -> Path:
     if split not in SPLITS:
         raise UnknownName.among("split", split, SPLITS)
-    folder = store.prepared(ref.digest)
-    if verify:
-        store.verify(folder)
-    return folder / f"{split}.parquet"
+    folder, name = store.prepared(ref.digest), f"{split}.parquet"
+    return store.verified(folder, name) if verify else folder / name
 
 
 @contextlib.contextmanager

@@ -302,6 +302,19 @@ class Store:
         meta: dict[str, Any] = manifest["meta"]
         return meta
 
+    def verified(self, folder: Path, name: str) -> Path:
+        """Hash one file of a published folder and return its path: enough for who reads only that one.
+
+        Raises:
+            Corrupt: the manifest is missing or unreadable, or the file is missing or different.
+        """
+        path, expected = folder / name, self._manifest(folder)["files"].get(name)
+        found = path.is_file() and {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        if expected is None or found != expected:
+            state = "has changed" if found else "is missing"
+            raise Corrupt(f"{path} {state} since it was written", "run 'nightshift verify' for the whole picture")
+        return path
+
     def intact(self, folder: Path) -> dict[str, Any] | None:
         """Return the `meta` of a published folder that can be used again; None if there is no such folder.
 
