@@ -27,13 +27,13 @@ def compare(
         tonight: which images tonight's models get right, the candidate first, bool of shape (n,).
         champion_right: likewise for the champion.
     """
-    right, n = tonight[0], tonight[0].size
-    lost = champion_right & ~right
+    right = tonight[0]
+    n, lost = right.size, champion_right & ~right
     looks = [look for look in evidence.looks if look.test_digest == evidence.test_digest]
     ours = [look for look in looks if (look.champion, look.recipe) == (champion.version, evidence.recipe)]
     recent = [look for look in looks if date.fromisoformat(evidence.when) - date.fromisoformat(look.when) < YEAR]
     left = policy.yearly_errors - sum(look.spent for look in recent)
-    allotted = ours[0].allotted if ours else max(0.0, left) / 2
+    allotted = next((look.allotted for look in ours if look.allotted), max(0.0, left) / 2)
 
     packed = tuple(pack(model) for model in tonight)
     # a model seen before, or the champion itself, is no new evidence: equal seeds train equal models
@@ -42,7 +42,7 @@ def compare(
     charge = max(0.0, level - sum(look.spent for look in ours))
     if charge > left:
         level = charge = 0.0
-    rights = np.array([unpack(text, n) for text in sorted(models)], np.bool_).reshape(-1, n)
+    rights = np.array([unpack(text, n) for text in sorted(models)], np.bool_).reshape(len(models), n)
     gained, n_lost = int((right & ~champion_right).sum()), int(lost.sum())
     paired = Paired(
         gained=gained,

@@ -1,3 +1,4 @@
+import math
 from dataclasses import replace
 
 import pytest
@@ -132,6 +133,32 @@ def test_a_look_that_can_just_be_afforded_decides() -> None:
     elsewhere = replace(LOOK, recipe="other", spent=POLICY.yearly_errors - first.spent - cost - 1e-12)
     assert decide(first, elsewhere).rule != "budget"
     assert decide(first, replace(elsewhere, spent=elsewhere.spent + 1e-9)).rule == "budget"
+
+
+def test_a_look_may_spend_all_that_is_left() -> None:
+    """A look that costs what is left, to the last bit, decides; one that costs a bit more does not."""
+    first = replace(LOOK, spent=spent(LOOK.allotted, 1))
+    cost = max(0.0, spent(LOOK.allotted, 2) - first.spent)
+    elsewhere = POLICY.yearly_errors - first.spent - cost
+    for _ in range(50):
+        elsewhere = math.nextafter(elsewhere, 1.0)
+    rules = {}
+    for _ in range(100):
+        elsewhere = math.nextafter(elsewhere, 0.0)
+        left = POLICY.yearly_errors - (first.spent + elsewhere)
+        rules[left - cost] = decide(first, replace(LOOK, recipe="other", spent=elsewhere)).rule
+    assert 0.0 in rules
+    assert {margin < 0 for margin in rules} == {True, False}
+    assert all((rule == "budget") == (margin < 0) for margin, rule in rules.items())
+
+
+def test_the_allotment_is_that_of_the_first_look_that_had_one() -> None:
+    """What a comparison may spend is settled once; one that began without a budget gets its share when there is one."""
+    earlier, later = replace(LOOK, allotted=0.05), replace(LOOK, allotted=0.02, rights=(right(24, 11, 4000),))
+    assert decide(earlier, later).look.allotted == 0.05  # type: ignore[union-attr]
+    assert decide(replace(earlier, allotted=0.0, spent=0.0), later).look.allotted == 0.02  # type: ignore[union-attr]
+    penniless = replace(earlier, allotted=0.0, spent=0.0)
+    assert decide(penniless).look.allotted == HALF  # type: ignore[union-attr]
 
 
 def test_more_spent_than_allowed_allots_nothing() -> None:
