@@ -1,6 +1,8 @@
 """Rolling back: an earlier version has to prove itself again before it becomes champion."""
 
-from artifacts import bundle, registry, rescoring, versions
+import numpy as np
+
+from artifacts import bundle, ledger, registry, rescoring
 from artifacts.ledger import Entry
 from artifacts.policy import policy_for
 from artifacts.versions import Version
@@ -45,9 +47,9 @@ def require_good(store: Store, dataset: str, target: Version) -> None:
         BadInput: it is below the dataset's floor there.
         Broken: these images are no longer on disk.
     """
-    now = registry.champion_id(store, dataset)
-    assert now is not None  # rollback_target has refused otherwise
-    prepared = PreparedRef(dataset, versions.find(store, now).provenance().prepared_digest)
+    # from the ledger, not from the champion's folder: that may be what is rotten
+    move = [entry for entry in registry.history(store, dataset) if entry.action in ledger.MOVES][-1]
+    now, prepared = move.to_version, PreparedRef(dataset, move.digests["prepared"])
     if store.intact(store.prepared(prepared.digest)) is None:
         raise Broken(
             f"the data that {now} was judged by are not on disk, so {target.id} cannot be scored on them",
@@ -55,9 +57,9 @@ def require_good(store: Store, dataset: str, target: Version) -> None:
         )
     tests = rescoring.read_test_set(store, prepared)
     accuracy = rescoring.accuracy_of(store, target, tests)
-    floor = policy_for(dataset).min_accuracy
+    floor = policy_for(dataset, np.bincount(tests.labels).tolist()).min_accuracy
     if not accuracy >= floor:
         raise BadInput(
-            f"{target.id} does not hold up: {accuracy:.2%} on today's {len(tests.labels):,} test images, not {floor:.2%}",
+            f"{target.id} does not hold up: {accuracy:.2%} of today's {len(tests.labels):,} test images, not {floor:.2%}",
             "choose another version with --to",
         )

@@ -1,4 +1,6 @@
-"""Everything that goes wrong on purpose. The tree, drawn once:
+"""Everything that goes wrong on purpose.
+
+The tree, drawn once:
 
     NightshiftError                 something Nightshift can explain; never a traceback for the user
     ├── BadInput                    what was given is wrong: refused, nothing was changed        exit 2

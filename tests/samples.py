@@ -8,7 +8,7 @@ from data.idx import write_idx
 
 
 def write_idx_folder(
-    folder: Path, *, height: int, width: int, n_classes: int, n_train: int = 240, n_test: int = 60
+    folder: Path, *, height: int, width: int, n_classes: int, n_train: int = 240, n_test: int = 60, brightest: int = 255
 ) -> Path:
     """Write four IDX files of images that a linear model can tell apart: each class has its own bright column.
 
@@ -21,7 +21,7 @@ def write_idx_folder(
         labels = np.arange(n, dtype=np.uint8) % n_classes
         images = dice.integers(0, 90, (n, height, width), dtype=np.uint8)
         for image, label in zip(images, labels, strict=True):
-            image[:, label * width // n_classes] = 255
+            image[:, label * width // n_classes] = brightest
         (folder / f"{split}-images-idx3-ubyte").write_bytes(write_idx(images))
         (folder / f"{split}-labels-idx1-ubyte").write_bytes(write_idx(labels))
     return folder

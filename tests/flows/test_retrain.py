@@ -1,0 +1,169 @@
+"""Nights from end to end, in one process and on a server of the tests' own: the bundled sample, the tiny recipe."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prefect.exceptions import ParameterTypeError
+from prefect.testing.utilities import prefect_test_harness
+
+from artifacts import audit, recall, registry, versions
+from artifacts.night import NightReport
+from artifacts.report import REPORT
+from data import catalogue
+from data.errors import BadInput, DataRefused, TrainingFailed
+from data.store import Store
+from flows.retrain import retrain
+from flows.settings import temporary_home
+from tests.samples import write_idx_folder
+
+SAMPLE = "mnist-sample"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[None]:
+    """A Prefect server that nobody else uses."""
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture
+def home() -> Iterator[Store]:
+    """A home that is removed after the test."""
+    with temporary_home() as settings:
+        yield settings.store
+
+
+def night(dataset: str = SAMPLE, recipe: str = "tiny", **parameters: object) -> NightReport:
+    """Run one night and return what it has to tell, or raise what stopped it."""
+    state = retrain(dataset, [recipe], device="cpu", return_state=True, **parameters)
+    told: NightReport = state.result()
+    assert state.name == ("Promoted" if told.promoted else "Not promoted")
+    return told
+
+
+def test_the_first_night_promotes_and_the_second_says_why_not(home: Store) -> None:
+    """The first model that meets the floors is champion; the same model again is recognised and changes nothing."""
+    first, second = night(), night()
+    assert (first.headline, first.champion_before, first.champion_after) == ("PROMOTED", None, f"{SAMPLE}/1")
+    assert second.headline == "NOT PROMOTED (UNCHANGED)"
+    assert f"this very model is {SAMPLE}/1" in second.reason
+    assert second.candidates[0].reused
+    assert len(registry.history(home, SAMPLE)) == 1
+    assert [test.passed for test in second.self_tests] == [True] * len(second.self_tests)
+    assert len(second.self_tests) >= 3
+
+
+def test_a_night_leaves_a_report_with_pictures(home: Store) -> None:
+    """The report opens with the verdict, shows the catch table, and its pictures lie beside it."""
+    folder = home.run(night().run)
+    report = (folder / REPORT).read_text()
+    assert report.startswith("# PROMOTED")
+    assert "corrupted copies of tonight's data were caught" in report
+    for picture in ("loss-curves.png", "confusion.png", "mistakes.png"):
+        assert f"({picture})" in report
+        assert (folder / picture).stat().st_size > 1000
+
+
+def test_a_dry_run_decides_and_changes_nothing(home: Store) -> None:
+    """A dry run says what would happen; there is no version, no champion and no ledger afterwards."""
+    told = night(mode="dry-run")
+    assert told.headline == "DRY RUN, nothing changed; would be PROMOTED"
+    assert registry.champion_id(home, SAMPLE) is None
+    assert not home.ledger(SAMPLE).exists()
+
+
+def test_below_the_floor_is_a_verdict_and_not_an_error(home: Store) -> None:
+    """A model below the demanded accuracy is rejected, the ledger says why, and no version appears."""
+    told = night(min_accuracy=0.99)
+    assert told.headline == "NOT PROMOTED (REJECT)"
+    assert "accuracy" in told.reason
+    assert [entry.action for entry in registry.history(home, SAMPLE)] == ["reject"]
+    assert versions.versions(home, SAMPLE) == ()
+
+
+def test_force_rollback_and_the_bar(home: Store) -> None:
+    """A person may force what the floors allow; rolling back restores the old champion and bars the new one."""
+    with pytest.raises(BadInput, match="needs a reason"):
+        night(mode="force")
+    night()
+    forced = night(recipe="tiny:hidden=24", mode="force", reason="to see it serve")
+    assert forced.headline == "PROMOTED BY FORCE"
+    entry = recall.roll_back(home, SAMPLE, who="a test", why="seen enough")
+    assert (entry.from_version, entry.to_version) == (f"{SAMPLE}/2", f"{SAMPLE}/1")
+    again = night(recipe="tiny:hidden=24")
+    assert again.headline.startswith("NOT PROMOTED")
+    assert registry.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
+    assert [entry.action for entry in registry.history(home, SAMPLE)][:3] == ["promote", "force", "rollback"]
+    assert audit.verify(home) == []
+
+
+def test_several_seeds_send_the_median(home: Store) -> None:
+    """Of three seeds of one recipe, the one with the median validation accuracy goes before the gate."""
+    told = night(seeds=3)
+    assert len(told.candidates) == 3
+    ranked = sorted(row.validation.accuracy for row in told.candidates if row.validation)
+    assert told.winning is not None
+    assert told.winning.validation is not None
+    assert told.winning.validation.accuracy == ranked[1]
+
+
+def test_a_failed_candidate_is_reported_and_not_fatal(home: Store) -> None:
+    """A candidate that diverges is named with its reason; the others go on. Without any other, the night fails."""
+    wild = "mlp:learning_rate=10,weight_decay=1,epochs=10,hidden=8"
+    state = retrain(SAMPLE, [wild, "tiny"], device="cpu", return_state=True)
+    told: NightReport = state.result()
+    assert told.promoted
+    assert "finite" in told.candidates[0].failed
+    with pytest.raises(TrainingFailed, match="no candidate could be trained"):
+        night(recipe=wild)
+
+
+def test_a_dataset_of_ones_own(home: Store, tmp_path: Path) -> None:
+    """Four IDX files of another size and number of classes go all the way to a champion."""
+    folder = write_idx_folder(tmp_path / "mine", height=12, width=9, n_classes=3)
+    catalogue.add(home, "mine", folder, ("left", "middle", "right"))
+    told = night("mine")
+    assert told.promoted
+    assert told.class_names == ("left", "middle", "right")
+
+
+def test_refused_data_stops_everything(home: Store, tmp_path: Path) -> None:
+    """Data that is not what the reference says is refused with the expectation's name, and nothing is trained."""
+    genuine = write_idx_folder(tmp_path / "good", height=12, width=12, n_classes=3)
+    dark = write_idx_folder(tmp_path / "dark", height=12, width=12, n_classes=3, brightest=120)
+    expected = catalogue.add(home, "good", genuine).reference
+    catalogue.add(home, "dark", dark, expected=expected)
+    with pytest.raises(DataRefused, match="expect_column"):
+        night("dark")
+    assert not (home.root / "trained").exists()
+    assert not (home.root / "prepared").exists()
+
+
+def test_a_damaged_champion_is_never_replaced_silently(home: Store) -> None:
+    """When the champion's file has changed on disk, the night holds and says what to do."""
+    night()
+    champion = registry.champion(home, SAMPLE)
+    assert champion is not None
+    champion.model.chmod(0o644)
+    with champion.model.open("r+b") as stream:
+        stream.seek(100)
+        stream.write(b"\0" * 8)
+    told = night(recipe="tiny:hidden=24")
+    assert told.verdict == "HOLD"
+    assert "corrupt" in told.reason
+    assert registry.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
+
+
+def test_what_is_told_survives_json(home: Store) -> None:
+    """`--json` is strict JSON and says what the screen says."""
+    told = night()
+    value = json.loads(json.dumps(told.to_json(), allow_nan=False))
+    assert (value["headline"], value["champion_after"]) == ("PROMOTED", f"{SAMPLE}/1")
+
+
+def test_unknown_names_stop_the_run_with_advice(home: Store) -> None:
+    """A misspelt dataset fails the run itself, too, with the nearest name."""
+    with pytest.raises(ParameterTypeError, match="did you mean 'mnist-sample'"):
+        night("mnist-sampel")
