@@ -8,12 +8,14 @@ from prefect import flow
 from data.parquet import PreparedRef
 from flows.forms import DatasetName
 from flows.settings import settings
+from flows.shown import explained
 from tasks.download import download
 from tasks.normalise import normalise
 from tasks.validate import validate
 
 
 @flow(flow_run_name="prepare {dataset}")
+@explained
 def prepare(dataset: DatasetName = "mnist") -> PreparedRef:
     """Bring one dataset from its mirrors to checked Parquet files.
 

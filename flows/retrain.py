@@ -8,13 +8,15 @@ from flows.fanout import train_all
 from flows.forms import CANDIDATES, DatasetName, Device, MinimumAccuracy, Mode, Recipes, Seed, Seeds
 from flows.night import Night
 from flows.prepare import prepare
+from flows.shown import explained, night_name
 from tasks.choose import choose
 from tasks.decide import decide
 from tasks.register import register
 from tasks.report import report
 
 
-@flow(flow_run_name="{dataset} · {mode}")
+@flow(flow_run_name=night_name)
+@explained
 def retrain(
     dataset: DatasetName = "mnist",
     recipes: Recipes = CANDIDATES,
@@ -28,14 +30,14 @@ def retrain(
     """Retrain on one dataset and promote the best candidate if it is really better than the champion.
 
     Args:
-        dataset: Which dataset.
-        recipes: What to train; the best on the validation images goes before the gate.
-        seed: Decides initial weights, order of images and augmentation.
-        seeds: How many seeds per recipe; the recipe with the best mean goes on, with its median seed.
-        device: Where to train; gpu fails where there is none.
-        min_accuracy: Test accuracy in [0, 1] below which nothing is promoted; 0 means the dataset's own.
-        mode: dry-run decides and changes nothing; force promotes what the floors allow, and needs a reason.
-        reason: Why you force it; the ledger keeps it.
+        dataset: What to learn.
+        recipes: What to train. The best on the validation images goes before the gate.
+        seed: Decides initial weights, order of images and augmentation: any whole number.
+        seeds: Seeds per recipe, 1 to 9. The recipe with the best mean goes on, with its median seed.
+        device: Where to train. auto takes a GPU if there is one; gpu fails where there is none.
+        min_accuracy: Test accuracy, from 0 to 1, below which nothing is promoted. 0 means the dataset's own floor.
+        mode: dry-run shows the decision and changes nothing; force promotes what the floors allow, and needs a reason.
+        reason: Why you force it, in a sentence; the ledger keeps it. Not asked for otherwise.
     """
     with Night.begin(dataset, min_accuracy, mode, reason) as night:
         prepared = prepare(dataset)

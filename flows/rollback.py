@@ -9,12 +9,14 @@ from pydantic import Field
 from artifacts.ledger import Entry
 from flows.forms import DatasetName
 from flows.settings import settings
+from flows.shown import explained
 from tasks.roll_back import roll_back
 
 VersionNumber = Annotated[int, Field(ge=0, le=999_999_999)]
 
 
 @flow(flow_run_name="roll back {dataset}")
+@explained
 def rollback(dataset: DatasetName, reason: str, version: VersionNumber = 0) -> Entry:
     """Make an earlier version champion again, and bar the one that was.
 

@@ -25,6 +25,7 @@ from data.store import Store
 from flows.prepare import prepare
 from flows.retrain import retrain
 from flows.settings import temporary_home
+from flows.shown import explained
 
 SAMPLE = "mnist-sample"
 CORRUPTED = "mnist-sample-corrupted"
@@ -64,6 +65,7 @@ class Outcome:
 
 
 @flow(flow_run_name="smoke")
+@explained
 def smoke() -> State[Outcome]:
     """Run the pipeline on a tiny bundled dataset: refuse corrupted data, promote a good model, reject a bad one."""
     began = time.monotonic()

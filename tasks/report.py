@@ -4,15 +4,17 @@ import re
 from dataclasses import replace
 
 from prefect import task
-from prefect.artifacts import create_markdown_artifact
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from artifacts import report as reports
 from artifacts import rescoring
-from artifacts.night import NightReport
+from artifacts.night import CandidateRow, NightReport
 from artifacts.trained import TrainedRef
 from data.parquet import PreparedRef
 from data.store import Store
 from tasks.progress import say
+
+MOST = 200  # rows of a table: it is one value in the server's database
 
 
 @task(task_run_name="report {night.dataset}")
@@ -23,6 +25,21 @@ def report(store: Store, prepared: PreparedRef, chosen: TrainedRef, night: Night
     with store.publish(target) as draft:
         draft.meta |= {"dataset": night.dataset, "verdict": night.verdict, "promoted": night.promoted}
         reports.write_report(draft.path, night)
-    key = re.sub("[^a-z0-9]+", "-", f"report-{night.dataset}")
-    create_markdown_artifact(reports.ui_markdown(night), key=key, description=night.headline)
+    name = re.sub("[^a-z0-9]+", "-", night.dataset)  # what a note's key may consist of
+    create_markdown_artifact(reports.ui_markdown(night), key=f"report-{name}", description=night.headline)
+    rows = [_row(row, night.winner) for row in night.candidates[:MOST]]
+    create_table_artifact(rows, key=f"candidates-{name}", description=f"Candidates of {night.run}")
     say("report", str(target / reports.REPORT))
+
+
+def _row(row: CandidateRow, winner: str) -> dict[str, str]:
+    """Return a line of the table of candidates: only text, which a browser shows as it is."""
+    validation, test = row.validation, row.test
+    return {
+        "candidate": f"{row.recipe} seed {row.seed}",
+        "": "winner" if row.name == winner else "",
+        "validation": f"{validation.accuracy:.2%}" if validation else "",
+        "test": f"{test.accuracy:.2%} ({100 * test.low:.2f}–{100 * test.high:.2f})" if test else "",
+        "trained": row.failed or ("used again" if row.reused else f"in {row.seconds or 0:.1f} s on {row.device}"),
+        "parameters": ", ".join(f"{name} {value}" for name, value in row.parameters.items()),
+    }
