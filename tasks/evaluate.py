@@ -11,7 +11,7 @@ from data.store import Store
 from tasks.progress import say
 
 
-@task(task_run_name="evaluate {candidate.name}")
+@task(task_run_name="evaluate {candidate} seed {candidate.seed}")
 def evaluate(
     store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path, apart: Apart | None = None
 ) -> None:

@@ -11,7 +11,7 @@ from data.store import Store
 from tasks.progress import Bar
 
 
-@task(task_run_name="train {candidate.name}")
+@task(task_run_name="train {candidate} seed {candidate.seed}")
 def train(
     store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path, device: str, apart: Apart | None = None
 ) -> None:
