@@ -257,9 +257,9 @@ def simulate(world: World, quick: bool, years: int | None, jobs: int) -> Iterato
     grid: dict[str, Gate] = {_plain(level): partial(paired, level=level) for level in LEVELS}
     for column in columns():
         count = years or (column.quick if quick else column.years)
-        extra = {LENIENT: lenient} if column.scenario.jitter else grid
-        outcomes = run(world, column.scenario, gates | extra, count, jobs)
-        yield column, {name: outcome for name, outcome in outcomes.items() if name not in grid}
+        shown = gates | {LENIENT: lenient} if column.scenario.jitter else dict(gates)
+        outcomes = run(world, column.scenario, grid | shown, count, jobs)
+        yield column, {name: outcomes[name] for name in shown}
         if grid:
             for rate in (POLICY.yearly_errors, outcomes[OURS].promotions):
                 level = matched(outcomes, rate)
@@ -286,7 +286,7 @@ def main() -> None:
         name = column.scenario.name
         title = f"{name} ({next(iter(outcomes.values())).years:,} years of {column.scenario.nights} nights)"
         table[title] = {gate: column.show(outcome) for gate, outcome in outcomes.items()}
-        print(f"\n{title}", *(f"\n  {gate:<36} {text}" for gate, text in table[title].items()), flush=True)
+        print(f"\n{title}", *(f"  {gate:<36} {text}" for gate, text in table[title].items()), sep="\n", flush=True)
         record[name] = {gate: dataclasses.asdict(outcome) for gate, outcome in outcomes.items()}
     gates = list(table[title])
     print("\n| nights |", " | ".join(gates), "|\n|---" + "|---" * len(gates) + "|")
