@@ -35,7 +35,8 @@ def compare(
     left = policy.yearly_errors - sum(look.spent for look in recent)
     allotted = next((look.allotted for look in ours if look.allotted), max(0.0, left) / 2)
 
-    packed = tuple(pack(model) for model in tonight)
+    # a seed that diverged must not speak for its recipe; the champion met the same floor, so this favours nobody
+    packed = tuple(pack(model) for model in tonight if model.mean() >= policy.min_accuracy)
     # a model seen before, or the champion itself, is no new evidence: equal seeds train equal models
     models = set(packed).union(*(look.rights for look in ours)) - {pack(champion_right)}
     level = spent(allotted, len(models)) if models and allotted else 0.0

@@ -65,7 +65,7 @@ class Look:
         test_digest: the test set.
         champion: whom it was compared with, "mnist/3".
         recipe: the fingerprint of everything but the seed: recipe, parameters, data, code.
-        rights: which images each model of the recipe got right, packed to bits, base64.
+        rights: which images each of the recipe's models that met the accuracy floor got right: bits, base64.
         allotted: the error that this recipe's comparison with this champion may ever spend.
         spent: the error spent by this look.
     """

@@ -113,6 +113,21 @@ def test_the_champion_among_the_models_is_no_evidence() -> None:
     assert same.look.spent == 0.0
 
 
+def test_a_seed_that_diverged_does_not_speak_for_its_recipe() -> None:
+    """Models below the accuracy floor are neither pooled nor kept; those at the floor are."""
+    diverged, poor = answers(range(9000)), answers(range(151))
+    decision = decide(LOOK, siblings=(diverged, poor, answers(range(150))))
+    assert models(decision) == 3
+    assert decision.look is not None
+    assert decision.look.rights == (right(31, 12), pack(answers(range(150)) == EVIDENCE.labels))
+    rejected = decide(LOOK, candidate=replace(EVIDENCE.candidate, predicted=diverged))
+    assert rejected.rule == "floor"
+    assert models(rejected) == 1
+    assert rejected.look is not None
+    assert rejected.look.rights == ()
+    assert rejected.look.spent == pytest.approx(spent(HALF, 1) - LOOK.spent)
+
+
 def test_a_look_that_cannot_be_afforded_decides_nothing() -> None:
     """Where other comparisons have used up the year, the night is held, spends nothing, and says so."""
     elsewhere = replace(LOOK, recipe="other", spent=0.0999)
