@@ -24,7 +24,14 @@ from data.errors import NightshiftError, OutOfMemory, TrainingFailed
 from data.parquet import PreparedRef
 from data.store import Store
 
-DEATH_BY_MEMORY = ("std::bad_alloc", "Cannot allocate memory", "MemoryError", "CUDA_ERROR_OUT_OF_MEMORY")
+DEATH_BY_MEMORY = (
+    "std::bad_alloc",
+    "failed to map segment",
+    "mmap error: 12",
+    "Cannot allocate memory",
+    "MemoryError",
+    "CUDA_ERROR_OUT_OF_MEMORY",
+)
 
 
 class Apart:
@@ -115,7 +122,7 @@ class Apart:
 
     def _raise_death(self) -> None:
         code = self._process.wait()
-        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 4000))
+        self._errors.seek(max(0, self._errors.seek(0, os.SEEK_END) - 65536))
         said = self._errors.read().decode(errors="replace").strip()
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         by_kernel = code == -signal.SIGKILL and _oom_kills() > self._kills

@@ -20,6 +20,7 @@ from flows.settings import CHECKOUT, environment_with, settings
 
 PATIENCE_S = 300.0  # for a server to answer; the first start migrates a database
 LONGEST_WAIT_S = 60.0  # between two starts of something that keeps dying
+QUERY_S = "3"  # how often a worker asks for work; Prefect's own 15 s are for hundreds of workers
 CALM_S = 120.0  # after so long alive, a service starts anew with the shortest wait
 
 log = logging.getLogger("nightshift")
@@ -87,7 +88,8 @@ class Supervisor:
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--name", f"{pool}-1"]
         command += ["--limit", str(limit)] if limit else []
         env = server.client_environment(self._store, self._url)
-        return Service(f"worker-{pool}", command, {**env, "PREFECT_HOME": str(self._folder / "worker")})
+        env |= {"PREFECT_HOME": str(self._folder / "worker"), "PREFECT_WORKER_QUERY_SECONDS": QUERY_S}
+        return Service(f"worker-{pool}", command, env)
 
     def run(self) -> None:
         """Start everything, and go on until somebody ends us."""
