@@ -1,7 +1,7 @@
 """What is random about an epoch: order, shifts and flips, drawn outside the compiled loop and applied inside it.
 
-All draws come from NumPy, from (seed, epoch) alone: they are the same on every backend and device, a resumed training
-draws what an unbroken one would have drawn, and the compiled loop contains no random state.
+All draws come from NumPy, from (seed, epoch, chunk) alone: they are the same on every backend and device, a resumed
+training draws what an unbroken one would have drawn, and the compiled loop contains no random state.
 """
 
 from dataclasses import dataclass
@@ -28,11 +28,22 @@ class Draws:
     shifts: npt.NDArray[np.int32]
     flips: npt.NDArray[np.bool_]
 
+    def tensors(self) -> tuple[Any, Any, Any]:
+        """Return order, shifts and flips as tensors of the Keras backend."""
+        return tuple(ops.convert_to_tensor(array) for array in (self.order, self.shifts, self.flips))
 
-def draw(plan: Plan, n: int, seed: int, epoch: int) -> Draws:
-    """Return the draws of one epoch (0-based) over n training images."""
-    rng = np.random.default_rng((seed, epoch))
-    steps = -(-n // plan.batch)
+
+def draw(plan: Plan, n: int, seed: tuple[int, ...], rows: int | None = None) -> Draws:
+    """Return the draws for training on n images once.
+
+    Args:
+        plan: batch size and largest shift.
+        n: number of images.
+        seed: of the training, the epoch, and the chunk of the epoch.
+        rows: number of images to make room for, at least n: chunks of different sizes get draws of the same shape.
+    """
+    rng = np.random.default_rng(seed)
+    steps = -(-(rows or n) // plan.batch)
     order = np.full(steps * plan.batch, -1, np.int32)
     order[:n] = rng.permutation(n)
     return Draws(

@@ -21,6 +21,8 @@ from data.parquet import PreparedRef
 from data.store import Store, canonical_json, file_sha256
 
 AT_ONCE = 1000  # images per call: enough to keep the processor busy, small enough for any memory
+READ_AT_ONCE = 8192  # a row group
+COLUMNS = ("rows", "labels", "probabilities")
 
 
 @dataclass(frozen=True)
@@ -131,10 +133,10 @@ def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
 
 
 def _score(store: Store, prepared: PreparedRef, model: Any, split: str, folder: Path) -> Metrics:
-    examples = parquet.read_split(store, prepared, split)
-    images = raw_pixels(examples.images)
-    said = Predictions(examples.rows, examples.labels, predict(model, images))
+    parts = [
+        Predictions(chunk.rows, chunk.labels, predict(model, raw_pixels(chunk.images)))
+        for chunk in parquet.chunks(store, prepared, split, READ_AT_ONCE)
+    ]
+    said = Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
     predictions.write(folder / f"predictions-{split}.parquet", said)
-    if split == "test":
-        bundle.write_requests(folder, images, said.probabilities)
     return measure(said.labels, said.probabilities)

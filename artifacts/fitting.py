@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from artifacts import checkpoint
 from artifacts.checkpoint import Checkpoint
+from artifacts.feed import Feed, Source, Stream, size, survey
 from artifacts.recipes.base import Candidate, Plan, Problem
 from artifacts.recipes.parameters import Value
 from artifacts.saving import flip_averaged
-from data.errors import DataRefused, OutOfMemory, TrainingFailed
+from data.errors import OutOfMemory, TrainingFailed
 from data.store import digest_of
 
 CHECKPOINT_EVERY_S = 5.0  # at most that much work is lost, and writing takes well under a hundredth of it
@@ -26,18 +26,6 @@ CHECKPOINT_EVERY_S = 5.0  # at most that much work is lost, and writing takes we
 if TYPE_CHECKING:
     from artifacts.devices import Device
     from artifacts.loop import Loop
-
-
-class Examples(Protocol):
-    """Images and their labels, such as `data.parquet.Split`."""
-
-    @property
-    def images(self) -> npt.NDArray[np.float32]:
-        """float32 (n, h, w) in [0, 1]."""
-
-    @property
-    def labels(self) -> npt.NDArray[np.int64]:
-        """int64 (n,)."""
 
 
 @dataclass(frozen=True)
@@ -95,26 +83,9 @@ class Fitted:
     device: "Device"
 
 
-def problem_of(training: Examples, n_classes: int, mirror_symmetric: bool) -> Problem:
-    """Return what a recipe may know about a dataset, its margin measured on the training images.
-
-    The margin is the widest frame, up to 8 pixels, that holds at most half a percent of the light of all images: 2 for
-    MNIST, 0 for Fashion-MNIST, whose clothes touch the border.
-    """
-    n, height, width = training.images.shape
-    light = training.images.mean(axis=0, dtype=np.float64)
-    total, margin = max(float(light.sum()), 1e-12), 0
-    while margin < min(8, (min(height, width) - 1) // 2):
-        frame = margin + 1
-        if 1 - float(light[frame:-frame, frame:-frame].sum()) / total > 0.005:
-            break
-        margin = frame
-    return Problem(height, width, n_classes, n, mirror_symmetric, margin)
-
-
 def fit(
-    training: Examples,
-    validation: Examples,
+    training: Source,
+    validation: Source,
     problem: Problem,
     candidate: Candidate,
     *,
@@ -138,8 +109,10 @@ def fit(
         OutOfMemory: the batch or the net is too large for the device.
         DataRefused: the images or labels do not fit the problem.
     """
-    _check(training, problem, "training")
-    _check(validation, problem, "validation")
+    shape = (problem.height, problem.width)
+    for what, source in (("training", training), ("validation", validation)):
+        if not isinstance(source, Stream):  # a stream has been surveyed by whoever stated the problem
+            survey(source, shape, problem.n_classes, what)
     recipe, settings = candidate.definition, candidate.resolved()
     plan = recipe.plan(problem, settings)
     import keras
@@ -155,7 +128,7 @@ def fit(
     try:
         with tf.device(chosen.name), dtype_policy(chosen.precision):
             model = recipe.build(problem, settings)
-            loop = Loop(model, plan, plan.lengths(len(training.labels))[0], chosen.jit)
+            loop = Loop(model, plan, plan.lengths(size(training))[0], chosen.jit)
             history = []
             for progress in _epochs(loop, plan, training, validation, candidate, _Keeper(resume, candidate, chosen)):
                 history.append(progress)
@@ -174,24 +147,19 @@ def fit(
 
 
 def _epochs(
-    loop: "Loop", plan: Plan, training: Examples, validation: Examples, candidate: Candidate, keeper: "_Keeper"
+    loop: "Loop", plan: Plan, training: Source, validation: Source, candidate: Candidate, keeper: "_Keeper"
 ) -> Iterator[Progress]:
     """Train epoch by epoch, leave the weights to keep in the model, and yield how it goes."""
-    from artifacts.augmentation import draw
-    from artifacts.loop import on_device
-
     started = time.monotonic()
-    n = len(training.labels)
-    total, per_epoch, epochs = plan.lengths(n)
-    here, there = on_device(training), on_device(validation)
+    total, per_epoch, epochs = plan.lengths(size(training))
+    here, there = Feed(training, plan.batch), Feed(validation, 1)
     done = keeper.restore(loop)
     yield from done
     for epoch in range(len(done), epochs):
         begun = time.monotonic()
-        draws = draw(plan, n, candidate.seed, epoch)
-        loss, accuracy, trained = loop.epoch(*here, draws, min(per_epoch, total - epoch * per_epoch))
+        loss, accuracy, trained = loop.epoch(here, (candidate.seed, epoch), min(per_epoch, total - epoch * per_epoch))
         rate = trained / (time.monotonic() - begun)
-        val_loss, val_accuracy = loop.measure(*there) if np.isfinite(loss) else (loss, 0.0)
+        val_loss, val_accuracy = loop.measure(there) if np.isfinite(loss) else (loss, 0.0)
         if not np.isfinite([loss, val_loss]).all():
             raise TrainingFailed(
                 f"{candidate}: the loss stopped being finite in epoch {epoch + 1} of {epochs}",
@@ -269,22 +237,3 @@ def dtype_policy(name: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-def _check(examples: Examples, problem: Problem, what: str) -> None:
-    """Refuse what would train to nonsense: on a GPU a label out of range does not raise, it gives NaN."""
-    images, labels = examples.images, examples.labels
-    expected = (problem.height, problem.width)
-    if len(labels) == 0 or images.shape != (len(labels), *expected):
-        raise DataRefused(
-            f"expected {what} images (n, {expected[0]}, {expected[1]}) and as many labels, "
-            f"came {images.shape} and {labels.shape}",
-            "prepare the dataset again",
-        )
-    if labels.min() < 0 or labels.max() >= problem.n_classes:
-        raise DataRefused(
-            f"expected {what} labels 0..{problem.n_classes - 1}, came {labels.min()}..{labels.max()}",
-            "mend the label file, or register the dataset with all its classes",
-        )
-    if not (images.min() >= 0 and images.max() <= 1):  # false for NaN, too
-        raise DataRefused(f"expected {what} pixels in [0, 1], came others", "prepare the dataset again")

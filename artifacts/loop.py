@@ -14,7 +14,8 @@ import numpy.typing as npt
 import tensorflow as tf
 from keras import ops
 
-from artifacts.augmentation import Draws, augment
+from artifacts.augmentation import augment, draw
+from artifacts.feed import Feed
 from artifacts.recipes.base import Plan
 from artifacts.schedules import optimizer
 
@@ -38,36 +39,40 @@ class Loop:
         self._epoch = tf.function(self._epoch_graph, jit_compile=jit)
         self._measure = tf.function(self._measure_graph, jit_compile=False)  # called once per epoch: not worth XLA
 
-    def epoch(self, images: Any, labels: Any, draws: Draws, steps: int) -> tuple[float, float, int]:
+    def epoch(self, feed: Feed, seed: tuple[int, int], steps: int) -> tuple[float, float, int]:
         """Train for up to `steps` steps of one epoch; stops at the first loss that is not finite.
 
         Args:
-            images: float32 (n, h, w) tensor on the device.
-            labels: int32 (n,) tensor on the device.
-            draws: the epoch's order and augmentation.
-            steps: at most the number of steps in the draws.
+            feed: the training images.
+            seed: of the training, and the epoch (0-based).
+            steps: at most the number of batches in the feed.
 
         Returns:
             Mean loss and accuracy over the images trained on, as the model changed under them (the accuracy is that
             of augmented images, the loss includes label smoothing), and how many images that were.
         """
-        loss, correct, count = self._epoch(
-            images,
-            labels,
-            (tf.constant(draws.order), tf.constant(draws.shifts), tf.constant(draws.flips)),
-            tf.constant(steps, tf.int32),
-        )
-        return float(loss) / float(count), float(correct) / float(count), int(count)
+        loss, correct, count = 0.0, 0.0, 0
+        for index, block in enumerate(feed):
+            draws = draw(self.plan, block.n, (*seed, index), rows=block.labels.shape[0])
+            now = min(steps, -(-block.n // self.plan.batch))
+            sums = self._epoch(block.images, block.labels, draws.tensors(), tf.constant(now, tf.int32))
+            loss, correct, count = loss + float(sums[0]), correct + float(sums[1]), count + int(sums[2])
+            steps -= now
+            if steps == 0 or not np.isfinite(loss):
+                break
+        return loss / count, correct / count, count
 
-    def measure(self, images: Any, labels: Any) -> tuple[float, float]:
+    def measure(self, feed: Feed) -> tuple[float, float]:
         """Return mean cross-entropy (without label smoothing) and accuracy over all images, none left out."""
-        n = int(labels.shape[0])
-        batch = min(MEASURED_AT_ONCE, n)
-        order: npt.NDArray[np.int32] = np.full(-(-n // batch) * batch, -1, np.int32)
-        order[:n] = np.arange(n)
+        loss, correct, n = 0.0, 0.0, 0
         with self.averaged():
-            loss, correct = self._measure(images, labels, tf.constant(order.reshape(-1, batch)))
-        return float(loss) / n, float(correct) / n
+            for block in feed:
+                batch = min(MEASURED_AT_ONCE, int(block.labels.shape[0]))
+                order: npt.NDArray[np.int32] = np.full(-(-int(block.labels.shape[0]) // batch) * batch, -1, np.int32)
+                order[: block.n] = np.arange(block.n)
+                sums = self._measure(block.images, block.labels, tf.constant(order.reshape(-1, batch)))
+                loss, correct, n = loss + float(sums[0]), correct + float(sums[1]), n + block.n
+        return loss / n, correct / n
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -161,11 +166,6 @@ class Loop:
 
     def _hits(self, logits: Any, y: Any) -> Any:
         return ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), y), "float32")
-
-
-def on_device(examples: Any) -> tuple[Any, Any]:
-    """Return images (float32) and labels (int32) of `training.Examples` as tensors on the current device."""
-    return tf.constant(examples.images), tf.constant(examples.labels.astype(np.int32))
 
 
 def _cross_entropy(targets: Any, logits: Any) -> Any:

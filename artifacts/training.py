@@ -5,12 +5,14 @@ Importing this module is cheap; TensorFlow is loaded by the first training.
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from artifacts.fitting import Fitted, Progress, Resume, fit, problem_of
+from artifacts.feed import CHUNK_BYTES, IN_MEMORY_BYTES, Source, Stream, problem_of, size, survey
+from artifacts.fitting import Fitted, Progress, Resume, fit
 from artifacts.recipes.base import Candidate, Problem
 from artifacts.recipes.parameters import Value
 from artifacts.saving import save, weights_digest
@@ -99,19 +101,29 @@ def train(
         Corrupt: the prepared files have changed.
     """
     told = parquet.describe(store, prepared)
-    training = parquet.read_split(store, prepared, "train")
-    validation = parquet.read_split(store, prepared, "validation")
+    shape = (told["height"], told["width"])
+    training, validation = (_source(store, prepared, split, told) for split in ("train", "validation"))
     mirror_symmetric = catalogue.get(store, prepared.dataset).mirror_symmetric
-    problem = problem_of(training, told["n_classes"], mirror_symmetric)
+    problem = problem_of(training, shape, told["n_classes"], mirror_symmetric)
+    if isinstance(validation, Stream):
+        survey(validation, shape, problem.n_classes, "validation")
     resume = Resume(checkpoint, prepared.digest) if checkpoint else None
     fitted = fit(training, validation, problem, candidate, device=device, on_progress=on_progress, resume=resume)
     save(fitted.model, folder / MODEL)
-    result = summarise(fitted, candidate, problem, len(validation.labels), file_sha256(folder / MODEL))
+    result = summarise(fitted, candidate, problem, size(validation), file_sha256(folder / MODEL))
     (folder / "training.json").write_bytes(canonical_json(result.to_json()))
     (folder / "history.json").write_bytes(canonical_json([asdict(entry) for entry in result.history]))
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return result
+
+
+def _source(store: Store, prepared: PreparedRef, split: str, told: dict[str, Any]) -> Source:
+    """Return a split in memory if it fits there, otherwise a stream of it."""
+    rows, image_bytes = told["splits"][split]["rows"], 4 * told["height"] * told["width"]
+    if rows * image_bytes <= IN_MEMORY_BYTES:
+        return parquet.read_split(store, prepared, split)
+    return Stream(rows, max(CHUNK_BYTES // image_bytes, 1), partial(parquet.chunks, store, prepared, split))
 
 
 def summarise(

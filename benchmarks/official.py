@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.fitting import problem_of
+from artifacts.feed import problem_of
 from artifacts.recipes.base import Problem
 from data import catalogue, source
 from data.source import RawData
@@ -58,7 +58,7 @@ def nightly(raw: RawData) -> tuple[Images, Images, Images]:
 def problem(name: str, training: Images) -> Problem:
     """Return what a recipe may know about these images."""
     row = catalogue.get(settings().store, name)
-    return problem_of(training, row.n_classes, row.mirror_symmetric)
+    return problem_of(training, (row.height, row.width), row.n_classes, row.mirror_symmetric)
 
 
 def accuracy(model: Any, examples: Images) -> float:

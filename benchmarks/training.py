@@ -55,20 +55,19 @@ def rate_of_loop(spec: str, training: Images) -> float:
     import keras
     import tensorflow as tf
 
-    from artifacts.augmentation import draw
     from artifacts.devices import choose
+    from artifacts.feed import Feed
     from artifacts.fitting import dtype_policy
-    from artifacts.loop import Loop, on_device
+    from artifacts.loop import Loop
 
     candidate = Candidate.parse(spec)
     recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
     plan, device = recipe.plan(about, settings), choose(recipe)
     keras.utils.set_random_seed(0)
     with tf.device(device.name), dtype_policy(device.precision):
-        n = len(training.labels)
-        total, steps, _ = plan.lengths(n)
-        loop, here = Loop(recipe.build(about, settings), plan, total, device.jit), on_device(training)
-        return n / _median_s(lambda epoch: loop.epoch(*here, draw(plan, n, 0, epoch), steps))
+        total, steps, _ = plan.lengths(len(training.labels))
+        loop, feed = Loop(recipe.build(about, settings), plan, total, device.jit), Feed(training, plan.batch)
+        return len(training.labels) / _median_s(lambda epoch: loop.epoch(feed, (0, epoch), steps))
 
 
 def rate_of_fit(spec: str, training: Images, epochs: int = EPOCHS) -> float:

@@ -12,20 +12,15 @@ from typing import Any
 from artifacts.recipes.base import Plan, Problem, Recipe, Settings
 from artifacts.recipes.parameters import Integer, Real
 
-# Without padding the second half of the net sees half as many positions and trains twice as fast (15.6k against 7k
-# images/s at 28 x 28) at the same accuracy; images under 20 pixels would vanish on the way and are padded instead.
-SMALLEST_UNPADDED = 20
-
 
 def build(problem: Problem, _settings: Settings) -> Any:
     """Return Conv 5x5/2 - Conv 3x3 - pool - Conv 3x3 - Dense, all relu, then the logits in float32."""
     import keras
     from keras import layers
 
-    padding = "valid" if min(problem.height, problem.width) >= SMALLEST_UNPADDED else "same"
-
     def conv(filters: int, size: int, strides: int = 1) -> Any:
-        return layers.Conv2D(filters, size, strides, padding=padding, activation="relu", kernel_initializer="he_normal")
+        # Padded: without, Fashion-MNIST, whose clothes touch the border, loses a whole point of accuracy.
+        return layers.Conv2D(filters, size, strides, padding="same", activation="relu", kernel_initializer="he_normal")
 
     return keras.Sequential(
         [
@@ -67,11 +62,11 @@ RECIPE = Recipe(
     plan=plan,
     bfloat16=True,
     parameters={
-        "epochs": Integer(8, 1, 1000, "passes over the training images"),
+        "epochs": Integer(6, 1, 1000, "passes over the training images"),
         "batch": Integer(128, 1, 4096, "images per step"),
         "learning_rate": Real(0.004, 1e-6, 10, "peak of the one-cycle schedule"),
         "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
         "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-        "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+        "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
     },
 )

@@ -53,14 +53,14 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "hidden": Sizes("512x256", "units of the hidden layers"),
-        "epochs": Integer(15, 1, 1000, "passes over the training images"),
+        "hidden": Sizes("256x128", "units of the hidden layers"),
+        "epochs": Integer(12, 1, 1000, "passes over the training images"),
         "batch": Integer(128, 1, 4096, "images per step"),
         "optimizer": Choice("adamw", ("sgd", "adam", "adamw"), "the update rule"),
         "learning_rate": Real(0.003, 1e-6, 10, "peak of the schedule"),
         "schedule": Choice("triangular", ("constant", "triangular", "cosine"), "of the learning rate"),
         "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
         "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-        "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+        "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
     },
 )

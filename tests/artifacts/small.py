@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.fitting import problem_of
+from artifacts.feed import Examples, problem_of
 from artifacts.recipes.base import Problem
 from data import catalogue, parquet, source
 from data.parquet import PreparedRef
@@ -32,9 +32,10 @@ def blobs(n: int, height: int = 12, width: int = 10, n_classes: int = 3, seed: i
     return Images(np.asarray(pixels / np.float32(255), np.float32), labels.astype(np.int64))
 
 
-def problem(examples: Images, n_classes: int = 3, mirror_symmetric: bool = False) -> Problem:
+def problem(examples: Examples, n_classes: int = 3, mirror_symmetric: bool = False) -> Problem:
     """Return what a recipe may know about these images."""
-    return problem_of(examples, n_classes, mirror_symmetric)
+    _, height, width = examples.images.shape
+    return problem_of(examples, (height, width), n_classes, mirror_symmetric)
 
 
 def prepare(store: Store, name: str = "mnist-sample") -> PreparedRef:

@@ -21,13 +21,9 @@ def run(examples: Images, epochs: int = 1, jit: bool = False, start: Weights | N
     model, loop, _ = set_up(examples, jit=jit, epochs=epochs, **switches)
     if start is not None:
         model.set_weights(start)
-    from artifacts.augmentation import draw
-    from artifacts.loop import on_device
-
     total, per_epoch, begun = loop.plan.lengths(len(examples.labels))
     for epoch in range(begun):
-        draws = draw(loop.plan, len(examples.labels), 0, epoch)
-        loop.epoch(*on_device(examples), draws, min(per_epoch, total - epoch * per_epoch))
+        loop.epoch(feed(examples), (0, epoch), min(per_epoch, total - epoch * per_epoch))
     loop.finish()
     return [np.asarray(weight) for weight in model.get_weights()]
 
@@ -41,6 +37,20 @@ def set_up(examples: Images, jit: bool = False, **switches: Any) -> tuple[Any, A
     recipe = RECIPES["softmax-regression"]
     model = recipe.build(Problem(height, width, 3, len(examples.labels)), {})
     return model, Loop(model, plan, plan.lengths(len(examples.labels))[0], jit), plan
+
+
+def feed(source: Any, batch: int = 4) -> Any:
+    """Return what gives the loop its images."""
+    from artifacts.feed import Feed
+
+    return Feed(source, batch)
+
+
+def orders(n: int, epochs: int = 1) -> npt.NDArray[np.int32]:
+    """Return the order of the rows that the loop will draw, one line per step."""
+    from artifacts.augmentation import draw
+
+    return np.concatenate([draw(Plan(**PLAIN), n, (0, epoch, 0)).order for epoch in range(epochs)])
 
 
 def by_hand(examples: Images, order: npt.NDArray[np.int32], rates: Callable[[int], float]) -> Weights:
@@ -67,9 +77,7 @@ def examples() -> Images:
 @pytest.mark.parametrize("jit", [False, True], ids=["without XLA", "with XLA"])
 def test_gradient_descent_is_gradient_descent(examples: Images, jit: bool) -> None:
     """Three steps, the last on the two images left over, give what NumPy gives: nothing dropped, nothing diluted."""
-    from artifacts.augmentation import draw
-
-    order = draw(Plan(**PLAIN), 10, 0, 0).order
+    order = orders(10)
     assert (order[-1] >= 0).sum() == 2
     for got, expected in zip(run(examples, jit=jit), by_hand(examples, order, lambda _: 0.5), strict=True):
         np.testing.assert_allclose(got, expected, atol=1e-5)
@@ -80,67 +88,52 @@ def test_every_image_once_in_an_order_of_its_own() -> None:
     from artifacts.augmentation import draw
 
     plan = Plan(**PLAIN)
-    orders = [draw(plan, 10, seed, epoch).order.ravel() for seed, epoch in ((0, 0), (0, 1), (1, 0))]
-    for order in orders:
+    drawn = [draw(plan, 10, seed).order.ravel() for seed in ((0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1))]
+    for order in drawn:
         assert sorted(order) == [-1, -1, *range(10)]
-    assert len({order.tobytes() for order in orders}) == 3
-    assert (draw(plan, 10, 0, 0).order.ravel() == orders[0]).all()
+    assert len({order.tobytes() for order in drawn}) == 4
+    assert (draw(plan, 10, (0, 0, 0)).order.ravel() == drawn[0]).all()
 
 
 def test_metrics_of_an_epoch_count_every_image(examples: Images) -> None:
     """With a rate of nearly 0 the network stays at zero: the loss is log 3 and ten images were seen."""
-    from artifacts.augmentation import draw
-    from artifacts.loop import on_device
-
-    _, loop, plan = set_up(examples, learning_rate=1e-9)
-    loss, accuracy, count = loop.epoch(*on_device(examples), draw(plan, 10, 0, 0), 3)
+    _, loop, _ = set_up(examples, learning_rate=1e-9)
+    loss, accuracy, count = loop.epoch(feed(examples), (0, 0), 3)
     assert loss == pytest.approx(np.log(3), rel=1e-4)
     assert count == 10
     assert 0 <= accuracy <= 1
-    assert loop.measure(*on_device(examples))[0] == pytest.approx(np.log(3), rel=1e-4)
+    assert loop.measure(feed(examples))[0] == pytest.approx(np.log(3), rel=1e-4)
 
 
 def test_measuring_leaves_nothing_out() -> None:
     """1,003 images, which is no multiple of what is measured at once, are all measured."""
-    from artifacts.loop import on_device
-
     examples = blobs(1003)
     model, loop, _ = set_up(examples)
     start = [np.random.default_rng(0).normal(size=weight.shape).astype(np.float32) for weight in model.get_weights()]
     model.set_weights(start)
     logits = examples.images.reshape(1003, -1) @ start[0] + start[1]
-    assert loop.measure(*on_device(examples))[1] == pytest.approx((logits.argmax(axis=1) == examples.labels).mean())
+    assert loop.measure(feed(examples))[1] == pytest.approx((logits.argmax(axis=1) == examples.labels).mean())
 
 
 def test_it_stops_at_the_first_loss_that_is_not_finite(examples: Images) -> None:
     """A poisoned image ends the epoch at its batch: no step is taken after it."""
-    from artifacts.augmentation import draw
-    from artifacts.loop import on_device
-
     poisoned = Images(examples.images.copy(), examples.labels)
-    _, loop, plan = set_up(examples)
-    draws = draw(plan, 10, 0, 0)
-    poisoned.images[draws.order[1, 0]] = np.nan
-    loss, _, count = loop.epoch(*on_device(poisoned), draws, 3)
+    _, loop, _ = set_up(examples)
+    poisoned.images[orders(10)[1, 0]] = np.nan
+    loss, _, count = loop.epoch(feed(poisoned), (0, 0), 3)
     assert np.isnan(loss)
     assert count == 8
 
 
 def test_steps_end_a_training_in_the_middle_of_an_epoch(examples: Images) -> None:
     """Four steps of three per epoch: one epoch, and one step of the next."""
-    from artifacts.augmentation import draw
-
-    orders = [draw(Plan(**PLAIN), 10, 0, epoch).order for epoch in (0, 1)]
-    expected = by_hand(examples, np.concatenate([orders[0], orders[1][:1]]), lambda _: 0.5)
+    expected = by_hand(examples, orders(10, epochs=2)[:4], lambda _: 0.5)
     np.testing.assert_allclose(run(examples, epochs=9, steps=4)[0], expected[0], atol=1e-5)
 
 
 @pytest.mark.parametrize("schedule", ["triangular", "cosine"])
 def test_schedules_set_the_rate_of_every_step(examples: Images, schedule: str) -> None:
     """The rate rises linearly to its peak and falls to nearly zero over all steps; the training follows it."""
-    from artifacts.augmentation import draw
-
-    orders = np.concatenate([draw(Plan(**PLAIN), 10, 0, epoch).order for epoch in range(4)])
 
     def rate(step: int) -> float:
         done = (step + 0.5) / 12
@@ -153,7 +146,7 @@ def test_schedules_set_the_rate_of_every_step(examples: Images, schedule: str) -
     assert max(rates) > 0.4
     assert rates[-1] < 0.05
     got = run(examples, epochs=4, schedule=schedule, warmup=0.25)
-    np.testing.assert_allclose(got[0], by_hand(examples, orders, rate)[0], atol=1e-5)
+    np.testing.assert_allclose(got[0], by_hand(examples, orders(10, epochs=4), rate)[0], atol=1e-5)
 
 
 def test_weight_decay_shrinks_weights_that_nothing_else_moves(examples: Images) -> None:
@@ -216,44 +209,62 @@ def test_draws_cover_what_they_may() -> None:
     """Shifts take every value from 0 to twice the largest shift, and about half of the images are flipped."""
     from artifacts.augmentation import draw
 
-    draws = draw(Plan(**{**PLAIN, "batch": 10}, shift=2, flip=True), 5000, 0, 0)
+    draws = draw(Plan(**{**PLAIN, "batch": 10}, shift=2, flip=True), 5000, (0, 0, 0))
     assert set(draws.shifts.ravel()) == set(range(5))
     assert draws.flips.mean() == pytest.approx(0.5, abs=0.03)
 
 
+def test_chunks_train_like_their_images_would(examples: Images) -> None:
+    """A stream in chunks of eight and two: all ten images, the chunks in turn, the steps as by hand."""
+    from artifacts.augmentation import draw
+    from artifacts.feed import Stream, size
+
+    def read(rows: int) -> Any:
+        return (Images(examples.images[i : i + rows], examples.labels[i : i + rows]) for i in range(0, 10, rows))
+
+    stream = Stream(10, 9, read)  # nine is no multiple of the batch of four: chunks of eight
+    first, second = (draw(Plan(**PLAIN), n, (0, 0, chunk)).order for chunk, n in enumerate((8, 2)))
+    order = np.concatenate([first, np.where(second >= 0, second + 8, -1)])
+    model, loop, _ = set_up(examples)
+    loss, _, count = loop.epoch(feed(stream), (0, 0), 3)
+    assert count == size(stream) == 10
+    assert np.isfinite(loss)
+    chunked = [draw(Plan(**PLAIN), n, (0, 0, chunk), rows=8).order for chunk, n in enumerate((8, 2))]
+    assert (chunked[1][0] == second[0]).all()
+    assert (chunked[1][1] == -1).all()
+    np.testing.assert_allclose(model.get_weights()[0], by_hand(examples, order, lambda _: 0.5)[0], atol=1e-5)
+    assert loop.measure(feed(stream)) == pytest.approx(loop.measure(feed(examples)), rel=1e-5)
+
+
 def test_both_sides_of_an_image_are_averaged(examples: Images) -> None:
     """With `average_flips`, what is validated and kept gives an image and its mirror image the same logits."""
-    from artifacts.loop import on_device
     from artifacts.saving import flip_averaged
 
     model, loop, _ = set_up(examples, average_flips=True)
     model.set_weights([np.random.default_rng(0).normal(size=weight.shape) for weight in model.get_weights()])
     mirrored = Images(np.ascontiguousarray(examples.images[:, :, ::-1]), examples.labels)
-    assert loop.measure(*on_device(mirrored)) == pytest.approx(loop.measure(*on_device(examples)), rel=1e-5)
+    assert loop.measure(feed(mirrored)) == pytest.approx(loop.measure(feed(examples)), rel=1e-5)
     kept = np.asarray(flip_averaged(model)(examples.images))
     by_hand = (np.asarray(model(examples.images)) + np.asarray(model(mirrored.images))) / 2
     np.testing.assert_allclose(kept, by_hand, atol=1e-5)
     log_probabilities = by_hand - np.log(np.exp(by_hand).sum(axis=1, keepdims=True))
     expected = -log_probabilities[np.arange(10), examples.labels].mean()
-    assert loop.measure(*on_device(examples))[0] == pytest.approx(expected, rel=1e-4)
+    assert loop.measure(feed(examples))[0] == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_average_over_the_weights_is_kept(examples: Images) -> None:
     """With `ema`, what is kept and validated is the decayed average over the weights after each step."""
-    from artifacts.augmentation import draw
-    from artifacts.loop import on_device
-
-    order = draw(Plan(**PLAIN), 10, 0, 0).order
+    order = orders(10)
     after = [by_hand(examples, order[: step + 1], lambda _: 0.5)[0] for step in range(3)]
     average = 0.8 * (0.8 * after[0] + 0.2 * after[1]) + 0.2 * after[2]
     np.testing.assert_allclose(run(examples, ema=0.8)[0], average, atol=1e-5)
 
-    model, loop, plan = set_up(examples, ema=0.8)
-    loop.epoch(*on_device(examples), draw(plan, 10, 0, 0), 3)
-    validated = loop.measure(*on_device(examples))
+    model, loop, _ = set_up(examples, ema=0.8)
+    loop.epoch(feed(examples), (0, 0), 3)
+    validated = loop.measure(feed(examples))
     np.testing.assert_allclose(model.get_weights()[0], after[2], atol=1e-5)  # training goes on from the last weights
     loop.finish()
-    assert loop.measure(*on_device(examples)) == pytest.approx(validated, rel=1e-5)
+    assert loop.measure(feed(examples)) == pytest.approx(validated, rel=1e-5)
 
 
 def test_adams_betas_matter(examples: Images) -> None:
@@ -269,8 +280,7 @@ def test_adams_betas_matter(examples: Images) -> None:
 
 def test_a_hand_written_step_is_the_same_mathematics() -> None:
     """The scratch recipe's chain rule gives the weights that automatic differentiation gives, padding included."""
-    from artifacts.augmentation import draw
-    from artifacts.loop import Loop, on_device
+    from artifacts.loop import Loop
 
     examples = blobs(300)
     recipe = RECIPES["scratch-512"]
@@ -284,7 +294,7 @@ def test_a_hand_written_step_is_the_same_mathematics() -> None:
         model = recipe.build(problem, settings)
         start = start or model.get_weights()
         model.set_weights(start)
-        Loop(model, plan, 3, jit=False).epoch(*on_device(examples), draw(plan, 300, 0, 0), 3)
+        Loop(model, plan, 3, jit=False).epoch(feed(examples, 128), (0, 0), 3)
         results.append(model.get_weights())
     for ours, theirs, before in zip(*results, start or [], strict=True):
         assert np.abs(ours - before).max() > 1e-3
