@@ -128,9 +128,11 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
     with _ONE_AT_A_TIME, _explained():
         suites = _Suites(dataset)
         for corruption in CORRUPTIONS:
-            failures = suites.judge(summarise_again(raw, corruption.apply(raw), table), until_one_fails=True).failures
+            corrupted = summarise_again(raw, corruption.apply(raw), table)
+            failures = suites.judge(corrupted, until_one_fails=True).failures
             by = tuple(f"{failure.subject}: {failure.expectation}" for failure in failures)
-            visible = corruption.visible(dataset, table)
+            # permuting equal labels, for example, changes nothing, and then there is nothing to see
+            visible = not corrupted.equals(table) and corruption.visible(dataset, table)
             caught.append(Catch(corruption.name, corruption.what, bool(failures), by, visible))
     return tuple(caught)
 

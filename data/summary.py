@@ -149,7 +149,8 @@ def _pixels(columns: dict[str, np.ndarray]) -> tuple[float, float]:
 
 def class_means(values: np.ndarray, labels: np.ndarray, n_classes: int) -> tuple[float, ...]:
     """Return the mean of the values of each class; 0 for a class without any."""
-    of_class = (values[labels == label] for label in range(n_classes))
+    ends = np.cumsum(np.bincount(labels, minlength=n_classes))
+    of_class = np.split(values[np.argsort(labels, kind="stable")], ends[: n_classes - 1])
     return tuple(_short(_mean(some)) if len(some) else 0.0 for some in of_class)
 
 
