@@ -133,10 +133,12 @@ def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
 
 
 def _score(store: Store, prepared: PreparedRef, model: Any, split: str, folder: Path) -> Metrics:
-    parts = [
-        Predictions(chunk.rows, chunk.labels, predict(model, raw_pixels(chunk.images)))
-        for chunk in parquet.chunks(store, prepared, split, READ_AT_ONCE)
-    ]
+    parts = []
+    for chunk in parquet.chunks(store, prepared, split, READ_AT_ONCE):
+        images = raw_pixels(chunk.images)
+        parts.append(Predictions(chunk.rows, chunk.labels, predict(model, images)))
+        if split == "test" and len(parts) == 1:  # the first row group has images enough for the request set
+            bundle.write_requests(folder, images, parts[0].probabilities)
     said = Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
     predictions.write(folder / f"predictions-{split}.parquet", said)
     return measure(said.labels, said.probabilities)

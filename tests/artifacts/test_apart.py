@@ -29,7 +29,9 @@ def test_model_trained_apart_is_whole_and_scored(store: Store, tmp_path: Path) -
     assert [one.epoch for one in seen] == [1, 2]
     assert result.epochs == 2
     assert scores.test.n_examples == 500
-    assert {"model.keras", "training.json", "metrics.json"} <= {path.name for path in tmp_path.iterdir()}
+    assert {"model.keras", "training.json", "metrics.json", "requests.npy", "interface.json"} <= {
+        path.name for path in tmp_path.iterdir()
+    }
 
 
 def test_refusal_there_is_the_same_refusal_here(store: Store, tmp_path: Path) -> None:
