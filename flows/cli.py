@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from data.errors import NightshiftError
-from flows import registered
+from flows import operations, registered
 from flows.terminal import DONE, NOT_PROMOTED, REFUSED, Flag, Json, console, print_json, print_table, store
 
 app = App(
@@ -23,6 +23,7 @@ app = App(
 datasets = App(name="datasets", help="List the datasets, or bring your own.")
 app.command(datasets)
 app.command(registered.app, name="*")
+app.command(operations.app, name="*")
 
 
 def main() -> None:
