@@ -212,7 +212,7 @@ def test_images_that_say_nothing_about_their_labels_are_not_held_against_the_sui
 
 @pytest.mark.parametrize("kind", ["thin", "one class", "blank", "sorted"])
 def test_an_odd_dataset_of_a_user_is_not_held_against_the_suite(kind: str) -> None:
-    """Tiny, thin, blank, sorted or one-sided: what was pinned from it is met, and what cannot be seen is not demanded."""
+    """Tiny, thin, blank, sorted or one-sided: it meets what was pinned, and what cannot be seen is not demanded."""
     rng = np.random.default_rng(1)
     shape = (1, 9) if kind == "thin" else (5, 4)
     labels = {"one class": np.zeros(40, np.int64), "sorted": np.sort(np.arange(40) % 3)}.get(kind, np.arange(40) % 3)
