@@ -161,7 +161,7 @@ class Decision:
                 ("their exact test", f"p = {p_text(pooled.p_value)}, level {p_text(paired.level)}"),
                 ("smallest gain it could detect", smallest),
                 ("champion's own luck", f"{points(pooled.resolution)} (standard deviation; more models do not help)"),
-                ("lucky promotions a year", f"{self.budget.allowed:g} allowed, {self.budget.left:.4f} left"),
+                ("lucky promotions a year", f"{self.budget.allowed} allowed, {self.budget.left:.4f} left"),
                 ("looks at this test set", f"{self.budget.looks:,} within a year"),
             ]
         return (*rows, ("demands met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))

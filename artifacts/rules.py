@@ -190,7 +190,7 @@ def budget(case: Case) -> Sentences | None:
         return None
     return (
         f"{_against(case)}; {spending.looks:,} looks at this test set within a year have spent "
-        f"{spending.used:.4f} of the {spending.allowed:g} lucky promotions allowed, "
+        f"{spending.used:.4f} of the {spending.allowed} lucky promotions allowed, "
         "and this one would spend more than is left",
         "waiting (a look is forgotten after a year), a fresh test set, or force with a reason",
     )

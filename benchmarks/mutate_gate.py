@@ -60,7 +60,9 @@ NAMES = {"min": "max", "max": "min", "floor": "ceil", "ceil": "floor"}
 Edit = tuple[str, Callable[[], None]]
 
 # survivors that are no gap in the tests: "module: change" -> why no test can tell
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = {
+    "decision: self.champion and self.paired and self.budget: And -> Or": "a comparison brings all three or none",
+}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import artifacts.evidence
 import artifacts.gate
 import artifacts.paired
 import artifacts.rules
-from artifacts.decision import Budget, Decision, Share
+from artifacts.decision import Budget, Decision, Share, p_text, points
 from artifacts.evidence import Scored
 from artifacts.gate import SelfTest, judge, self_test
 from artifacts.policy import Policy
@@ -82,6 +82,36 @@ def test_the_rows_show_all_that_the_verdict_rests_on() -> None:
     assert few["smallest gain it could detect"] == "none"
     alone = judge(replace(EVIDENCE, champion=None), POLICY).rows()
     assert [name for name, _ in alone] == ["rule", "candidate", "demands met"]
+
+
+def test_large_numbers_are_readable() -> None:
+    """Thousands are separated, in the reason and in the table."""
+    poor = replace(CHAMPION, predicted=answers(range(3000)))
+    model = replace(candidate(0, 0), predicted=answers(range(2000, 4000)))
+    siblings = tuple(answers(range(start, start + 1900)) for start in range(2000, 2600, 300))
+    lenient = replace(POLICY, min_accuracy=0.0, min_recall=0.0, max_lost=1.0, max_lost_per_class=1.0)
+    decision = judge(replace(EVIDENCE, candidate=model, champion=poor, siblings=siblings), lenient)
+    assert dict(decision.rows())["gain"] == "10.00 points: 2,000 images gained, 1,000 lost"
+    assert "80.00 % against 70.00 % of mnist/3 on the same 10,000 images: 2,000 gained, 1,000 lost" in decision.reason
+    many = judge(replace(EVIDENCE, looks=(replace(LOOK, spent=0.0),) * 1234), POLICY)
+    assert dict(many.rows())["looks at this test set"] == "1,235 within a year"
+
+
+def test_small_numbers_are_readable() -> None:
+    """Differences have two decimals, p-values four or, where that would be zero, an exponent."""
+    assert [points(share) for share in (0.5, 0.0019, -0.01)] == ["50.00 points", "0.19 points", "-1.00 points"]
+    assert [p_text(p) for p in (1.0, 0.0005, 0.00049, 3e-12)] == ["1.0000", "0.0005", "4.9e-04", "3.0e-12"]
+
+
+def test_a_decision_is_normal_unless_it_says_otherwise() -> None:
+    """Mode, force and everything that a comparison adds have defaults."""
+    decision = Decision("HOLD", "rule", "because", "nothing", Share("cnn", 1, 2, 0.1, 0.9), POLICY)
+    assert str(decision) == "HOLD: because\nWhat would change it: nothing"
+    assert (decision.mode, decision.force_reason, decision.notes, decision.checks) == ("normal", "", (), ())
+    assert str(replace(decision, mode="dry-run", notes=("Note.",))) == (
+        "HOLD (dry run): because\nNote.\nWhat would change it: nothing"
+    )
+    assert Decision.from_json(decision.to_json()) == decision
 
 
 def test_a_dry_run_decides_the_same() -> None:
