@@ -37,7 +37,7 @@ DatasetName = Annotated[
 ]
 RecipeName = Annotated[str, AfterValidator(_known_recipe), WithJsonSchema({"type": "string", "enum": list(RECIPES)})]
 Recipes = Annotated[list[RecipeName], Field(min_length=1, max_length=16)]
-Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]  # not lt: the form knows no limit that is excluded
 Seeds = Annotated[int, Field(ge=1, le=9)]
 Device = Literal["auto", "gpu", "cpu"]
 Mode = Literal["normal", "dry-run", "force"]

@@ -33,13 +33,13 @@ def report(store: Store, prepared: PreparedRef, chosen: TrainedRef, night: Night
 
 
 def _row(row: CandidateRow, winner: str) -> dict[str, str]:
-    """Return a line of the table of candidates: only text, which a browser shows as it is."""
+    """Return a line of the table of candidates: only text, under names that are not empty, or the UI shows nothing."""
     validation, test = row.validation, row.test
     return {
         "candidate": f"{row.recipe} seed {row.seed}",
-        "": "winner" if row.name == winner else "",
-        "validation": f"{validation.accuracy:.2%}" if validation else "",
-        "test": f"{test.accuracy:.2%} ({100 * test.low:.2f}–{100 * test.high:.2f})" if test else "",
+        "winner": "yes" if row.name == winner else "",
+        "validation": f"{100 * validation.accuracy:.2f} %" if validation else "",
+        "test": f"{100 * test.accuracy:.2f} % ({100 * test.low:.2f} to {100 * test.high:.2f})" if test else "",
         "trained": row.failed or ("used again" if row.reused else f"in {row.seconds or 0:.1f} s on {row.device}"),
         "parameters": ", ".join(f"{name} {value}" for name, value in row.parameters.items()),
     }

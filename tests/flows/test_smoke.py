@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from prefect.states import Completed, Failed
 
 from data.errors import Broken, SourceUnavailable
@@ -94,3 +96,18 @@ def test_the_corrupted_copy_differs_from_the_sample_in_nothing_but_labels(store:
     assert (bad.train_images == good.train_images).all()
     assert sorted(bad.train_labels) == sorted(good.train_labels)
     assert (bad.train_labels != good.train_labels).mean() > 0.5
+
+
+def test_the_workflow_for_users_runs_commands_that_exist() -> None:
+    """The ready-made workflow is valid YAML, may only read, and runs targets of the Makefile on a locked file."""
+    checkout = Path(__file__).parents[2]
+    workflow = yaml.safe_load((checkout / "docs" / "ci" / "nightshift-smoke.yml").read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    assert set(workflow[True]) == {"push", "pull_request"}  # YAML takes the word "on" for a truth value
+    steps = workflow["jobs"]["smoke"]["steps"]
+    targets = re.findall("^([a-z-]+):", (checkout / "Makefile").read_text(), flags=re.MULTILINE)
+    commands = [step["run"] for step in steps if "run" in step]
+    assert commands == ["make setup", "make smoke"]
+    assert {command.split()[1] for command in commands} <= set(targets)
+    python = next(step["with"] for step in steps if "python-version" in step.get("with", {}))
+    assert (checkout / python["cache-dependency-path"]).is_file()
