@@ -158,8 +158,8 @@ def _one_year(
 
 
 def _truth(year: Year, promoted: list[int]) -> tuple[list[float], float]:
-    """True gain of each promotion over the champion it replaced, and the mean distance behind tonight's recipe."""
-    gains, champion, behind, before = [], 0.0, 0.0, 0
+    """True gain of each promotion over the champion it replaced, and the mean distance behind tonight's candidate."""
+    gains, champion, behind, before = [], year.first, 0.0, 0
     for night in [*promoted, len(year.gains)]:
         behind += float(np.sum(year.gains[before:night] - champion))
         if night < len(year.gains):
@@ -198,7 +198,8 @@ class Column:
 
 
 def _promotions(outcome: Outcome) -> str:
-    return f"{outcome.promotions:.3f} a year"
+    worse = f", {outcome.harmful:.3f} of these truly worse" if outcome.harmful else ""
+    return f"{outcome.promotions:.3f} a year{worse}"
 
 
 def _within(limit: int) -> Callable[[Outcome], str]:
@@ -279,7 +280,9 @@ def main() -> None:
     world = measured(options.predictions) if options.predictions else modelled()
     print(
         f"{world.source}; {world.difficulty.size:,} images, {world.difficulty.mean():.2%} right, two seeds differ on "
-        f"{world.discordant:.2%}, sd between seeds {100 * world.seed_sd:.3f} points"
+        f"{world.discordant:.2%}, sd between seeds {100 * world.seed_sd:.3f} points, of which in truth "
+        f"{100 * world.true_sd:.3f}",
+        flush=True,
     )
     record, table = {}, {}
     for column, outcomes in simulate(world, options.quick, options.years, options.jobs):

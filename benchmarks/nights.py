@@ -4,11 +4,13 @@ Every test image has a difficulty that all models of a recipe share: the probabi
 Given the difficulty, models trained with different seeds are right or wrong independently. With difficulties from a
 Beta distribution fitted to an accuracy of 94 % and 5 % of images on which two seeds differ, the standard deviation
 between seeds comes out as 0.16 points on 10,000 images, with nothing further to choose. A better recipe shifts every
-image's log-odds by the same amount. Difficulties can be measured instead, from predictions of several seeds.
+image's log-odds by the same amount. Difficulties can be measured instead, from predictions of several seeds; what
+the seeds differ by beyond that luck is then taken for a true difference between them.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -29,10 +31,13 @@ class World:
     Args:
         difficulty: probability, of shape (n,), that a model of the first champion's recipe gets an image right.
         source: where it comes from, in words.
+        true_sd: standard deviation, as a share, by which seeds of one recipe differ in truth and not by luck with these
+            images: 0 if images are independent given the difficulty.
     """
 
     difficulty: Floats
     source: str
+    true_sd: float = 0.0
 
     @property
     def discordant(self) -> float:
@@ -41,9 +46,9 @@ class World:
 
     @property
     def seed_sd(self) -> float:
-        """Standard deviation of the accuracy between seeds, as a share."""
-        n = self.difficulty.size
-        return float(np.sqrt(np.sum(self.difficulty * (1 - self.difficulty)))) / n
+        """Standard deviation of the measured accuracy between seeds, as a share."""
+        luck = float(np.sum(self.difficulty * (1 - self.difficulty))) / self.difficulty.size**2
+        return math.sqrt(luck + self.true_sd**2)
 
 
 def modelled(accuracy: float = 0.94, discordant: float = 0.05, n: int = 10_000, seed: int = 0) -> World:
@@ -66,10 +71,9 @@ def measured(folder: Path) -> World:
     unbiased = float(np.mean(2 * share * (1 - share))) * len(rights) / (len(rights) - 1)
     half = np.clip(share, 0.5 / len(rights), 1 - 0.5 / len(rights))
     weight = _solve(lambda w: float(np.mean(2 * _mix(share, half, w) * (1 - _mix(share, half, w)))), unbiased, 0.0, 1.0)
-    found = float(np.std(rights.mean(axis=1), ddof=1))
     world = World(_mix(share, half, weight), f"{len(rights)} prediction files")
-    print(f"between the files: sd of accuracy {found:.4%}; if images were independent: {world.seed_sd:.4%}")
-    return world
+    excess = float(np.var(rights.mean(axis=1), ddof=1)) - world.seed_sd**2
+    return replace(world, true_sd=math.sqrt(max(0.0, excess)))
 
 
 def _mix(first: Floats, second: Floats, weight: float) -> Floats:
@@ -132,7 +136,8 @@ class Year:
         champion: bool of shape (m,), the first champion.
         right: bool of shape (nights, seeds, m); the candidate is each night's seed 0.
         recipes: as in the scenario.
-        gains: true gain of each night over the first champion's recipe, of shape (nights,).
+        gains: true gain of each night's candidate over the first champion's recipe, of shape (nights,).
+        first: the same of the first champion.
         n: all test images, contested or not.
     """
 
@@ -140,6 +145,7 @@ class Year:
     right: Bools
     recipes: npt.NDArray[np.int64]
     gains: Floats
+    first: float
     n: int
 
     @cached_property
@@ -157,19 +163,28 @@ def draw(world: World, scenario: Scenario, seed: int) -> Year:
     """Draw a year; equal seeds give equal years."""
     rng = np.random.default_rng(seed)
     gains = scenario.gains + rng.normal(0, scenario.jitter, scenario.nights) * (scenario.jitter > 0)
+    each = np.repeat(gains[:, None], scenario.seeds, axis=1)
+    first = 0.0
+    if world.true_sd:
+        each = each + rng.normal(0, world.true_sd, each.shape)
+        first = float(rng.normal(0, world.true_sd))
     champions = candidates = world.difficulty
     if scenario.other:
         unrelated = rng.random(champions.size) < scenario.other
         candidates = np.where(unrelated, rng.permutation(champions), champions)
     unsure = np.maximum(_doubt(champions), _doubt(candidates)) > CERTAIN
-    values, index = np.unique(shift_for(world.difficulty, gains), return_inverse=True)
-    chance = champions[unsure].astype(np.float32)
-    odds = (candidates[unsure] / np.maximum(1 - candidates[unsure], 1e-30)).astype(np.float32)
-    chances = 1 - 1 / (1 + odds * np.exp(values.astype(np.float32))[:, None])
+    values, index = np.unique(shift_for(world.difficulty, each), return_inverse=True)
+    chance = _shifted(champions[unsure], shift_for(world.difficulty, np.array([first])))[0]
+    chances = _shifted(candidates[unsure], values)
     # 16 bits tell 1 / 65,536 apart, which is far below CERTAIN, in a third of the time of real numbers
     draws = rng.integers(0, 1 << 16, (scenario.nights, scenario.seeds, chance.size), dtype=np.uint16)
-    right = draws < np.round(chances * (1 << 16)).astype(np.uint16)[index][:, None, :]
-    return Year(rng.random(chance.size) < chance, right, scenario.recipes, gains, champions.size)
+    right = draws < np.round(chances * (1 << 16)).astype(np.uint16)[index]
+    return Year(rng.random(chance.size) < chance, right, scenario.recipes, each[:, 0], first, champions.size)
+
+
+def _shifted(difficulty: Floats, steps: Floats) -> npt.NDArray[np.float32]:
+    odds = (difficulty / np.maximum(1 - difficulty, 1e-30)).astype(np.float32)
+    return np.asarray(1 - 1 / (1 + odds * np.exp(steps.astype(np.float32))[:, None]), np.float32)
 
 
 def _doubt(difficulty: Floats) -> Floats:

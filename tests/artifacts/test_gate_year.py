@@ -129,6 +129,19 @@ def test_difficulties_can_be_measured(tmp_path: Path) -> None:
     assert world.difficulty.mean() == pytest.approx(rights.mean(), abs=0.01)
     assert world.discordant == pytest.approx(np.mean(pairs), rel=0.05)
     assert "6 prediction files" in world.source
+    assert world.seed_sd == pytest.approx(max(modelled(n=3000).seed_sd, np.std(rights.mean(axis=1), ddof=1)), rel=0.15)
+
+
+def test_true_differences_between_seeds_are_drawn() -> None:
+    """Seeds that differ in truth are drawn with that spread, the first champion's too, and promotions know of it."""
+    world = replace(WORLD, true_sd=0.01)
+    years = [draw(world, steady("unchanged", 0.0, 40, seeds=2), seed) for seed in range(40)]
+    assert np.std([year.gains for year in years]) == pytest.approx(0.01, rel=0.1)
+    assert np.std([year.first for year in years]) == pytest.approx(0.01, rel=0.4)
+    measured_sd = np.std([year.right.sum(axis=2) / year.n for year in years])
+    assert measured_sd == pytest.approx(world.seed_sd, rel=0.1)
+    seeds = np.array([year.right.sum(axis=2) for year in years]).reshape(-1, 2)
+    assert abs(np.corrcoef(seeds.T)[0, 1]) < 0.1
 
 
 def test_too_few_files_are_refused(tmp_path: Path) -> None:
