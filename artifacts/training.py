@@ -20,7 +20,7 @@ from data import catalogue, parquet
 from data.parquet import PreparedRef
 from data.store import Store, canonical_json, file_sha256
 
-__all__ = ["MODEL", "Fitted", "Progress", "TrainingResult", "fit", "summarise", "train"]
+__all__ = ["MODEL", "Fitted", "Progress", "TrainingResult", "fit", "problem_of", "summarise", "train"]
 
 MODEL = "model.keras"
 

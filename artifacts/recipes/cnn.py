@@ -4,7 +4,7 @@ Claim: to be measured.
 
 Cost: to be measured.
 
-Command: python -m benchmarks.training --recipe cnn
+Command: python -m benchmarks.training --rows times --only cnn
 """
 
 from typing import Any

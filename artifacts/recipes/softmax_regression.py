@@ -4,7 +4,7 @@ Claim: to be measured.
 
 Cost: to be measured.
 
-Command: python -m benchmarks.fidelity --recipe softmax-regression
+Command: python -m benchmarks.fidelity --only softmax-regression
 """
 
 from typing import Any
