@@ -125,6 +125,25 @@ def test_force_needs_a_reason(reason: str) -> None:
     with pytest.raises(BadInput, match="needs a reason"):
         judge(EVIDENCE, POLICY, "force", reason)
     assert judge(EVIDENCE, POLICY, "force", " why not ").force_reason == "why not"
+    with pytest.raises(BadInput) as refused:
+        judge(EVIDENCE, POLICY, "force")
+    assert refused.value.hint == "say why in one sentence"
+
+
+def test_a_single_image_is_compared() -> None:
+    """One test image is enough for a comparison, though never for a promotion."""
+    one = np.array([0])
+    evidence = replace(
+        EVIDENCE,
+        labels=one,
+        n_expected=1,
+        candidate=replace(candidate(0, 0), predicted=one),
+        champion=replace(CHAMPION, predicted=one + 1),
+    )
+    decision = judge(evidence, replace(POLICY, min_recall=0.0))
+    assert decision.rule == "inside-noise"
+    assert decision.paired is not None
+    assert (decision.paired.gained, decision.paired.lost, decision.paired.p_tonight) == (1, 0, 1.0)
 
 
 def test_force_lifts_every_comparison_and_no_demand() -> None:
@@ -206,6 +225,8 @@ def test_every_test_image_must_be_scored(n: int) -> None:
         decision = judge(evidence, POLICY)
         assert (decision.verdict, decision.rule) == ("REJECT", "n-examples")
         assert decision.paired is decision.look is decision.budget is decision.champion is None
+        if evidence.candidate.predicted.size != evidence.labels.size:
+            assert decision.candidate.n == 0
 
 
 def test_no_look_is_kept_where_nothing_was_compared() -> None:
@@ -244,6 +265,7 @@ def test_the_gate_passes_its_own_tests() -> None:
         POLICY,
         Policy(promote_when="not-worse", min_shifted=0.9, min_noisy=0.9, min_rotated=0.9),
         Policy(max_lost=0.0, max_lost_per_class=0.0, yearly_errors=0.001),
+        Policy(max_megabytes=0.001, max_latency_ms=0.001),
     ],
 )
 def test_the_self_test_works_with_any_champion_and_policy(mistakes: int, policy: Policy) -> None:
