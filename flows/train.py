@@ -6,6 +6,7 @@ there is a GPU, a process of its own does the work: it gives all memory back, an
 
 import platform
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 from prefect import flow, runtime
@@ -22,6 +23,7 @@ from data.parquet import PreparedRef
 from data.store import Store
 from flows.forms import Device, RecipeName, Seed
 from flows.settings import settings, visible_gpus
+from flows.shown import explained
 from flows.turn import own_deployment, recorded
 from tasks.evaluate import evaluate
 from tasks.progress import say
@@ -29,6 +31,7 @@ from tasks.train import train as fit
 
 
 @flow(flow_run_name="train {recipe} seed {seed}")
+@explained
 def train(prepared: PreparedRef, recipe: RecipeName = "cnn", seed: Seed = 0, device: Device = "auto") -> TrainedRef:
     """Train and evaluate one candidate.
 
@@ -42,6 +45,7 @@ def train(prepared: PreparedRef, recipe: RecipeName = "cnn", seed: Seed = 0, dev
     run = f"train-{runtime.flow_run.id}"
     with recorded(store, "train", run, prepared.dataset) as record:
         with gpus.reserved(device, visible_gpus(), lambda text: say(f"train {candidate.name}", text)) as gpu:
+            journal.write(store, replace(record, state="running"))
             ref = _fitted(store, prepared, candidate, device, gpu)
         told = {"recipe": str(ref.candidate), "seed": ref.candidate.seed, "digest": ref.digest, "reused": ref.reused}
         journal.end(store, record, "finished", result=told)
@@ -81,7 +85,7 @@ def _trained(
         return TrainedRef(candidate, ref.digest, reused=True)
     process = Apart(gpu.uuid, [gpu.lock]) if gpu else Apart() if apart else nullcontext()
     with process as there, store.publish(store.trained(ref.digest)) as draft:
-        draft.meta.update(recipe=candidate.recipe, seed=candidate.seed, **inputs)
+        draft.meta.update(recipe=str(candidate), seed=candidate.seed, **inputs)
         fit(store, prepared, candidate, draft.path, device, there)
         evaluate(store, prepared, candidate, draft.path, there)
     return ref

@@ -158,8 +158,14 @@ class Live:
 
     def training(self, id: UUID) -> list[Record]:
         """Wait until every training of a night has begun, and return their records."""
-        children = until(lambda: self.children(id), f"the trainings of {id}")
-        return [self.record(child.id, "running", "finished") for child in children]
+
+        def look() -> list[FlowRun] | None:
+            state = self.run(id).state
+            assert not (state and state.is_final()), f"the night ended before it trained: {state}"
+            return self.children(id)
+
+        children = until(look, f"the trainings of {id}")
+        return [self.record(child.id, "running") for child in children]
 
     @contextmanager
     def worker(self, pool: str) -> Iterator[Process]:
