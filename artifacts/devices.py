@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from artifacts.recipes.base import Recipe
@@ -43,10 +44,15 @@ def choose(recipe: Recipe, wanted: str = "auto") -> Device:
 
     Raises:
         UnknownName: the device wanted is none of `auto`, `gpu` and `cpu`.
-        TrainingFailed: a GPU was asked for and TensorFlow sees none.
+        TrainingFailed: a GPU was asked for and TensorFlow sees none; or Keras runs on another backend.
     """
     if wanted not in WANTED:
         raise UnknownName.among("device", wanted, WANTED)
+    if keras.backend.backend() != "tensorflow":
+        raise TrainingFailed(
+            f"the loop is compiled by TensorFlow, but Keras was told to use {keras.backend.backend()}",
+            "unset KERAS_BACKEND, or set it to tensorflow",
+        )
     gpus = tf.config.list_physical_devices("GPU") if wanted != "cpu" else []
     if wanted == "gpu" and not gpus:
         raise TrainingFailed(

@@ -344,3 +344,15 @@ def test_the_rules_for_xla_and_precision_are_stated() -> None:
     assert (dense.jit, dense.precision) == (True, "float32")
     assert (conv.jit, conv.precision) == (False, "mixed_bfloat16" if bfloat16_instructions() else "float32")
     assert all((dense.jit_rule, dense.precision_rule, conv.jit_rule, conv.precision_rule))
+
+
+def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keras on another backend would build layers that this loop cannot train: said before anything is built."""
+    import keras
+
+    from artifacts.devices import choose
+    from data.errors import TrainingFailed
+
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(TrainingFailed, match="told to use jax"):
+        choose(RECIPES["mlp"], "cpu")
