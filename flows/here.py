@@ -78,7 +78,7 @@ def _refuse_early(given: dict[str, Any]) -> None:
     from data import catalogue
 
     store = settings().store
-    catalogue.get(store, given["dataset"])
+    row = catalogue.get(store, given["dataset"])
     for recipe in given.get("recipes", ()):
         Candidate.parse(recipe)
-    store.preflight()
+    store.preflight(row.bytes_needed)

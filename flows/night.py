@@ -29,8 +29,6 @@ from flows.settings import settings
 from flows.turn import alone, recorded
 from tasks.progress import say
 
-NEED_BYTES = 500 << 20  # raw files, Parquet, models and report of one MNIST-sized night: 150 MB; the rest is air
-
 
 @dataclass(frozen=True)
 class Night:
@@ -73,7 +71,7 @@ class Night:
         store, row, now = settings().store, catalogue.get(settings().store, dataset), datetime.now(UTC)
         if mode == "force" and not reason.strip():
             raise BadInput("force needs a reason, and none was given", "say why in one sentence: --reason '...'")
-        store.preflight(NEED_BYTES)
+        store.preflight(row.bytes_needed)
         for line in reconcile(store):
             say("start", line)
         swept = store.sweep()
