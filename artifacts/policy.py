@@ -60,9 +60,20 @@ class Policy:
         return cls(**value)
 
 
+# The floors on perturbed images stop a model that has fallen apart, not one that is a plain MLP: a plain MLP reached
+# 0.54 shifted, 0.97 noisy, 0.95 rotated on MNIST and 0.45, 0.86, 0.55 on Fashion-MNIST (one seed each, 2026-11-20).
 POLICIES = {
-    "mnist": Policy(min_accuracy=0.985, min_recall=0.96, max_lost=0.01, max_lost_per_class=0.03, margin=0.003),
-    "fashion-mnist": Policy(min_accuracy=0.90, min_recall=0.60),
+    "mnist": Policy(
+        min_accuracy=0.985,
+        min_recall=0.96,
+        max_lost=0.01,
+        max_lost_per_class=0.03,
+        margin=0.003,
+        min_shifted=0.40,
+        min_noisy=0.90,
+        min_rotated=0.85,
+    ),
+    "fashion-mnist": Policy(min_accuracy=0.90, min_recall=0.60, min_shifted=0.35, min_noisy=0.75, min_rotated=0.40),
     "kmnist": Policy(min_accuracy=0.90, min_recall=0.75),
     "mnist-sample": Policy(min_accuracy=0.80, min_recall=0.40, max_lost=0.10, max_lost_per_class=0.30),
 }

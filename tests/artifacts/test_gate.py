@@ -76,7 +76,7 @@ def test_the_rows_show_all_that_the_verdict_rests_on() -> None:
         "champion's own luck": "0.05 points (standard deviation; more models do not help)",
         "lucky promotions a year": "0.1 allowed, 0.0944 left",
         "looks at this test set": "1 within a year",
-        "demands met": "13 of 13",
+        "demands met": "16 of 16",
     }
     few = dict(judge(replace(EVIDENCE, candidate=candidate(4, 1)), POLICY).rows())
     assert few["smallest gain it could detect"] == "none"
@@ -168,7 +168,8 @@ def test_force_lifts_every_comparison_and_no_demand() -> None:
         ({"megabytes": 100.1}, {}, "megabytes is 100.1, asked for is <= 100"),
         ({"latency_ms": math.nan}, {}, "milliseconds per image is not measured"),
         ({"latency_ms": 200.5}, {}, "milliseconds per image is 200.5, asked for is <= 200"),
-        ({}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
+        ({"robustness": {}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
+        ({}, {"min_shifted": 0.81, "min_noisy": 0.98, "min_rotated": 0.97}, ""),
         ({"robustness": {"shifted": math.nan}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
         ({"robustness": {"shifted": math.inf}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
         ({"robustness": {"noisy": 0.7}}, {"min_noisy": 0.8}, "accuracy on noisy images is 0.7, asked for is >= 0.8"),
@@ -183,7 +184,8 @@ def test_force_lifts_every_comparison_and_no_demand() -> None:
 )
 def test_demands(changes: dict[str, Any], policy: dict[str, float], failing: str) -> None:
     """Each demand holds at its limit, fails beyond it, and fails where nothing was measured."""
-    decision = judge(replace(EVIDENCE, candidate=candidate(31, 12, **changes)), replace(POLICY, **policy))
+    relaxed = replace(POLICY, min_shifted=0.0, min_noisy=0.0, min_rotated=0.0)
+    decision = judge(replace(EVIDENCE, candidate=candidate(31, 12, **changes)), replace(relaxed, **policy))
     assert (decision.rule == "floor") == bool(failing)
     assert failing in decision.reason
 
@@ -199,7 +201,14 @@ def test_a_recall_of_zero_is_not_asked_for() -> None:
     """Without a floor for recalls, a class without test images is no obstacle, and nothing is checked."""
     decision = judge(replace(EVIDENCE, class_names=(*NAMES, "ten"), champion=None), replace(POLICY, min_recall=0.0))
     assert decision.rule == "first-night"
-    assert [check.name for check in decision.checks] == ["accuracy", "megabytes", "milliseconds per image"]
+    assert [check.name for check in decision.checks] == [
+        "accuracy",
+        "accuracy on shifted images",
+        "accuracy on noisy images",
+        "accuracy on rotated images",
+        "megabytes",
+        "milliseconds per image",
+    ]
 
 
 def test_no_test_images_at_all_is_rejected() -> None:

@@ -8,7 +8,18 @@ import pytest
 from artifacts.evidence import Scored
 from artifacts.gate import judge
 from artifacts.rules import RULES
-from tests.artifacts.gate_cases import CHAMPION, EVIDENCE, LABELS, NIGHTS, POLICY, Night, answers, candidate, wrong
+from tests.artifacts.gate_cases import (
+    CHAMPION,
+    EVIDENCE,
+    LABELS,
+    MEASURED,
+    NIGHTS,
+    POLICY,
+    Night,
+    answers,
+    candidate,
+    wrong,
+)
 
 RUNBOOK = "\n".join(path.read_text() for path in sorted(Path("docs").glob("runbook*.md")))
 
@@ -48,7 +59,7 @@ def test_floors_come_before_everything_that_can_be_forced() -> None:
 def test_negative_flips_at_the_limit_pass(limit: str) -> None:
     """Exactly as many lost images as the policy allows are allowed, one more is not."""
     lost = [*range(1007, 1317, 10)]  # 31 of the 1,000 sevens
-    model = Scored("cnn", answers(lost), megabytes=1.0, latency_ms=1.0)
+    model = Scored("cnn", answers(lost), **MEASURED)
     allowed = {"max_lost": 31 / 10_000, "max_lost_per_class": 31 / 1000}
     policy = replace(POLICY, max_lost=1.0, max_lost_per_class=1.0)
     at_limit = replace(policy, **{limit: allowed[limit]})
