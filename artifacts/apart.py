@@ -77,6 +77,7 @@ class Apart:
         folder: Path,
         device: str,
         on_progress: Callable[[Progress], None] | None = None,
+        checkpoint: Path | None = None,
     ) -> TrainingResult:
         """Do there what `training.train` does here.
 
@@ -85,6 +86,7 @@ class Apart:
             TrainingFailed: as there; or the process was killed.
         """
         job = {"do": "train", "candidate": str(candidate), "seed": candidate.seed, "device": device}
+        job["checkpoint"] = str(checkpoint) if checkpoint else None
         self._ask(job, store, prepared, folder, on_progress)
         return TrainingResult.from_json(json.loads((folder / "training.json").read_bytes()))
 
@@ -176,8 +178,15 @@ def _do(job: dict[str, Any], answers: TextIO) -> None:
         from artifacts import training
 
         candidate = Candidate.parse(job["candidate"], job["seed"])
+        checkpoint = Path(job["checkpoint"]) if job["checkpoint"] else None
         training.train(
-            store, prepared, candidate, folder, job["device"], lambda now: _answer(answers, progress=asdict(now))
+            store,
+            prepared,
+            candidate,
+            folder,
+            job["device"],
+            lambda now: _answer(answers, progress=asdict(now)),
+            checkpoint,
         )
     else:
         from artifacts import evaluation

@@ -101,6 +101,10 @@ class Store:
         """One trained and evaluated candidate."""
         return self._at("trained", digest)
 
+    def checkpoint(self, digest: str) -> Path:
+        """Where a training that will have this digest keeps what it needs to go on after a kill; swept after a day."""
+        return self.scratch().with_name(f"{digest}.checkpoint")
+
     def run(self, run: str) -> Path:
         """What one night had to say."""
         return self._at("runs", run)

@@ -15,6 +15,7 @@ import yaml  # type: ignore[import-untyped]  # Prefect brings it, without types
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from data.errors import BadFile, Broken
+from flows import alerts
 from flows.settings import CHECKOUT
 
 if TYPE_CHECKING:
@@ -149,6 +150,7 @@ def deploy() -> list[str]:
             _apply_pool(client, name, pool)
         for one in plan.deployments:
             _apply(client, plan, one, flows[one.entrypoint])
+        alerts.apply(client)
         wrong = list(differences(client, plan, pools))
     if wrong:
         raise Broken(

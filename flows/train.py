@@ -86,7 +86,7 @@ def _trained(
     process = Apart(gpu.uuid, [gpu.lock]) if gpu else Apart() if apart else nullcontext()
     with process as there, store.publish(store.trained(ref.digest)) as draft:
         draft.meta.update(recipe=str(candidate), seed=candidate.seed, **inputs)
-        fit(store, prepared, candidate, draft.path, device, there)
+        fit(store, prepared, candidate, draft.path, device, store.checkpoint(ref.digest), there)
         evaluate(store, prepared, candidate, draft.path, there)
     return ref
 

@@ -13,7 +13,13 @@ from tasks.progress import Bar
 
 @task(task_run_name="train {candidate} seed {candidate.seed}")
 def train(
-    store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path, device: str, apart: Apart | None = None
+    store: Store,
+    prepared: PreparedRef,
+    candidate: Candidate,
+    folder: Path,
+    device: str,
+    checkpoint: Path,
+    apart: Apart | None = None,
 ) -> None:
     """Train the candidate, here or in a process apart, and put the model and its history into the draft `folder`."""
     step = f"train {candidate.name}"
@@ -29,7 +35,7 @@ def train(
         )
 
     train_there = apart.train if apart else training.train
-    result = train_there(store, prepared, candidate, folder, device, on_progress)
+    result = train_there(store, prepared, candidate, folder, device, on_progress, checkpoint)
     bar(
         1.0, f"{result.epochs} epochs in {result.seconds:.1f} s, {result.images_per_s:,.0f} images/s on {result.device}"
     )
