@@ -11,8 +11,8 @@ import numpy.typing as npt
 from artifacts.recipes.base import Problem
 from data.errors import DataRefused
 
-# Float32 images up to this many bytes are kept in memory: all of MNIST has 172 MB.
-IN_MEMORY_BYTES = 1 << 29
+# Float32 images up to this many bytes are kept in memory, as NumPy array and as tensor: MNIST has 172 MB.
+IN_MEMORY_BYTES = 1 << 28
 # A chunk of a larger dataset: 21,000 images of 28 x 28. Up to four exist at a time: one trains, as NumPy array and as
 # tensor, one waits and one is being decoded.
 CHUNK_BYTES = 1 << 26

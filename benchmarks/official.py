@@ -47,7 +47,8 @@ def scaled(images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64]) -> Imag
 
 def nightly(raw: RawData) -> tuple[Images, Images, Images]:
     """Return train, validation and test images, split as every night splits them."""
-    held_out = validation_mask(raw.train_labels, image_hashes(raw.train_images))
+    hashes = np.frombuffer(bytes.fromhex("".join(image_hashes(raw.train_images))), np.uint8).reshape(-1, 32)
+    held_out = validation_mask(raw.train_labels, hashes)
     return (
         scaled(raw.train_images[~held_out], raw.train_labels[~held_out]),
         scaled(raw.train_images[held_out], raw.train_labels[held_out]),
