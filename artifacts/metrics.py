@@ -80,7 +80,8 @@ def wilson(correct: int, n: int, z: float = 1.96) -> tuple[float, float]:
     scale = 1 + z * z / n
     centre = (share + z * z / (2 * n)) / scale
     half = z / scale * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # at the ends the formula gives exactly 0 and 1, floating point nearly so
+    return (0.0 if correct == 0 else max(0.0, centre - half)), (1.0 if correct == n else min(1.0, centre + half))
 
 
 def measure(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]) -> Metrics:
