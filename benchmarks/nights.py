@@ -156,7 +156,7 @@ class Year:
     @cached_property
     def scores(self) -> npt.NDArray[np.float32]:
         """Right answers of the candidates, of shape (nights,)."""
-        return np.asarray(self.candidates.sum(axis=1))
+        return np.asarray(self.right[:, 0].sum(axis=1), np.float32)
 
 
 def draw(world: World, scenario: Scenario, seed: int) -> Year:
