@@ -86,26 +86,20 @@ def status(
         line = "; ".join(map(str, alerts)) if alerts else "ok: every night has done its work"
         print(line if alerts == [] else f"ALERT {line}")
         return 1 if alerts else 0
+    last = {name: records[-1] for name, records in sorted(health.nights(store).items())}
     rows = [
-        (
-            name,
-            registry.champion_id(store, name),
-            len(records),
-            records[-1].began,
-            records[-1].state,
-            records[-1].verdict,
-        )
-        for name, records in sorted(health.nights(store).items())
+        (name, registry.champion_id(store, name), one.began[:16].replace("T", " "), one.state, one.verdict)
+        for name, one in last.items()
     ]
     if json:
-        keys = ("dataset", "champion", "nights", "last_began", "last_state", "last_verdict")
+        keys = ("dataset", "champion", "last_began_utc", "last_state", "last_verdict")
         told = [dict(zip(keys, row, strict=True)) for row in rows]
         print(json_module.dumps({"nights": told, "alerts": [vars(one) for one in alerts]}, indent=1))
     else:
         from flows.screens import table
 
         if rows:
-            headers = ("dataset", "champion", "nights", "last began (UTC)", "state", "verdict")
+            headers = ("dataset", "champion", "last night (UTC)", "state", "verdict")
             Console().print(table(headers, rows))
         for one in alerts:
             print(f"{one}\n  -> {one.hint}")
