@@ -359,3 +359,31 @@ def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(TrainingFailed, match="told to use jax"):
         choose(RECIPES["mlp"], "cpu")
+
+
+@pytest.mark.parametrize("jit", [False, True], ids=["without XLA", "with XLA"])
+def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same net from the same weights in the same order with Adam ends where Keras' own `fit` ends."""
+    import keras
+
+    from artifacts import loop as module
+    from artifacts.augmentation import Draws
+    from artifacts.loop import Loop
+    from artifacts.schedules import optimizer
+
+    examples = blobs(300)
+    order = np.append(np.arange(300), [-1] * 20).astype(np.int32).reshape(10, 32)  # the last batch has 12 images
+    in_order = Draws(order, np.zeros((10, 2), np.int32), np.zeros((10, 32), bool))
+    monkeypatch.setattr(module, "draw", lambda *_, **__: in_order)
+    recipe = RECIPES["mlp-128"]
+    problem = Problem(12, 10, 3, 300)
+    plan = recipe.plan(problem, recipe.resolve({}))
+    theirs, ours = recipe.build(problem, {}), recipe.build(problem, {})
+    ours.set_weights(theirs.get_weights())
+    theirs.compile(optimizer(plan, 30), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    theirs.fit(examples.images, examples.labels, batch_size=32, epochs=3, shuffle=False, verbose=0)
+    loop = Loop(ours, plan, 30, jit)
+    for epoch in range(3):
+        loop.epoch(feed(examples, 32), (0, epoch), 10)
+    for left, right in zip(ours.get_weights(), theirs.get_weights(), strict=True):
+        np.testing.assert_allclose(left, right, atol=2e-4)
