@@ -1,8 +1,8 @@
 """The fully connected net one would really use: AdamW over one cycle, label smoothing, small random shifts.
 
-Claim: to be measured.
+Claim: MNIST test 99.1 % (2 seeds: 99.13, 99.05); Fashion-MNIST test 90.0 % (2 seeds: 89.99, 89.93).
 
-Cost: to be measured.
+Cost: 10 s on two cores, compilation included, at 100,000 to 137,000 images/s, with little beside it.
 
 Command: python -m benchmarks.training --rows times --only mlp
 """

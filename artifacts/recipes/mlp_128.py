@@ -1,8 +1,9 @@
 """The net of the first page of every tutorial: 128 relu units, Adam, batches of 32; 101,770 weights at 28 x 28.
 
-Claim: to be measured.
+Claim: MNIST test 97.8 % ± 0.1 (3 seeds, 80/20, 10 epochs); the plain script 97.1 with a seed, which makes Keras shuffle
+every epoch alike (docs/log.md). Fashion-MNIST with epochs=100: not yet measured here.
 
-Cost: to be measured.
+Cost: 3.8 s for 10 epochs on two cores, compilation included, at about 215,000 images/s.
 
 Command: python -m benchmarks.fidelity --only mlp-128
 """

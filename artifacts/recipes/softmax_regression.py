@@ -1,8 +1,9 @@
 """The linear classifier: one softmax layer, one-hot cross-entropy, plain stochastic gradient descent.
 
-Claim: to be measured.
+Claim: MNIST test 92.16 % ± 0.07, Fashion-MNIST test 83.86 % ± 0.20 (3 seeds, all of train); the plain script 92.06 and
+83.98.
 
-Cost: to be measured.
+Cost: 1.8 s on two cores at 540,000 images/s, of which 0.5 s is compilation.
 
 Command: python -m benchmarks.fidelity --only softmax-regression
 """

@@ -1,8 +1,8 @@
 """A net that trains in seconds on anything, for tests, smoke runs and continuous integration.
 
-Claim: to be measured.
+Claim: MNIST test 96.8 % (1 seed); on the bundled sample of 2,000 images 91.0 % of 500.
 
-Cost: to be measured.
+Cost: 2 to 4 s on MNIST on two cores, 1.7 s on the sample, most of it compilation.
 
 Command: nightshift smoke
 """
