@@ -263,6 +263,12 @@ def try_one(mutant: Mutant) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
+def show(mutant: Mutant) -> bool:
+    """Print a survivor with its excuse, as soon as it is known."""
+    print(f"{mutant.name}\n    {EQUIVALENT.get(f'{mutant.module}: {mutant.change}', 'SURVIVED')}", flush=True)
+    return True
+
+
 def main() -> None:
     """Try every mutant, print the survivors, and fail if one has no written reason."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -274,10 +280,8 @@ def main() -> None:
     everything = [mutant for module in options.only for mutant in mutants(module)]
     with multiprocessing.get_context("fork").Pool(options.jobs) as workers:
         outcomes = workers.imap(try_one, everything, chunksize=4)
-        survivors = [mutant for mutant, survived in zip(everything, outcomes, strict=True) if survived]
+        survivors = [mutant for mutant, survived in zip(everything, outcomes, strict=True) if survived and show(mutant)]
     excused = [mutant for mutant in survivors if f"{mutant.module}: {mutant.change}" in EQUIVALENT]
-    for mutant in survivors:
-        print(f"{mutant.name}\n    {EQUIVALENT.get(f'{mutant.module}: {mutant.change}', 'SURVIVED')}")
     tried, lived = Counter(m.module for m in everything), Counter(m.module for m in survivors)
     for module in options.only:
         print(f"{module:<12} {tried[module]:>4} mutants, {lived[module]} survived")
