@@ -38,7 +38,11 @@ setup: $(VENV)/.base  ## build .venv from the locked requirements; does nothing 
 setup-dev: $(VENV)/.dev
 setup-gpu: $(VENV)/.gpu  ## add the CUDA libraries for training on an NVIDIA GPU
 
+# The pip that comes with Python 3.11 cannot check hashes of a package that is asked for with extras; so pip comes first.
+PIP = $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
+
 lock:  ## resolve the requirements anew (needs uv)
+	echo pip | uv pip compile -q $(LOCK) - -o requirements/pip.txt
 	uv pip compile -q $(LOCK) pyproject.toml -o requirements/base.txt
 	uv pip compile -q $(LOCK) pyproject.toml -c requirements/base.txt --extra dev -o requirements/dev.txt
 	uv pip compile -q $(LOCK) pyproject.toml -c requirements/base.txt --extra gpu -o requirements/gpu.txt
@@ -49,7 +53,7 @@ clean:  ## remove the virtual environment and caches; what runs produced (var/) 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 # One rule for the three sets: a stamp newer than the lock means "installed". A killed installation leaves no stamp.
-$(VENV)/.%: requirements/%.txt pyproject.toml
+$(VENV)/.%: requirements/%.txt requirements/pip.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Nightshift needs Python 3.11, 3.12 or 3.13; found none. Install one, or say which: make PYTHON=/path/to/python"; exit 2; }
 	@echo "Setting up $(VENV) from $< (a few minutes the first time)"
 	@if command -v uv >/dev/null; then \
@@ -58,7 +62,7 @@ $(VENV)/.%: requirements/%.txt pyproject.toml
 		uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .; \
 	else \
 		{ $(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV); } && \
-		$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $< && \
+		$(PIP) -r requirements/pip.txt && $(PIP) -r $< && \
 		$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; \
 	fi
 	@touch $@

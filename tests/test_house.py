@@ -60,5 +60,5 @@ def test_locks_name_no_registry() -> None:
         text = (ROOT / name).read_text()
         assert "://" not in text, name
         pinned = re.findall(r"^[a-z0-9][^\n]*==", text, re.MULTILINE | re.IGNORECASE)
-        assert len(pinned) > 50, name
+        assert pinned, name
         assert text.count("--hash=sha256:") >= len(pinned), name
