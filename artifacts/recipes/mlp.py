@@ -1,6 +1,6 @@
 """The fully connected net one would really use: AdamW over one cycle, label smoothing, small random shifts.
 
-Claim: MNIST test 99.1 % (2 seeds: 99.13, 99.05); Fashion-MNIST test 90.0 % (2 seeds: 89.99, 89.93).
+Claim: MNIST test 99.04 % ± 0.06, Fashion-MNIST test 90.02 % ± 0.25 (3 seeds).
 
 Cost: 10 s on two cores, compilation included, at 100,000 to 137,000 images/s, with little beside it.
 
