@@ -11,9 +11,11 @@ import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.filters import FlowRunFilter
 from prefect.events.filters import EventFilter
+from prefect.states import Cancelling, Pending
 
 from data import journal
 from data.processes import descendants
+from flows import reconcile
 from tests.flows.live import Live, until
 
 pytestmark = pytest.mark.server
@@ -54,8 +56,6 @@ def test_task_runs_and_events_appear_under_authentication(live: Live) -> None:
 
 def test_cancelling_a_night_cancels_its_trainings(live: Live) -> None:
     """Nobody trains for a night that was called off."""
-    from prefect.states import Cancelling
-
     night = live.night("tiny:epochs=1000,hidden=1024", seed=2)
     (training,) = live.training(night)
     with live.client() as client:
@@ -130,6 +130,17 @@ def test_late_nights_collapse_into_one_and_a_manual_one_waits(live: Live) -> Non
     assert by_hand.verdict == "UNCHANGED"  # nothing differs from the night before it, so nothing was trained
     (child,) = live.children(manual)
     assert live.record(child.id, "finished").result["reused"]
+
+
+def test_run_that_was_taken_and_never_began_is_marked_as_crashed(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that dies before it starts the process leaves a run Pending for ever, were it not for the next night."""
+    monkeypatch.setattr(reconcile, "STRANDED", timedelta(0))
+    stranded = live.start("retrain/manual", when=datetime.now(UTC) + timedelta(days=1), dataset="mnist-sample")
+    with live.client() as client:
+        client.set_flow_run_state(stranded, Pending(), force=True)
+        (said,) = reconcile.reconcile(live.store)
+    assert "is marked as Crashed: it was Pending" in said
+    assert live.run(stranded).state_name == "Crashed"
 
 
 @pytest.fixture
