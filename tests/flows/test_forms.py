@@ -129,9 +129,7 @@ def test_the_first_line_of_a_failure_says_what_to_do() -> None:
 
     state: State[Any] = refused()
     assert state.is_failed()
-    assert (
-        state.message == "mnist failed 2 of 55 expectations -> look at it\n  train.label: 5999 rows\n  test.mean: 0"
-    )
+    assert state.message == "mnist failed 2 of 55 expectations -> look at it\n  train.label: 5999 rows\n  test.mean: 0"
     assert state.result(raise_on_failure=False) is error
     assert shown.in_a_line(SourceUnavailable("no mirror answers")) == "no mirror answers"
 
