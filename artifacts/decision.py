@@ -157,7 +157,7 @@ class Decision:
                 ("champion", f"{self.champion.name}, {self.champion.interval()}"),
                 ("gain", f"{points(gain)}: {paired.gained:,} images gained, {paired.lost:,} lost"),
                 ("exact McNemar test", f"p = {p_text(paired.p_tonight)} for tonight's model alone"),
-                ("models of this recipe", f"{pooled.models:,}, mean gain {points(pooled.gain)}"),
+                ("models of this recipe", f"{pooled.models}, mean gain {points(pooled.gain)}"),
                 ("their exact test", f"p = {p_text(pooled.p_value)}, level {p_text(paired.level)}"),
                 ("smallest gain it could detect", smallest),
                 ("champion's own luck", f"{points(pooled.resolution)} (standard deviation; more models do not help)"),

@@ -106,7 +106,7 @@ def barred(case: Case) -> Sentences | None:
 def champion_unreadable(case: Case) -> Sentences | None:
     """The champion is missing, corrupt, or did not answer every image: a person must look."""
     champion = _champion(case)
-    if champion.state == "loaded" and champion.predicted is not None:
+    if champion.predicted is not None:
         if champion.predicted.shape == case.evidence.labels.shape:
             return None
         state = f"answered {champion.predicted.size:,} of {case.evidence.labels.size:,} images"
@@ -209,7 +209,8 @@ def better(case: Case) -> Sentences | None:
     paired = _paired(case)
     if not _shown(paired):
         return None
-    return f"{_against(case)}{_over(paired)}", f"a gain below {points(paired.pooled.detectable or 0)}"
+    assert paired.pooled.detectable is not None  # this gain is significant, so one can be
+    return f"{_against(case)}{_over(paired)}", f"a gain below {points(paired.pooled.detectable)}"
 
 
 def inside_noise(case: Case) -> Sentences:
@@ -221,7 +222,7 @@ def inside_noise(case: Case) -> Sentences:
         wanted = f"a gain of {points(pooled.detectable)} instead of {points(pooled.gain)}"
         needed = models_needed(_look(case).allotted, pooled.gain, pooled.resolution)
         if needed:
-            wanted += f", or this gain over {needed:,} models of the recipe instead of {pooled.models:,}"
+            wanted += f", or this gain over {needed} models of the recipe instead of {pooled.models}"
     return f"{_against(case)}{_over(paired)}: inside the noise", wanted
 
 
@@ -261,7 +262,7 @@ def _over(paired: Paired) -> str:
     test = f"p = {p_text(pooled.p_value)} {'<=' if pooled.p_value <= paired.level else '>'} {p_text(paired.level)}"
     if pooled.models == 1:
         return f", {test}"
-    return f"; over {pooled.models:,} models of this recipe a mean gain of {points(pooled.gain)}, {test}"
+    return f"; over {pooled.models} models of this recipe a mean gain of {points(pooled.gain)}, {test}"
 
 
 def _shown(paired: Paired) -> bool:

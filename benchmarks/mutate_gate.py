@@ -61,6 +61,10 @@ Edit = tuple[str, Callable[[], None]]
 
 # survivors that are no gap in the tests: "module: change" -> why no test can tell
 EQUIVALENT = {
+    "rules: paired.lost <= paired.gained: LtE -> Lt": "a tie has p = 1, which no level reaches",
+    "rules: paired.pooled.gain > 0: Gt -> GtE": "no gain has p = 1, which no level reaches",
+    "rules: zip: drop strict=True": "names, losses and images per class are equally many by construction",
+    "rules: True -> False": "zip's strict, as above (the other True in the module, frozen, is tested)",
     "gate: 'self-test' -> ''": "nobody sees the names in the self-test's made-up evidence; they need only be equal",
     "gate: '2000-01-01' -> ''": "without earlier looks no date is read",
     "decision: self.champion and self.paired and self.budget: And -> Or": "a comparison brings all three or none",

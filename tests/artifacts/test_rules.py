@@ -5,14 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from artifacts import rules
 from artifacts.evidence import Scored
 from artifacts.gate import judge
-from artifacts.rules import RULES
+from artifacts.rules import RULES, Case
 from tests.artifacts.gate_cases import (
     CHAMPION,
     EVIDENCE,
     LABELS,
+    LOOK,
     MEASURED,
+    NAMES,
     NIGHTS,
     POLICY,
     Night,
@@ -68,6 +71,43 @@ def test_negative_flips_at_the_limit_pass(limit: str) -> None:
     assert judge(replace(EVIDENCE, candidate=model), below).rule == "negative-flips"
 
 
+def test_every_limit_on_lost_images_is_named() -> None:
+    """The total comes first, then each class, thousands separated."""
+    perfect = replace(CHAMPION, predicted=LABELS)
+    useless = Scored("cnn", answers(range(10_000)), **MEASURED)
+    lenient = replace(POLICY, min_accuracy=0.0, min_recall=0.0)
+    reason = judge(replace(EVIDENCE, candidate=useless, champion=perfect), lenient).reason
+    assert (
+        "too many are lost: 10,000 of 10,000, allowed are 1 %; 1,000 of 1,000 in class 0, allowed are 3 %; " in reason
+    )
+    losing = replace(lenient, max_lost=1.0, max_lost_per_class=1.0)
+    decision = judge(replace(EVIDENCE, candidate=useless, champion=perfect), losing)
+    assert (decision.rule, decision.would_change) == ("worse", "10,000 more right answers for a tie")
+
+
+@pytest.mark.parametrize(
+    ("champions", "datas", "difference"),
+    [
+        (NAMES, (*NAMES, "ten"), "mnist has 11 (gone: none; new: ten)"),
+        ((*NAMES, "ten"), NAMES, "mnist has 10 (gone: ten; new: none)"),
+    ],
+)
+def test_only_new_or_only_gone_classes_are_named(
+    champions: tuple[str, ...], datas: tuple[str, ...], difference: str
+) -> None:
+    """A class too many or too few on either side is named on its side."""
+    evidence = replace(EVIDENCE, class_names=datas, champion=replace(CHAMPION, class_names=champions))
+    decision = judge(evidence, replace(POLICY, min_recall=0.0))
+    assert decision.rule == "changed-classes"
+    assert difference in decision.reason
+
+
+def test_many_looks_are_readable() -> None:
+    """The number of looks in the budget's message has its thousands separated."""
+    looks = (replace(LOOK, recipe="other", spent=0.1),) * 1234
+    assert "; 1,235 looks at this test set" in judge(replace(EVIDENCE, looks=looks), POLICY).reason
+
+
 def test_worse_needs_more_lost_than_gained_and_significance() -> None:
     """Significance alone is not worse (it may be better), and more lost than gained alone is noise."""
     strict = replace(POLICY, worse_level=0.001, yearly_errors=0.001)
@@ -104,10 +144,24 @@ def test_a_recipe_that_is_better_with_a_tied_model_is_promoted() -> None:
     assert judge(tied, POLICY).rule == "better"
 
 
-def test_p_at_the_level_promotes() -> None:
-    """A p-value that equals its level is within it."""
+def test_p_at_the_level_is_within_it() -> None:
+    """A p-value that equals its level promotes, and is shown as within it; the margin's p-value likewise."""
     decision = judge(EVIDENCE, POLICY)
     assert decision.paired is not None
+    at_level = replace(decision.paired, level=decision.paired.pooled.p_value)
+    case = Case(EVIDENCE, POLICY, "normal", "", decision.candidate, (), decision.champion, at_level)
+    found = rules.better(case)
+    assert found is not None
+    assert "p = 0.0054 <= 0.0054" in found[0]
+    lenient = replace(POLICY, promote_when="not-worse", bad_nights=1)
+    close = replace(EVIDENCE, candidate=candidate(12, 27))
+    p_value = judge(close, lenient).paired.p_not_worse  # type: ignore[union-attr]
+    assert judge(close, replace(lenient, yearly_errors=p_value)).rule == "not-worse"
+    assert judge(close, replace(lenient, yearly_errors=p_value * 0.999)).rule != "not-worse"
+
+
+def test_nine_gained_and_none_lost_are_just_enough() -> None:
+    """The exact test's smallest case: 2 ** -8 is within the first look's level, 2 ** -7 is not."""
     nine = replace(EVIDENCE, candidate=candidate(9, 0))
     found = judge(nine, POLICY)
     assert found.rule == "better"
