@@ -58,6 +58,7 @@ def run_smoke(console: Console) -> "Outcome":
 @contextmanager
 def _at_work(console: Console, log: Path) -> Iterator[None]:
     """Show what happens while the block runs, and import slow libraries while the server, another process, starts."""
+    import_module("prefect.server.api.server")  # before the thread: both would import SQLAlchemy, each half of it
     threading.Thread(target=_import_slow_libraries, name="imports", daemon=True).start()
     console.print("starting the embedded Prefect server", style="dim")
     from flows.live import showing

@@ -70,7 +70,7 @@ class Night:
         """
         store, row, now = settings().store, catalogue.get(settings().store, dataset), datetime.now(UTC)
         if mode == "force" and not reason.strip():
-            raise BadInput("force needs a reason, and none was given", "say why in one sentence: --reason '...'")
+            raise BadInput("force needs a reason, and none was given", "say why in one sentence, as the reason")
         store.preflight(row.bytes_needed)
         for line in reconcile(store):
             say("start", line)

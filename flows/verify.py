@@ -12,12 +12,14 @@ from artifacts.health import Alert, Limits
 from data.errors import Broken
 from flows.reconcile import reconcile
 from flows.settings import settings
+from flows.shown import explained
 from tasks.progress import say
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 @flow(flow_run_name="verify")
+@explained
 def verify(not_promoted_nights: Count = 30, champion_days: Count = 90, success_hours: Count = 36) -> None:
     """Hash everything again, look at the last nights, and fail if something is wrong.
 

@@ -22,6 +22,12 @@ COMMANDS = [
     "predict",
     "rollback",
     "verify",
+    "why",
+    "diff",
+    "bar",
+    "lift",
+    "status",
+    "deploy",
 ]
 
 

@@ -77,7 +77,7 @@ def fill_form(page: Browser, *recipes: str) -> None:
 
 
 def submit(page: Browser) -> None:
-    """Press Submit and go to the run; press again if nothing comes of it, as happens while SQLite is locked."""
+    """Press Submit and go to the run; press again if nothing comes of it, as was seen on a busy machine."""
     for _ in range(3):
         page.click_on("Submit")
         with suppress(AssertionError):
