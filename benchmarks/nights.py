@@ -178,7 +178,8 @@ def draw(world: World, scenario: Scenario, seed: int) -> Year:
     chances = _shifted(candidates[unsure], values)
     # 16 bits tell 1 / 65,536 apart, which is far below CERTAIN, in a third of the time of real numbers
     draws = rng.integers(0, 1 << 16, (scenario.nights, scenario.seeds, chance.size), dtype=np.uint16)
-    right = draws < np.round(chances * (1 << 16)).astype(np.uint16)[index]
+    below = np.minimum(np.round(chances * (1 << 16)), (1 << 16) - 1).astype(np.uint16)
+    right = draws < below[index]
     return Year(rng.random(chance.size) < chance, right, scenario.recipes, each[:, 0], first, champions.size)
 
 

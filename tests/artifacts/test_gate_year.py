@@ -132,6 +132,17 @@ def test_difficulties_can_be_measured(tmp_path: Path) -> None:
     assert world.seed_sd == pytest.approx(max(modelled(n=3000).seed_sd, np.std(rights.mean(axis=1), ddof=1)), rel=0.15)
 
 
+def test_another_kind_of_model_is_as_good_on_other_images() -> None:
+    """Where difficulties are exchanged, accuracy and noise stay as they are and the disagreement grows."""
+    same = draw(WORLD, steady("unchanged", 0.0, 200), 0)
+    other = draw(WORLD, replace(steady("another kind", 0.0, 200), other=0.3), 0)
+    assert same.n == other.n == 3000
+    difference = other.scores.mean() - other.champion.sum()
+    assert abs(difference) < 5 * np.std(same.scores) + 5
+    disagree = [np.mean(year.right[:, 0] ^ year.champion) * year.champion.size / year.n for year in (same, other)]
+    assert disagree[1] > disagree[0] + 0.01
+
+
 def test_true_differences_between_seeds_are_drawn() -> None:
     """Seeds that differ in truth are drawn with that spread, the first champion's too, and promotions know of it."""
     world = replace(WORLD, true_sd=0.01)
