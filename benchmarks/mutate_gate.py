@@ -61,6 +61,7 @@ Edit = tuple[str, Callable[[], None]]
 
 # survivors that are no gap in the tests: "module: change" -> why no test can tell
 EQUIVALENT = {
+    "paired: zip: drop strict=True": "np.unique gives as many counts as values",
     "rules: paired.lost <= paired.gained: LtE -> Lt": "a tie has p = 1, which no level reaches",
     "rules: paired.pooled.gain > 0: Gt -> GtE": "no gain has p = 1, which no level reaches",
     "rules: zip: drop strict=True": "names, losses and images per class are equally many by construction",
