@@ -4,7 +4,7 @@ import getpass
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App
 
@@ -240,6 +240,39 @@ def diff(first: str, second: str, *, save: Path | None = None, json: Json = Fals
         print(difference.sentence)
         if save:
             print(f"picture: {save}")
+
+
+@app.command(help_epilogue="Example: nightshift replay mnist/1")
+def replay(version: str, *, device: Literal["auto", "gpu", "cpu"] = "auto", json: Json = False) -> int:
+    """Train a version once more from its provenance, and say whether the same weights come out, or what differs.
+
+    Args:
+        version: Such as mnist/1; a dataset means its champion.
+        device: Where to train.
+    """
+    from artifacts.replay import replay as train_again
+    from flows.live import showing
+    from flows.quiet import native_messages_to
+    from flows.settings import prepare_environment
+    from tasks.progress import Bar
+
+    found = _find(version)
+    prepare_environment()
+    with showing(console(stderr=True)), native_messages_to(store().root / "native.log"):
+        bar = Bar(f"replay {found.id}")
+        bar(0.0, "importing TensorFlow")
+        told = train_again(
+            store(), found, device, lambda now: bar(now.epoch / now.epochs, f"epoch {now.epoch} of {now.epochs}")
+        )
+    if json:
+        print_json(told.to_json())
+    else:
+        if told.differing:
+            print_table(
+                ("", "then", "now"), [(name, str(was), str(now)) for name, (was, now) in told.differing.items()]
+            )
+        print(told.sentence)
+    return DONE if told.same else BROKEN
 
 
 @app.command(help_epilogue="Example: nightshift bar mnist/2 --why 'trained on mislabelled data'")

@@ -24,6 +24,7 @@ COMMANDS = [
     "verify",
     "why",
     "diff",
+    "replay",
     "bar",
     "lift",
     "status",
