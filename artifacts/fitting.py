@@ -4,7 +4,7 @@ Importing this module is cheap; TensorFlow is loaded by the first training.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -130,7 +130,9 @@ def fit(
             model = recipe.build(problem, settings)
             loop = Loop(model, plan, plan.lengths(size(training))[0], chosen.jit)
             history = []
-            for progress in _epochs(loop, plan, training, validation, candidate, _Keeper(resume, candidate, chosen)):
+            for progress in _epochs(
+                loop, plan, training, validation, candidate, _Keeper(resume, plan, candidate, chosen)
+            ):
                 history.append(progress)
                 if on_progress is not None:
                     on_progress(progress)
@@ -156,6 +158,8 @@ def _epochs(
     done = keeper.restore(loop)
     yield from done
     for epoch in range(len(done), epochs):
+        if exhausted(keeper.history, plan.patience):
+            break
         begun = time.monotonic()
         loss, accuracy, trained = loop.epoch(here, (candidate.seed, epoch), min(per_epoch, total - epoch * per_epoch))
         rate = trained / (time.monotonic() - begun)
@@ -170,12 +174,25 @@ def _epochs(
         keeper.keep(loop, progress)
         yield progress
     loop.finish()
+    if plan.patience:
+        loop.model.set_weights(keeper.best)
+
+
+def exhausted(history: Sequence[Progress], patience: int) -> bool:
+    """Return whether the validation accuracy has not risen for `patience` epochs; never if that is 0."""
+    return 0 < patience < len(history) and _best(history) < len(history) - patience
+
+
+def _best(history: Sequence[Progress]) -> int:
+    """Return the first epoch, counted from 0, with the best validation accuracy."""
+    return max(range(len(history)), key=lambda index: history[index].val_accuracy)
 
 
 class _Keeper:
-    """Keeps a training's state every few seconds, if it was told where."""
+    """Keeps the state every few seconds, if it was told where; and the best weights, if the plan wants them."""
 
-    def __init__(self, resume: Resume | None, candidate: Candidate, device: "Device") -> None:
+    def __init__(self, resume: Resume | None, plan: Plan, candidate: Candidate, device: "Device") -> None:
+        self.plan, self.best = plan, list[Any]()
         self.path = resume.path if resume else None
         self.identity = _identity(resume.data, candidate, device) if resume else ""
         self.history: list[Progress] = []
@@ -185,16 +202,21 @@ class _Keeper:
         """Put the loop where the checkpoint left it, and return the epochs that are done."""
         found = checkpoint.read(self.path, self.identity) if self.path else None
         if found is not None:
-            loop.restore(found.arrays)
+            n = len(loop.state())
+            loop.restore(found.arrays[:n])
+            self.best = list(found.arrays[n:])
             self.history = [Progress(**entry) for entry in found.history]
         return tuple(self.history)
 
     def keep(self, loop: "Loop", progress: Progress) -> None:
         """Remember an epoch, and write a checkpoint if the last one is old enough."""
         self.history.append(progress)
+        if self.plan.patience and _best(self.history) == len(self.history) - 1:
+            with loop.averaged():
+                self.best = loop.model.get_weights()
         if self.path is not None and time.monotonic() - self.kept_at >= CHECKPOINT_EVERY_S:
             history = tuple(asdict(entry) for entry in self.history)
-            checkpoint.write(self.path, Checkpoint(self.identity, history, tuple(loop.state())))
+            checkpoint.write(self.path, Checkpoint(self.identity, history, (*loop.state(), *self.best)))
             self.kept_at = time.monotonic()
 
 

@@ -43,7 +43,7 @@ def train_all(prepared: PreparedRef, candidates: Sequence[Candidate], device: De
         TrainingFailed: a GPU was asked for, and no worker serves the pool of those who have one.
     """
     if not own_deployment():
-        return [_train_here(prepared, candidate, device) for candidate in candidates]
+        return [_train_here(prepared, one, device, _rivals(one, candidates)) for one in candidates]
     with get_client(sync_client=True) as client:
         fan = Fan(client, settings().store)
         try:
@@ -53,8 +53,8 @@ def train_all(prepared: PreparedRef, candidates: Sequence[Candidate], device: De
             fan.cancel()  # whoever still works when we leave, for whatever reason, works for nobody
 
 
-def _train_here(prepared: PreparedRef, candidate: Candidate, device: Device) -> Outcome:
-    state = train(prepared, str(candidate), candidate.seed, device, return_state=True)
+def _train_here(prepared: PreparedRef, candidate: Candidate, device: Device, rivals: list[str]) -> Outcome:
+    state = train(prepared, str(candidate), candidate.seed, device, rivals, return_state=True)
     if state.is_completed():
         ref: TrainedRef = state.result()
         return ref
@@ -91,6 +91,7 @@ class Fan:
                 "recipe": str(candidate),
                 "seed": candidate.seed,
                 "device": device,
+                "rivals": _rivals(candidate, candidates),
             }
             run = run_deployment(
                 target,
@@ -136,6 +137,11 @@ class Fan:
             )
         told = record.result
         return TrainedRef(Candidate.parse(told["recipe"], told["seed"]), told["digest"], told["reused"])
+
+
+def _rivals(candidate: Candidate, candidates: Sequence[Candidate]) -> list[str]:
+    """Return the other recipes; the seeds of one recipe are ranked by their mean and do not race each other."""
+    return [one.spec for one in candidates if str(one) != str(candidate)]
 
 
 def _pool(client: SyncPrefectClient, device: Device) -> str:

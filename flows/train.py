@@ -5,8 +5,9 @@ there is a GPU, a process of its own does the work: it gives all memory back, an
 """
 
 import platform
+from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prefect import flow, runtime
@@ -32,7 +33,13 @@ from tasks.train import train as fit
 
 @flow(flow_run_name="train {recipe} seed {seed}")
 @explained
-def train(prepared: PreparedRef, recipe: RecipeName = "cnn", seed: Seed = 0, device: Device = "auto") -> TrainedRef:
+def train(
+    prepared: PreparedRef,
+    recipe: RecipeName = "cnn",
+    seed: Seed = 0,
+    device: Device = "auto",
+    rivals: Sequence[RecipeName] = (),
+) -> TrainedRef:
     """Train and evaluate one candidate.
 
     Args:
@@ -40,31 +47,55 @@ def train(prepared: PreparedRef, recipe: RecipeName = "cnn", seed: Seed = 0, dev
         recipe: What to train, such as cnn or mlp:epochs=5.
         seed: Decides initial weights, order of images and augmentation.
         device: Where to train; gpu fails where there is none.
+        rivals: The night's other recipes, such as mlp:seed=3; a recipe with race=yes gives up when it cannot win.
     """
     store, candidate = settings().store, Candidate.parse(recipe, seed)
     run = f"train-{runtime.flow_run.id}"
     with recorded(store, "train", run, prepared.dataset) as record:
         with gpus.reserved(device, visible_gpus(), lambda text: say(f"train {candidate.name}", text)) as gpu:
             journal.write(store, replace(record, state="running"))
-            ref = _fitted(store, prepared, candidate, device, gpu)
+            ref = _fitted(Job(store, prepared, candidate, device, [Candidate.parse(one) for one in rivals], gpu))
         told = {"recipe": str(ref.candidate), "seed": ref.candidate.seed, "digest": ref.digest, "reused": ref.reused}
         journal.end(store, record, "finished", result=told)
     return ref
 
 
-def _fitted(
-    store: Store, prepared: PreparedRef, candidate: Candidate, device: Device, gpu: Reserved | None
-) -> TrainedRef:
+@dataclass(frozen=True)
+class Job:
+    """What to train, and where.
+
+    Args:
+        store: the home.
+        prepared: on which data.
+        candidate: what.
+        device: as asked for.
+        rivals: the night's other recipes.
+        gpu: what was reserved for it.
+    """
+
+    store: Store
+    prepared: PreparedRef
+    candidate: Candidate
+    device: Device = "auto"
+    rivals: Sequence[Candidate] = ()
+    gpu: Reserved | None = None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What decides, besides the candidate, which weights come out."""
+        return {"prepared": self.prepared.digest, "device": self.device, **environment()}
+
+
+def _fitted(job: Job) -> TrainedRef:
     """Train the candidate; if it does not fit, train it once more with half the batch, in a new process."""
-    apart = gpu is not None or bool(own_deployment())
     try:
-        return _trained(store, prepared, candidate, device, gpu, apart)
+        return _trained(job, apart=job.gpu is not None or bool(own_deployment()))
     except OutOfMemory as error:
-        smaller = half_batch(candidate)
+        smaller = half_batch(job.candidate)
         if smaller is None:
             raise
-        say(f"train {candidate.name}", f"{error.problem}; once more with half the batch, as {smaller.name}")
-        return _trained(store, prepared, smaller, device, gpu, apart=True)
+        say(f"train {job.candidate.name}", f"{error.problem}; once more with half the batch, as {smaller.name}")
+        return _trained(replace(job, candidate=smaller), apart=True)
 
 
 def half_batch(candidate: Candidate) -> Candidate | None:
@@ -75,20 +106,18 @@ def half_batch(candidate: Candidate) -> Candidate | None:
     return Candidate(candidate.recipe, (*dict(candidate.parameters, batch=batch // 2).items(),), candidate.seed)
 
 
-def _trained(
-    store: Store, prepared: PreparedRef, candidate: Candidate, device: Device, gpu: Reserved | None, apart: bool
-) -> TrainedRef:
-    inputs = {"prepared": prepared.digest, "device": device, **environment()}
-    ref = TrainedRef(candidate, trained.address(candidate, inputs))
-    if store.intact(store.trained(ref.digest)) is not None:
+def _trained(job: Job, apart: bool) -> TrainedRef:
+    store, candidate, gpu = job.store, job.candidate, job.gpu
+    digest, *rivals = (trained.address(one, job.inputs) for one in (candidate, *job.rivals))
+    if store.intact(store.trained(digest)) is not None:
         say(f"train {candidate.name}", "nothing has changed since it was trained; used again", 1.0)
-        return TrainedRef(candidate, ref.digest, reused=True)
+        return TrainedRef(candidate, digest, reused=True)
     process = Apart(gpu.uuid, [gpu.lock]) if gpu else Apart() if apart else nullcontext()
-    with process as there, store.publish(store.trained(ref.digest)) as draft:
-        draft.meta.update(recipe=str(candidate), seed=candidate.seed, **inputs)
-        fit(store, prepared, candidate, draft.path, device, store.checkpoint(ref.digest), there)
-        evaluate(store, prepared, candidate, draft.path, there)
-    return ref
+    with process as there, store.publish(store.trained(digest)) as draft:
+        draft.meta.update(recipe=str(candidate), seed=candidate.seed, **job.inputs)
+        fit(store, job.prepared, candidate, draft.path, job.device, store.checkpoint(digest), rivals, there)
+        evaluate(store, job.prepared, candidate, draft.path, there)
+    return TrainedRef(candidate, digest)
 
 
 def environment() -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """Step 4: one candidate, from Parquet to a model file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
 
 from artifacts.apart import Apart
+from artifacts.racing import Race
 from artifacts.recipes.base import Candidate
 from data.parquet import PreparedRef
 from data.store import Store
@@ -19,13 +21,19 @@ def train(
     folder: Path,
     device: str,
     checkpoint: Path,
+    rivals: Sequence[str] = (),
     apart: Apart | None = None,
 ) -> None:
-    """Train the candidate, here or in a process apart, and put the model and its history into the draft `folder`."""
+    """Train the candidate, here or in a process apart, and put the model and its history into the draft `folder`.
+
+    `rivals` are the content addresses of the night's other recipes, for a candidate that races.
+    """
     step = f"train {candidate.name}"
     bar = Bar(step)
     bar(0.0, "importing TensorFlow")
     from artifacts import training  # imports TensorFlow: 10 s that only this step and the next should cost
+
+    race = Race(store, candidate, rivals)
 
     def on_progress(now: training.Progress) -> None:
         bar(
@@ -33,6 +41,7 @@ def train(
             f"epoch {now.epoch} of {now.epochs}: loss {now.loss:.4f}, validation {now.val_accuracy:.2%}, "
             f"{now.images_per_s:,.0f} images/s",
         )
+        race.look(now)
 
     train_there = apart.train if apart else training.train
     result = train_there(store, prepared, candidate, folder, device, on_progress, checkpoint)

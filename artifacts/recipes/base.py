@@ -61,6 +61,8 @@ class Plan:
         flip: each image is flipped left-right with probability one half.
         average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
         ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
+        patience: end after so many epochs without a better validation accuracy, and keep the weights of the best epoch;
+            0 trains to the end and keeps the last.
         step: a hand-written step that replaces automatic differentiation and the optimizer.
     """
 
@@ -78,6 +80,7 @@ class Plan:
     flip: bool = False
     average_flips: bool = False
     ema: float = 0.0
+    patience: int = 0
     step: Step | None = None
 
     def lengths(self, n: int) -> tuple[int, int, int]:
@@ -212,6 +215,11 @@ class Candidate:
     def resolved(self) -> dict[str, Value]:
         """Return every parameter of the recipe, defaults included."""
         return self.definition.resolve(dict(self.parameters))
+
+    @property
+    def spec(self) -> str:
+        """What `parse` takes, with the seed."""
+        return f"{self}{',' if self.parameters else ':'}seed={self.seed}"
 
     @property
     def name(self) -> str:

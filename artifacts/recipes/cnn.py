@@ -12,7 +12,7 @@ Command: python -m benchmarks.training --rows times --only cnn
 from typing import Any
 
 from artifacts.recipes.base import Plan, Problem, Recipe, Settings
-from artifacts.recipes.parameters import Integer, Real
+from artifacts.recipes.parameters import PATIENCE, RACE, Integer, Real
 
 
 def build(problem: Problem, _settings: Settings) -> Any:
@@ -51,6 +51,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
         shift=min(settings["shift"], problem.margin),
+        patience=settings["patience"],
         flip=problem.mirror_symmetric,
         average_flips=problem.mirror_symmetric,
     )
@@ -70,5 +71,7 @@ RECIPE = Recipe(
         "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
         "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
         "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+        "patience": PATIENCE,
+        "race": RACE,
     },
 )

@@ -10,7 +10,7 @@ Command: python -m benchmarks.training --rows times --only mlp
 from typing import Any
 
 from artifacts.recipes.base import Plan, Problem, Recipe, Settings
-from artifacts.recipes.parameters import Choice, Integer, Real, Sizes, sizes_of
+from artifacts.recipes.parameters import PATIENCE, RACE, Choice, Integer, Real, Sizes, sizes_of
 
 
 def build(problem: Problem, settings: Settings) -> Any:
@@ -42,6 +42,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
         shift=min(settings["shift"], problem.margin),
+        patience=settings["patience"],
     )
 
 
@@ -61,5 +62,7 @@ RECIPE = Recipe(
         "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
         "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
         "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+        "patience": PATIENCE,
+        "race": RACE,
     },
 )

@@ -117,3 +117,10 @@ class Sizes:
 def sizes_of(text: str) -> tuple[int, ...]:
     """Return `256x128` as (256, 128)."""
     return tuple(int(size) for size in text.split("x"))
+
+
+# What several recipes offer alike.
+PATIENCE = Integer(0, 0, 1000, "epochs without a better validation accuracy after which it ends; 0: never")
+RACE = Choice(
+    "no", ("no", "yes"), "whether to give up once another recipe of the night can no longer be caught up with"
+)

@@ -119,6 +119,43 @@ def test_a_killed_training_continues(examples: Images, tmp_path: Path, monkeypat
     assert [path.name for path in tmp_path.iterdir()] == ["state"]
 
 
+def test_patience_ends_a_training_and_keeps_its_best_epoch() -> None:
+    """On validation labels that cannot be learnt it ends early, with the weights of its luckiest epoch."""
+    training, held_out = blobs(120), blobs(90, seed=1)
+    held_out = Images(held_out.images, np.random.default_rng(2).integers(0, 3, 90))
+    spec = "mlp:epochs=40,hidden=16,schedule=constant"
+    through = fit(training, held_out, problem(training), Candidate.parse(spec))
+    early = fit(training, held_out, problem(training), Candidate.parse(f"{spec},patience=4"))
+    accuracies = [entry.val_accuracy for entry in early.history]
+    assert len(through.history) == 40
+    assert len(early.history) < 40
+    best = int(np.argmax(accuracies))
+    assert len(accuracies) - 1 - best == 4
+    kept = np.asarray(early.model(held_out.images)).argmax(axis=1)
+    assert (kept == held_out.labels).mean() == pytest.approx(accuracies[best])
+    assert [entry.val_accuracy for entry in through.history[: len(accuracies)]] == accuracies
+
+
+def test_patience_survives_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after its best epoch, it still ends in the same epoch with the same weights."""
+    monkeypatch.setattr("artifacts.fitting.CHECKPOINT_EVERY_S", 0.0)
+    training, held_out = blobs(120), blobs(90, seed=1)
+    held_out = Images(held_out.images, np.random.default_rng(2).integers(0, 3, 90))
+    candidate = Candidate.parse("mlp:epochs=40,hidden=16,schedule=constant,patience=4")
+    resume = Resume(tmp_path / "state", data="these images")
+    unbroken = fit(training, held_out, problem(training), candidate)
+
+    def die(progress: Progress) -> None:
+        if progress.epoch == len(unbroken.history) - 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(training, held_out, problem(training), candidate, on_progress=die, resume=resume)
+    resumed = fit(training, held_out, problem(training), candidate, resume=resume)
+    assert weights_digest(resumed.model) == weights_digest(unbroken.model)
+    assert [one.val_accuracy for one in resumed.history] == [one.val_accuracy for one in unbroken.history]
+
+
 @pytest.mark.parametrize("damage", ["another training", "truncated", "nonsense"])
 def test_a_checkpoint_that_does_not_fit_is_not_used(
     examples: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str

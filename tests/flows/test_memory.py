@@ -40,7 +40,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_half_the_batch_is_trained_in_a_new_process(store: Store, full: None) -> None:
     """What comes out is the candidate with half the batch, and says so."""
     candidate = Candidate.parse("mlp:epochs=1,batch=64,hidden=16")
-    ref = flow._fitted(store, prepare(store), candidate, "cpu", None)
+    ref = flow._fitted(flow.Job(store, prepare(store), candidate, "cpu"))
     assert str(ref.candidate) == "mlp:batch=32,epochs=1,hidden=16"
     assert trained.read(store, ref).training["parameters"]["batch"] == 32
 
@@ -51,7 +51,7 @@ def test_second_time_out_of_memory_is_a_clear_failure(
     """A real limit on the new process: it ends there, and leaves nothing half done."""
     monkeypatch.setattr(flow, "Apart", partial(Apart, prefix=["prlimit", "--as=2500000000"]))
     with pytest.raises(OutOfMemory, match="use a smaller batch"):
-        flow._fitted(store, prepare(store), Candidate.parse("mlp:epochs=1,batch=64,hidden=16"), "cpu", None)
+        flow._fitted(flow.Job(store, prepare(store), Candidate.parse("mlp:epochs=1,batch=64,hidden=16"), "cpu"))
     assert not Path(store.root / "trained").exists()
 
 
@@ -60,4 +60,4 @@ def test_recipe_without_a_batch_is_not_tried_again(store: Store, full: None) -> 
     assert flow.half_batch(Candidate.parse("tiny")) is None
     assert flow.half_batch(Candidate.parse("mlp:batch=1")) is None
     with pytest.raises(OutOfMemory, match="tiny ran out of memory on cpu"):
-        flow._fitted(store, prepare(store), Candidate.parse("tiny"), "cpu", None)
+        flow._fitted(flow.Job(store, prepare(store), Candidate.parse("tiny"), "cpu"))

@@ -74,6 +74,15 @@ def test_a_dry_run_decides_and_changes_nothing(home: Store) -> None:
     assert not home.ledger(SAMPLE).exists()
 
 
+def test_a_candidate_that_cannot_win_any_more_gives_up(home: Store) -> None:
+    """With race=yes, who is hopelessly behind stops; the report says so and the night goes on."""
+    slow = "mlp:epochs=30,hidden=16,learning_rate=1e-06,race=yes"
+    state = retrain(SAMPLE, ["tiny", slow], device="cpu", return_state=True)
+    told: NightReport = state.result()
+    assert (told.winner, told.promoted) == ("tiny-seed0", True)
+    assert "gave up after epoch 15 of 30" in (home.run(told.run) / REPORT).read_text()
+
+
 def test_below_the_floor_is_a_verdict_and_not_an_error(home: Store) -> None:
     """A model below the demanded accuracy is rejected, the ledger says why, and no version appears."""
     told = night(min_accuracy=0.99)
