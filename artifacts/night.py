@@ -16,7 +16,7 @@ from data.validation import Catch, ValidationResult
 
 if TYPE_CHECKING:
     from artifacts.bundle import InfraResult
-    from artifacts.trained import FailedCandidate, Trained
+    from artifacts.trained import FailedCandidate, Standing, Trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +116,7 @@ class NightReport:
         decision: the gate's numbers, an earlier night's if nothing has changed; None where it was not asked.
         mode: "normal", "dry-run" or "force".
         candidates: all of them, failed ones too, in the order in which they were asked for.
+        standings: how the recipes did on the validation images, best first.
         winner: the name of the candidate that validation chose; empty if there is none.
         champion_before: version id such as "mnist/3"; None on the first night.
         champion_after: likewise, when the run was over.
@@ -141,6 +142,7 @@ class NightReport:
     decision: Decision | None = None
     mode: str = "normal"
     candidates: Sequence[CandidateRow] = ()
+    standings: Sequence["Standing"] = ()
     winner: str = ""
     champion_before: str | None = None
     champion_after: str | None = None

@@ -245,6 +245,12 @@ def _candidates(night: NightReport) -> Iterator[str]:
         "",
     )
     yield table(headers, [_candidate(row, night) for row in night.candidates], limit=60)
+    if any(one.n > 1 for one in night.standings):
+        yield "A recipe ranks by the mean over its seeds, and sends its median seed before the gate, not its luckiest."
+        yield table(
+            ("recipe", "seeds>", "mean validation>", "standard error>"),
+            [(code(one.recipe), str(one.n), share(one.mean), share(one.standard_error)) for one in night.standings],
+        )
     settings = {row.recipe + _settings(row): row for row in night.candidates if row.parameters}
     if settings:
         yield table(

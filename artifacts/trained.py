@@ -5,10 +5,11 @@ same address therefore means the same model, and a run that finds it on disk, wh
 """
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean
+from statistics import mean, stdev
 from typing import Any
 
 from artifacts.metrics import Metrics
@@ -63,6 +64,38 @@ def address(candidate: Candidate, inputs: dict[str, Any]) -> str:
     return digest_of({"recipe": candidate.recipe, "parameters": candidate.resolved(), "seed": candidate.seed, **inputs})
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How well a recipe did on the validation images.
+
+    Args:
+        recipe: with its parameters, as on the command line.
+        n: seeds that finished.
+        mean: validation accuracy, over the seeds.
+        standard_error: of the mean; None with a single seed, which says nothing about others.
+    """
+
+    recipe: str
+    n: int
+    mean: float
+    standard_error: float | None
+
+    def __str__(self) -> str:
+        if self.standard_error is None:
+            return f"{self.mean:.2%}"
+        return f"{self.mean:.2%} ± {self.standard_error:.2%} (mean of {self.n} seeds and its standard error)"
+
+
+def standings(trained: Sequence[Trained]) -> list[Standing]:
+    """Return the recipes, best first; ties in the order in which they are listed."""
+    found = []
+    for recipe, seeds in _by_recipe(trained).items():
+        scores = [one.validation.accuracy for one in seeds]
+        error = stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else None
+        found.append(Standing(recipe, len(scores), mean(scores), error))
+    return sorted(found, key=lambda one: -one.mean)
+
+
 def choose(trained: Sequence[Trained]) -> Trained:
     """Return the candidate that goes before the gate; the test images have no say.
 
@@ -72,12 +105,16 @@ def choose(trained: Sequence[Trained]) -> Trained:
     Args:
         trained: at least one candidate.
     """
+    best = _by_recipe(trained)[standings(trained)[0].recipe]
+    ranked = sorted(best, key=lambda one: (one.validation.accuracy, -one.ref.candidate.seed))
+    return ranked[(len(ranked) - 1) // 2]
+
+
+def _by_recipe(trained: Sequence[Trained]) -> dict[str, list[Trained]]:
     recipes: dict[str, list[Trained]] = defaultdict(list)
     for one in trained:
         recipes[str(one.ref.candidate)].append(one)
-    best = max(recipes.values(), key=lambda seeds: mean(one.validation.accuracy for one in seeds))
-    ranked = sorted(best, key=lambda one: (one.validation.accuracy, -one.ref.candidate.seed))
-    return ranked[(len(ranked) - 1) // 2]
+    return recipes
 
 
 def read(store: Store, ref: TrainedRef) -> Trained:

@@ -16,7 +16,7 @@ from artifacts.night import NightReport, failed_row, trained_row
 from artifacts.policy import Policy, policy_for
 from artifacts.provenance import Provenance
 from artifacts.recipes.base import Candidate
-from artifacts.trained import FailedCandidate, Trained, TrainedRef
+from artifacts.trained import FailedCandidate, Trained, TrainedRef, standings
 from artifacts.verdict import Judged
 from data import catalogue, journal, parquet, validation
 from data.dataset import Dataset
@@ -123,6 +123,7 @@ class Night:
             decision=decision,
             mode=self.mode,
             candidates=rows,
+            standings=standings(finished),
             winner=judged.chosen.ref.candidate.name,
             champion_before=self.champion,
             champion_after=registry.champion_id(self.store, self.dataset.name),

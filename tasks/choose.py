@@ -23,5 +23,6 @@ def choose(store: Store, outcomes: Sequence[TrainedRef | FailedCandidate]) -> tu
         reasons = "; ".join(f"{one.candidate}: {one.reason}" for one in outcomes if isinstance(one, FailedCandidate))
         raise TrainingFailed(f"no candidate could be trained: {reasons}", "mend the first one, then run again")
     winner = trained.choose(finished)
-    say("choose", f"{winner.ref.candidate.name} has the best validation accuracy, {winner.validation.accuracy:.2%}")
+    best = trained.standings(finished)[0]
+    say("choose", f"{best.recipe} has the best validation accuracy, {best}; {winner.ref.candidate.name} goes on")
     return (winner, *(one for one in finished if one is not winner))

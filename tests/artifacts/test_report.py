@@ -21,7 +21,7 @@ from artifacts.night import CandidateRow, Examples, NightReport, failed_row, tra
 from artifacts.policy import Policy
 from artifacts.recipes.base import Candidate
 from artifacts.report import ui_markdown, write_report
-from artifacts.trained import FailedCandidate, Trained, TrainedRef
+from artifacts.trained import FailedCandidate, Standing, Trained, TrainedRef
 from data.errors import StorageFailed
 from data.validation import Catch, Failure, ValidationResult
 
@@ -348,3 +348,11 @@ def test_rows_are_made_from_what_training_leaves() -> None:
     failed = failed_row(FailedCandidate(candidate, ""))
     assert failed.failed, "a failed candidate is one even if nobody knows why"
     assert failed.parameters
+
+
+def test_several_seeds_are_ranked_by_their_mean() -> None:
+    """With several seeds the report has the mean and its standard error; with one it says nothing of the kind."""
+    ranked = night(standings=(Standing("cnn", 3, 0.9941, 0.0003), Standing("mlp", 1, 0.98, None)))
+    rows = [[cell.strip() for cell in row] for row in cells(ui_markdown(ranked))]
+    assert ["`cnn`", "3", "99.41 %", "0.03 %"] in rows
+    assert "standard error" not in ui_markdown(night(standings=(Standing("cnn", 1, 0.9941, None),)))
