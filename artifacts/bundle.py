@@ -19,7 +19,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -57,7 +56,7 @@ class Budgets:
         size_bytes: size of all files of the version.
         tolerance: largest difference of any probability; float32 sums in another order differ by about 1e-6, another
             device by about 1e-4.
-        timeout_s: seconds after which the fresh process is ended, imports included.
+        timeout_s: seconds it may take to answer, the rest of its imports included.
     """
 
     load_s: float = 20.0
@@ -225,7 +224,6 @@ class InfraCheck:
 
     def __init__(self, process: "subprocess.Popen[str]", errors: IO[str], budgets: Budgets) -> None:
         self._process, self._errors, self._budgets = process, errors, budgets
-        self._deadline = time.monotonic() + budgets.timeout_s
 
     def __enter__(self) -> "InfraCheck":
         return self
@@ -252,9 +250,8 @@ class InfraCheck:
         files = Store(folder).files(folder)
         if MODEL not in files or REQUESTS not in files:
             raise Corrupt(f"{folder} has no {MODEL} or no {REQUESTS}", "evaluate the candidate before it is checked")
-        remaining = max(0.0, self._deadline - time.monotonic())
         try:
-            answer, _ = self._process.communicate(f"{folder.absolute()}\n", timeout=remaining)
+            answer, _ = self._process.communicate(f"{folder.absolute()}\n", timeout=self._budgets.timeout_s)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.communicate()
@@ -280,7 +277,7 @@ def start_infra_check(python: str = sys.executable, budgets: Budgets | None = No
 
     Args:
         python: the interpreter.
-        budgets: what the version may cost; its time limit starts now.
+        budgets: what the version may cost.
 
     Raises:
         Broken: the interpreter cannot be started.

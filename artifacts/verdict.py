@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from artifacts import bundle, gate, ledger, registry, rescoring
-from artifacts.bundle import InfraResult
+from artifacts import gate, ledger, registry, rescoring
+from artifacts.bundle import InfraCheck, InfraResult
 from artifacts.decision import Decision, Mode
 from artifacts.ledger import Entry
 from artifacts.policy import Policy
@@ -52,6 +52,7 @@ def reach(
     policy: Policy,
     mode: Mode,
     reason: str,
+    serving: InfraCheck,
     progress: Progress,
 ) -> Judged:
     """Judge the first of the candidates that finished.
@@ -63,6 +64,7 @@ def reach(
         policy: what is demanded.
         mode: "normal", "dry-run" or "force".
         reason: why, for "force".
+        serving: a fresh process that waits for a model.
         progress: told how much is done, in [0, 1], and what comes next.
 
     Raises:
@@ -83,12 +85,11 @@ def reach(
         decision = Decision.from_json(earlier.decision)
         tested = _self_test(dataset, tests, scores, None, policy)
         return Judged(decision, chosen, tests.digest, None, tested, generation, _unchanged(earlier))
-    with bundle.start_infra_check() as serving:  # it imports TensorFlow while this process scores
-        scores = rescoring.score_candidate(store, chosen, tests)
-        progress(0.4, "scoring the champion on the same images")
-        champion = rescoring.score_champion(store, dataset.name, tests)
-        progress(0.6, "asking the candidate in a fresh process")
-        infra = serving.finish(store.trained(chosen.ref.digest))
+    scores = rescoring.score_candidate(store, chosen, tests)
+    progress(0.4, "scoring the champion on the same images")
+    champion = rescoring.score_champion(store, dataset.name, tests)
+    progress(0.6, "asking the candidate in a fresh process")
+    infra = serving.finish(store.trained(chosen.ref.digest))
     siblings = [one for one in finished[1:] if str(one.ref.candidate) == str(chosen.ref.candidate)]
     scored = replace(scores.scored, latency_ms=infra.latency_ms or np.nan)
     evidence = rescoring.gather(store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date())

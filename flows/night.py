@@ -10,7 +10,8 @@ from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from artifacts import registry
+from artifacts import bundle, registry
+from artifacts.bundle import InfraCheck
 from artifacts.decision import Mode
 from artifacts.night import NightReport, failed_row, trained_row
 from artifacts.policy import Policy, policy_for
@@ -44,6 +45,7 @@ class Night:
         started: UTC.
         champion: id of the champion when the run began; None before the first promotion.
         record: what the home's journal has about this run.
+        serving: a fresh process that will be asked to serve the winner.
     """
 
     run: str
@@ -55,6 +57,7 @@ class Night:
     started: datetime
     champion: str | None
     record: Record
+    serving: InfraCheck
 
     @classmethod
     @contextmanager
@@ -83,7 +86,8 @@ class Night:
         run = f"{now:%Y%m%dt%H%M%S}-{row.name}-{runtime.flow_run.id[:8]}"
         with recorded(store, "retrain", run, row.name, mode) as record, alone(store, record) as record:
             champion = registry.champion_id(store, row.name)
-            yield cls(run, store, row, policy, mode, _who(), now, champion, record)
+            with bundle.start_infra_check() as serving:  # TensorFlow takes long to import; by the verdict it is ready
+                yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving)
 
     def ended(self, night: NightReport) -> State[NightReport]:
         """Write down how it went, and return the final state of the run.

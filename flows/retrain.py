@@ -43,7 +43,7 @@ def retrain(
         prepared = prepare(dataset)
         outcomes = train_all(prepared, night.candidates(recipes, seed, seeds), device)
         finished = choose(night.store, outcomes)
-        judged = decide(night.store, prepared, finished, night.policy, mode, reason)
+        judged = decide(night.store, prepared, finished, night.policy, mode, reason, night.serving)
         made_from = register(night.store, prepared, judged, night.run, night.who)
         told = night.told(prepared, outcomes, finished, judged, made_from)
         report(night.store, prepared, judged.chosen.ref, told)

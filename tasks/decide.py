@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from prefect import task
 
 from artifacts import verdict
+from artifacts.bundle import InfraCheck
 from artifacts.decision import Mode
 from artifacts.policy import Policy
 from artifacts.trained import Trained
@@ -16,10 +17,16 @@ from tasks.progress import Bar
 
 @task(task_run_name="decide {prepared.dataset}")
 def decide(
-    store: Store, prepared: PreparedRef, finished: Sequence[Trained], policy: Policy, mode: Mode, reason: str
+    store: Store,
+    prepared: PreparedRef,
+    finished: Sequence[Trained],
+    policy: Policy,
+    mode: Mode,
+    reason: str,
+    serving: InfraCheck,
 ) -> Judged:
     """Score winner and champion on the same images, have a fresh process serve the winner, and ask the gate."""
     bar = Bar("decide")
-    judged = verdict.reach(store, prepared, finished, policy, mode, reason, bar)
+    judged = verdict.reach(store, prepared, finished, policy, mode, reason, serving, bar)
     bar(1.0, judged.unchanged or str(judged.decision).splitlines()[0])
     return judged
