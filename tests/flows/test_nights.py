@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
+from uuid import uuid4
 
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
@@ -13,9 +14,14 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.events.filters import EventFilter
 from prefect.states import Cancelling, Pending
 
+from artifacts import registry
+from artifacts.recipes.base import Candidate
+from artifacts.trained import FailedCandidate
 from data import journal
+from data.parquet import PreparedRef
 from data.processes import descendants
-from flows import reconcile
+from flows import fanout, reconcile
+from flows.fanout import Fan
 from tests.flows.live import Live, until
 
 pytestmark = pytest.mark.server
@@ -52,6 +58,21 @@ def test_task_runs_and_events_appear_under_authentication(live: Live) -> None:
     assert {"choose", "decide mnist-sample", "register mnist-sample", "report mnist-sample"} <= names
     assert any(event["event"] == "prefect.flow-run.Completed" for event in found.json()["events"])
     assert any(note["key"] == "report-mnist-sample" for note in notes)
+
+
+def test_every_morning_everything_is_hashed_again(live: Live) -> None:
+    """The deployment that verifies completes; with one bit of the champion changed it fails and says where."""
+    assert live.ended(live.start("verify/nightly")).state_name == "Completed"
+    champion = registry.champion(live.store, "mnist-sample")
+    assert champion
+    whole = champion.model.read_bytes()
+    champion.model.chmod(0o644)
+    champion.model.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    ended = live.ended(live.start("verify/nightly"))
+    champion.model.write_bytes(whole)
+    champion.model.chmod(0o444)
+    assert ended.state_name == "Failed"
+    assert "mnist-sample/1" in str(ended.state and ended.state.message)
 
 
 def test_cancelling_a_night_cancels_its_trainings(live: Live) -> None:
@@ -106,6 +127,24 @@ def test_killed_training_is_reported_and_the_night_goes_on(live: Live) -> None:
     record = live.record(night, "finished")
     report = live.store.run(record.run) / "report.md"
     assert "Crashed" in report.read_text()
+
+
+def test_candidate_is_started_once_and_given_so_much_time(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked twice by one night, the server has one run per candidate; one that takes too long is called off."""
+    monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(uuid4()))
+    monkeypatch.setattr(fanout, "TIME_LIMIT_S", 1.0)
+    prepared = PreparedRef("mnist-sample", next(live.store.prepared("0").parent.iterdir()).name)
+    candidate = Candidate.parse("tiny:epochs=1000,hidden=1024", seed=8)
+    with live.client() as client:
+        fan, again = Fan(client, live.store), Fan(client, live.store)
+        for one in (fan, again):
+            one.start(prepared, [candidate], "cpu")
+        (outcome,) = fan.join()
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"name": {"like_": "seed 8"}}))
+    assert isinstance(outcome, FailedCandidate)
+    assert outcome.reason.startswith("it was not trained within")
+    (run,) = runs
+    assert live.ended(run.id).state_name == "Cancelled"
 
 
 def test_late_nights_collapse_into_one_and_a_manual_one_waits(live: Live) -> None:
