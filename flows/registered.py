@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App
 
-from data.errors import BadInput
+from data.errors import BadInput, NightshiftError
 from flows.terminal import BROKEN, DONE, NOT_PROMOTED, Flag, Json, console, print_json, print_table, store
 
 if TYPE_CHECKING:
@@ -189,7 +189,7 @@ def verify(*, repair: Annotated[bool, Flag] = False, json: Json = False) -> int:
     from artifacts import audit, versions
 
     home = store()
-    repaired = [done for dataset in versions.datasets(home) for done in audit.repair(home, dataset)] if repair else []
+    repaired = [done for dataset in versions.datasets(home) for done in _repair(home, dataset)] if repair else []
     findings = audit.verify(home)
     if json:
         print_json({"findings": [finding.to_json() for finding in findings], "repaired": repaired})
@@ -198,6 +198,16 @@ def verify(*, repair: Annotated[bool, Flag] = False, json: Json = False) -> int:
             print(line)
         print(f"{len(findings)} findings" if findings else "everything is as it was written")
     return BROKEN if any(finding.serious for finding in findings) else DONE
+
+
+def _repair(home: "Store", dataset: str) -> list[str]:
+    """Repair one dataset; what cannot be repaired there must not keep the others from it."""
+    from artifacts import audit
+
+    try:
+        return audit.repair(home, dataset)
+    except NightshiftError as error:
+        return [f"{dataset} cannot be repaired: {error}"]
 
 
 @app.command(help_epilogue="Example: nightshift why mnist/1")

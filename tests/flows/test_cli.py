@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from data.store import Store
+from tests.artifacts import nights
 from tests.samples import write_idx_folder
 
 COMMANDS = [
@@ -110,3 +112,20 @@ def test_an_empty_home_answers_politely(tmp_path: Path) -> None:
     assert nightshift(tmp_path, "verify").returncode == 0
     assert nightshift(tmp_path, "show", "mnist/1").returncode == 2
     assert nightshift(tmp_path, "champion", "mnist", "--at", "yesterday").returncode == 2
+
+
+def test_repair_goes_on_behind_what_cannot_be_repaired(tmp_path: Path) -> None:
+    """A pointer written by newer code is left alone and told of; another dataset's damaged one is written anew."""
+    home = Store(tmp_path)
+    nights.night(home, "good")
+    whole = home.champion("mnist").read_bytes()
+    home.champion("mnist").write_bytes(b"{}")
+    newer = home.champion("fashion-mnist")
+    newer.parent.mkdir(parents=True)
+    newer.write_text('{"schema": 2}')
+    said = nightshift(tmp_path, "verify", "--repair")
+    assert said.returncode == 1
+    assert "fashion-mnist cannot be repaired" in said.stdout
+    assert "mnist/1 is champion" in said.stdout
+    assert home.champion("mnist").read_bytes() == whole
+    assert newer.read_text() == '{"schema": 2}'
