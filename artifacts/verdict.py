@@ -136,7 +136,7 @@ def _self_test(
     """Put the gate to its nightly test; a gate that fails it must not decide anything."""
     answers = scores.scored.predicted
     base = champion.predicted if champion and champion.predicted is not None else answers
-    canary = np.random.default_rng(0).permutation(answers)  # right in its proportions, wrong about every image
+    canary = np.random.default_rng(0).permutation(answers)  # as often each class, but for other images
     tested = gate.self_test(tests.labels, base, canary, dataset.class_names, policy)
     failed = [f"{one.name}: expected {one.expected}, came {one.got}" for one in tested if not one.passed]
     if failed:

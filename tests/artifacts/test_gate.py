@@ -263,7 +263,7 @@ def test_the_gate_passes_its_own_tests() -> None:
         SelfTest("the champion against itself", "HOLD", "HOLD", True),
         SelfTest("a copy of the champion with 8 more right answers", "HOLD", "HOLD", True),
         SelfTest("a copy of the champion with 9 more right answers", "PROMOTE", "PROMOTE", True),
-        SelfTest("an untrained canary", "REJECT", "REJECT", True),
+        SelfTest("the candidate's answers, shuffled", "REJECT", "REJECT", True),
     )
 
 
@@ -295,7 +295,7 @@ def test_the_self_test_notices_a_canary_that_is_let_through() -> None:
     """A canary as good as the champion fails the self-test: that is what it is for."""
     assert CHAMPION.predicted is not None
     results = self_test(LABELS, CHAMPION.predicted, LABELS.copy(), NAMES, POLICY)
-    assert results[-1] == SelfTest("an untrained canary", "REJECT", "PROMOTE", False)
+    assert results[-1] == SelfTest("the candidate's answers, shuffled", "REJECT", "PROMOTE", False)
 
 
 def test_the_canary_is_judged_by_the_policy_of_the_night() -> None:
