@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from data.errors import BadInput
+from data.errors import BadInput, UnknownName
 
 
 def _number(default: float, low: float, high: float, doc: str) -> Any:
@@ -37,9 +37,13 @@ class Policy:
     def __post_init__(self) -> None:
         for item in dataclasses.fields(self):
             value, bounds = getattr(self, item.name), item.metadata
-            if "ge" in bounds and not bounds["ge"] <= value <= bounds["le"]:
+            if "ge" not in bounds:
+                continue
+            number = isinstance(value, int if item.type is int else int | float) and not isinstance(value, bool)
+            if not (number and bounds["ge"] <= value <= bounds["le"]):
+                whole = " a whole number" if item.type is int else ""
                 raise BadInput(
-                    f"the policy's {item.name} must be from {bounds['ge']} to {bounds['le']}, but is {value}",
+                    f"the policy's {item.name} must be{whole} from {bounds['ge']} to {bounds['le']}, but is {value!r}",
                     f"it means: {bounds['doc']}",
                 )
         if self.promote_when not in ("better", "not-worse"):
@@ -49,6 +53,22 @@ class Policy:
         """Return the accuracy asked for on perturbed test images, by perturbation; only what is asked for."""
         floors = {"shifted": self.min_shifted, "noisy": self.min_noisy, "rotated": self.min_rotated}
         return {name: floor for name, floor in floors.items() if floor > 0}
+
+    def changed(self, values: Mapping[str, Any]) -> "Policy":
+        """Return this policy with some fields set by hand.
+
+        Args:
+            values: by field; one that is None was left empty and stays as it is.
+
+        Raises:
+            UnknownName: there is no such field.
+            BadInput: a value is out of its bounds.
+        """
+        known = [item.name for item in dataclasses.fields(self)]
+        for name in values:
+            if name not in known:
+                raise UnknownName.among("field of a policy", name, known)
+        return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain values."""
@@ -77,6 +97,18 @@ POLICIES = {
     "kmnist": Policy(min_accuracy=0.90, min_recall=0.75),
     "mnist-sample": Policy(min_accuracy=0.80, min_recall=0.40, max_lost=0.10, max_lost_per_class=0.30),
 }
+
+
+def meaning(field: "dataclasses.Field[Any]") -> str:
+    """Return what a field of a policy means, and which values the datasets have: for run form and command line."""
+    values = {name: _short(getattr(policy, field.name)) for name, policy in POLICIES.items()}
+    usual = "twice what guessing reaches" if field.name == "min_accuracy" else _short(field.default)
+    own = "".join(f"{name} {value}, " for name, value in values.items() if value != usual)
+    return f"{field.metadata['doc']}; default: {own}{'others ' if own else ''}{usual}"
+
+
+def _short(value: Any) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
 
 
 def policy_for(dataset: str, test_counts: Sequence[int] = ()) -> Policy:

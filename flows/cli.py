@@ -4,12 +4,14 @@ Exit codes: 0 done, 1 broken (the work failed), 2 refused (bad input, nothing ch
 """
 
 import sys
+from dataclasses import fields
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from cyclopts import App, CycloptsError, Parameter
 
+from artifacts.policy import Policy, meaning
 from data.errors import NightshiftError
 from flows import operations, registered
 from flows.terminal import DONE, NOT_PROMOTED, REFUSED, Flag, Json, console, print_json, print_table, store
@@ -45,6 +47,14 @@ def main() -> None:
 
 # -- the night --------------------------------------------------------------------------------------------------------
 
+if TYPE_CHECKING:
+    PolicyFlags = dict[str, Any]
+else:  # a flag for each field of the policy; only those that were given are in the dictionary
+    flags = {item.name: Annotated[item.type, Parameter(help=meaning(item))] for item in fields(Policy)}
+    PolicyFlags = Annotated[
+        TypedDict("PolicyFlags", flags, total=False), Parameter(name="*", group="What a model must fulfil")
+    ]
+
 
 @app.command(
     help_epilogue="Example: nightshift retrain fashion-mnist --recipe cnn --recipe mlp:epochs=30,hidden=256x128"
@@ -56,9 +66,9 @@ def retrain(
     seed: int = 0,
     seeds: int = 1,
     device: Literal["auto", "gpu", "cpu"] = "auto",
-    min_accuracy: float | None = None,
     mode: Literal["normal", "dry-run", "force"] = "normal",
     reason: str = "",
+    policy: PolicyFlags | None = None,
     json: Json = False,
 ) -> int:
     """Download, validate, normalise, train, evaluate, decide, register and report.
@@ -69,7 +79,6 @@ def retrain(
         seed: Decides initial weights, order of images and augmentation.
         seeds: Seeds per recipe; the recipe with the best mean goes before the gate, with its median seed.
         device: Where to train; gpu fails where there is none.
-        min_accuracy: Test accuracy in [0, 1] below which nothing is promoted. Default: the dataset's.
         mode: dry-run decides and changes nothing; force promotes what the floors allow, and needs a reason.
         reason: Why you force; the ledger keeps it.
     """
@@ -78,7 +87,7 @@ def retrain(
     from flows.screens import night_screen
 
     options = {"seed": seed, "seeds": seeds, "device": device, "mode": mode, "reason": reason}
-    night = run_night(console(stderr=json), dataset=dataset, recipes=recipe, min_accuracy=min_accuracy, **options)
+    night = run_night(console(stderr=json), dataset=dataset, recipes=recipe, policy=policy, **options)
     report = store().run(night.run) / REPORT
     if json:
         print_json({**night.to_json(), "report": str(report)})

@@ -75,6 +75,7 @@ def _import_slow_libraries() -> None:
 
 def _refuse_early(given: dict[str, Any]) -> None:
     """Check what can be checked in milliseconds before seconds are spent on starting a server."""
+    from artifacts.policy import Policy
     from artifacts.recipes.base import Candidate
     from data import catalogue
 
@@ -82,4 +83,5 @@ def _refuse_early(given: dict[str, Any]) -> None:
     row = catalogue.get(store, given["dataset"])
     for recipe in given.get("recipes", ()):
         Candidate.parse(recipe)
+    Policy().changed(given.get("policy", {}))
     store.preflight(row.bytes_needed)

@@ -1,10 +1,11 @@
 """What a run of `retrain` knows about itself: id, home, who started it, and in the end what there is to tell."""
 
 import getpass
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from prefect import runtime
 from prefect.client.schemas.objects import State
@@ -61,14 +62,14 @@ class Night:
 
     @classmethod
     @contextmanager
-    def begin(cls, dataset: str, min_accuracy: float, mode: Mode, reason: str) -> Iterator["Night"]:
+    def begin(cls, dataset: str, changes: Mapping[str, Any], mode: Mode, reason: str) -> Iterator["Night"]:
         """Put things in order, wait for our turn, and write down how it ends.
 
         Checks what can be checked before anything is downloaded or trained.
 
         Raises:
             UnknownName: no such dataset.
-            BadInput: a forced run without a reason.
+            BadInput: a forced run without a reason, or a policy that cannot be.
             StorageFailed: the home cannot be written, or is nearly full.
         """
         store, row, now = settings().store, catalogue.get(settings().store, dataset), datetime.now(UTC)
@@ -81,8 +82,7 @@ class Night:
         if swept:
             say("start", f"removed {len(swept)} leftovers of runs that died")
         counts = row.reference.test_counts if row.reference else ()
-        policy = policy_for(row.name, counts)
-        policy = replace(policy, min_accuracy=min_accuracy) if min_accuracy else policy
+        policy = policy_for(row.name, counts).changed(changes)
         run = f"{now:%Y%m%dt%H%M%S}-{row.name}-{runtime.flow_run.id[:8]}"
         with recorded(store, "retrain", run, row.name, mode) as record, alone(store, record) as record:
             champion = registry.champion_id(store, row.name)

@@ -5,7 +5,7 @@ from prefect.client.schemas.objects import State
 
 from artifacts.night import NightReport
 from flows.fanout import train_all
-from flows.forms import CANDIDATES, DatasetName, Device, MinimumAccuracy, Mode, Recipes, Seed, Seeds
+from flows.forms import AS_USUAL, CANDIDATES, DatasetName, Device, Mode, PolicyChanges, Recipes, Seed, Seeds
 from flows.night import Night
 from flows.prepare import prepare
 from flows.shown import explained, night_name
@@ -23,9 +23,9 @@ def retrain(
     seed: Seed = 0,
     seeds: Seeds = 1,
     device: Device = "auto",
-    min_accuracy: MinimumAccuracy = 0.0,
     mode: Mode = "normal",
     reason: str = "",
+    policy: PolicyChanges = AS_USUAL,
 ) -> State[NightReport]:
     """Retrain on one dataset and promote the best candidate if it is really better than the champion.
 
@@ -35,11 +35,11 @@ def retrain(
         seed: Decides initial weights, order of images and augmentation: any whole number.
         seeds: Seeds per recipe, 1 to 9. The recipe with the best mean goes on, with its median seed.
         device: Where to train. auto takes a GPU if there is one; gpu fails where there is none.
-        min_accuracy: Test accuracy, from 0 to 1, below which nothing is promoted. 0 means the dataset's own floor.
         mode: dry-run shows the decision and changes nothing; force promotes what the floors allow, and needs a reason.
         reason: Why you force it, in a sentence; the ledger keeps it. Not asked for otherwise.
+        policy: What a model must fulfil tonight. What is left empty is as the dataset has it.
     """
-    with Night.begin(dataset, min_accuracy, mode, reason) as night:
+    with Night.begin(dataset, policy, mode, reason) as night:
         prepared = prepare(dataset)
         outcomes = train_all(prepared, night.candidates(recipes, seed, seeds), device)
         finished = choose(night.store, outcomes)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from artifacts.policy import POLICIES, Policy, policy_for
-from data.errors import BadInput
+from artifacts.policy import POLICIES, Policy, meaning, policy_for
+from data.errors import BadInput, UnknownName
 
 
 def test_the_named_datasets_have_the_accuracy_floors_of_the_field() -> None:
@@ -95,8 +95,8 @@ def test_numbers_stay_within_their_bounds(field: "dataclasses.Field[Any]") -> No
     low, high = field.metadata["ge"], field.metadata["le"]
     for value in (low, field.default, high):
         assert getattr(Policy(**{field.name: value}), field.name) == value
-    for value in (low - 0.0001, high + 0.0001, float("nan")):
-        with pytest.raises(BadInput, match=f"{field.name} must be from"):
+    for value in (low - 0.0001, high + 0.0001, float("nan"), "many", True, None):
+        with pytest.raises(BadInput, match=f"{field.name} must be (a whole number )?from"):
             Policy(**{field.name: value})
 
 
@@ -119,3 +119,41 @@ def test_only_asked_for_perturbations_are_demanded() -> None:
     assert Policy().perturbations() == {}
     asked = Policy(min_shifted=0.1, min_noisy=0.2, min_rotated=0.3)
     assert asked.perturbations() == {"shifted": 0.1, "noisy": 0.2, "rotated": 0.3}
+
+
+def test_whole_numbers_are_asked_for_as_such() -> None:
+    """A number of nights is a whole one; where fractions make sense, a whole number does as well."""
+    with pytest.raises(BadInput) as refused:
+        Policy(bad_nights=2.5)  # type: ignore[arg-type]
+    assert str(refused.value) == (
+        "the policy's bad_nights must be a whole number from 1 to 366, but is 2.5\n"
+        "  -> it means: not-worse: nights a year that may bring a model worse by the margin"
+    )
+    assert Policy(min_accuracy=1).min_accuracy == 1
+
+
+def test_fields_are_changed_by_hand() -> None:
+    """What is given replaces the dataset's own, what is None does not, and what cannot be is refused by name."""
+    own = policy_for("mnist")
+    changed = own.changed({"promote_when": "not-worse", "margin": 0.002, "min_recall": None})
+    assert changed == dataclasses.replace(own, promote_when="not-worse", margin=0.002)
+    assert own.changed({}) == own
+    with pytest.raises(UnknownName, match="no field of a policy is called 'margn'") as unknown:
+        own.changed({"margn": 0.1})
+    assert unknown.value.hint.startswith("did you mean 'margin'? known: bad_nights, margin, ")
+    with pytest.raises(BadInput, match=r"margin must be from 0\.0001 to 0\.2, but is 7"):
+        own.changed({"margin": 7})
+
+
+def test_meanings_tell_the_defaults() -> None:
+    """Each field's meaning ends with what the datasets have: alike, by name, or computed from the data."""
+    told = {field.name: meaning(field) for field in dataclasses.fields(Policy)}
+    assert told["promote_when"] == ("replace the champion by what is better, or by what is not worse; default: better")
+    assert told["max_megabytes"] == "largest model file; default: 100"
+    assert told["max_lost"] == (
+        "negative flips: share of all images that may be lost; default: mnist 0.01, mnist-sample 0.1, others 0.05"
+    )
+    assert told["min_accuracy"] == (
+        "lowest test accuracy; default: mnist 0.985, fashion-mnist 0.9, kmnist 0.9, mnist-sample 0.8, "
+        "others twice what guessing reaches"
+    )

@@ -78,6 +78,23 @@ def test_misspelt_recipe_or_parameter_is_refused(recipe: str, told: str, tmp_pat
     assert not (tmp_path / "home").exists()
 
 
+@pytest.mark.parametrize(
+    ("flag", "value", "told"),
+    [
+        ("--min-accuracy", "1.2", "the policy's min_accuracy must be from 0 to 1, but is 1.2"),
+        ("--margin", "0", "the policy's margin must be from 0.0001 to 0.2, but is 0.0"),
+        ("--max-lost", "much", "unable to convert"),
+        ("--promote-when", "always", 'Invalid value "always" for --promote-when'),
+    ],
+)
+def test_a_policy_that_cannot_be_is_refused(flag: str, value: str, told: str, tmp_path: Path) -> None:
+    """A demand out of its bounds is refused with its bounds before anything starts."""
+    said = nightshift(tmp_path / "home", "retrain", "mnist-sample", flag, value)
+    assert said.returncode == 2
+    assert told in said.stdout + said.stderr
+    assert not (tmp_path / "home").exists()
+
+
 def test_unknown_option_is_refused(tmp_path: Path) -> None:
     """What the command line cannot parse has the exit code of bad input."""
     assert nightshift(tmp_path, "retrain", "--datset", "mnist").returncode == 2

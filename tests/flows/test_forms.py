@@ -1,5 +1,6 @@
 """What the run form of the UI is made from, and what a run shows of itself in a list of runs."""
 
+import dataclasses
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
@@ -10,6 +11,7 @@ from prefect.exceptions import ParameterTypeError
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 
+from artifacts.policy import POLICIES, Policy, meaning
 from data.errors import BadInput, DataRefused, SourceUnavailable
 from flows import shown
 from flows.retrain import retrain
@@ -23,6 +25,10 @@ def _form(flow: Any = retrain) -> dict[str, Any]:
 
 def _fields() -> dict[str, dict[str, Any]]:
     return dict(_form()["properties"])
+
+
+def _policy() -> dict[str, dict[str, Any]]:
+    return dict(_fields()["policy"]["properties"])
 
 
 def _refusals(**values: Any) -> list[Any]:
@@ -50,15 +56,43 @@ def test_names_are_chosen_from_lists() -> None:
 
 def test_only_the_reason_is_free_text() -> None:
     """No path, no URL and no secret can be typed in: there is no field for any."""
-    free = [name for name, field in _fields().items() if field["type"] == "string" and "enum" not in field]
-    assert free == ["reason"]
-    assert not {"object", "null"} & {field["type"] for field in _fields().values()}
+    fields = {**_fields(), **_policy()}
+    assert [name for name, field in fields.items() if field["type"] == "string" and "enum" not in field] == ["reason"]
+    assert [name for name, field in fields.items() if field["type"] in ("object", "null")] == ["policy"]
+
+
+def test_every_field_of_the_policy_is_in_the_form() -> None:
+    """They are one group, each with its sentence, which tells what every dataset has where it is left empty."""
+    group = _fields()["policy"]
+    assert (group["type"], group["default"], group["additionalProperties"]) == ("object", {}, False)
+    assert list(_policy()) == [field.name for field in dataclasses.fields(Policy)]
+    for item in dataclasses.fields(Policy):
+        told = _policy()[item.name]["description"]
+        assert told.lower() == f"{meaning(item).lower()}."
+        assert told[0].isupper()
+    assert "mnist 0.003, others 0.01." in _policy()["margin"]["description"]
+    assert all(f"{name} {POLICIES[name].min_recall:g}" in _policy()["min_recall"]["description"] for name in POLICIES)
+    assert _policy()["promote_when"]["enum"] == ["better", "not-worse"]
+    assert _policy()["bad_nights"]["type"] == "integer"
+
+
+def test_what_is_left_empty_is_as_the_dataset_has_it() -> None:
+    """The form may send nothing, or null for a number: neither changes the dataset's policy."""
+    for given in ({}, {"margin": None}):
+        assert _refusals(policy=given) == []
+        changes = retrain.validate_parameters({"policy": given})["policy"]
+        assert POLICIES["mnist"].changed(changes) == POLICIES["mnist"]
+    changes = retrain.validate_parameters({"policy": {"margin": 0.002, "promote_when": "not-worse"}})["policy"]
+    assert POLICIES["mnist"].changed(changes) == dataclasses.replace(
+        POLICIES["mnist"], margin=0.002, promote_when="not-worse"
+    )
 
 
 def test_numbers_have_limits() -> None:
     """Every number has a least and a greatest value, which the form holds against what is typed."""
-    numbers = {name: field for name, field in _fields().items() if field["type"] in ("integer", "number")}
-    assert set(numbers) == {"seed", "seeds", "min_accuracy"}
+    fields = {**_fields(), **_policy()}
+    numbers = {name: field for name, field in fields.items() if field["type"] in ("integer", "number")}
+    assert set(numbers) == {"seed", "seeds", *_policy()} - {"promote_when"}
     for name, field in numbers.items():
         assert "minimum" in field, name
         assert "maximum" in field, name  # what the form makes of exclusiveMaximum is nothing
@@ -82,7 +116,12 @@ def test_the_defaults_are_a_night_that_can_start() -> None:
         ("seed", 2**31),
         ("seeds", 0),
         ("seeds", 10),
-        ("min_accuracy", 1.01),
+        ("policy", {"min_accuracy": 1.01}),
+        ("policy", {"bad_nights": 2.5}),
+        ("policy", {"promote_when": "always"}),
+        ("policy", {"min_acuracy": 0.9}),
+        ("policy", {"margin": "small"}),
+        ("policy", "not-worse"),
         ("device", "tpu"),
         ("mode", "maybe"),
     ],

@@ -10,6 +10,7 @@ from prefect.testing.utilities import prefect_test_harness
 
 from artifacts import audit, recall, registry, versions
 from artifacts.night import NightReport
+from artifacts.policy import policy_for
 from artifacts.report import REPORT
 from data import catalogue
 from data.errors import BadInput, DataRefused, TrainingFailed
@@ -84,11 +85,13 @@ def test_a_candidate_that_cannot_win_any_more_gives_up(home: Store) -> None:
 
 
 def test_below_the_floor_is_a_verdict_and_not_an_error(home: Store) -> None:
-    """A model below the demanded accuracy is rejected, the ledger says why, and no version appears."""
-    told = night(min_accuracy=0.99)
+    """A model below the accuracy that was asked for is rejected, the ledger says why, and no version appears."""
+    told = night(policy={"min_accuracy": 0.99})
     assert told.headline == "NOT PROMOTED (REJECT)"
     assert "accuracy" in told.reason
-    assert [entry.action for entry in registry.history(home, SAMPLE)] == ["reject"]
+    (entry,) = registry.history(home, SAMPLE)
+    assert entry.action == "reject"
+    assert entry.decision["policy"] == policy_for(SAMPLE).changed({"min_accuracy": 0.99}).to_json()
     assert versions.versions(home, SAMPLE) == ()
 
 
