@@ -164,6 +164,9 @@ class Decision:
                 ("lucky promotions a year", f"{self.budget.allowed} allowed, {self.budget.left:.4f} left"),
                 ("looks at this test set", f"{self.budget.looks:,} within a year"),
             ]
+            if self.policy.promote_when == "not-worse":
+                test = f"p = {p_text(paired.p_not_worse)}, level {p_text(self.policy.not_worse_level)}"
+                rows.append((f"worse by {points(self.policy.margin)} or more", test))
         return (*rows, ("demands met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))
 
     def to_json(self) -> dict[str, Any]:

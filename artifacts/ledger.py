@@ -3,7 +3,7 @@
 Each line holds the hash of the line before it, so that a changed, removed, inserted or reordered line is found and
 named. Lines are ordered by their sequence number; clocks may jump. What the chain alone cannot show is that its newest
 lines were cut off: the champion pointer carries the line of the newest move, which covers everything up to that line;
-for what comes after, keep a copy of the newest hash elsewhere.
+for what comes after, the report of every night has the newest hash, and reports are kept elsewhere, too.
 
 This module knows lines; `artifacts.registry` holds the lock around `append` and decides what is written.
 """
@@ -192,6 +192,11 @@ def recover(store: Store, dataset: str) -> bool:
         stream.truncate(path.stat().st_size - tail)
         os.fsync(stream.fileno())
     return True
+
+
+def newest(entries: Sequence[Entry]) -> str:
+    """Return number and hash of the last line, for whoever keeps it elsewhere; "" for an empty ledger."""
+    return f"{entries[-1].seq} {entries[-1].hash}" if entries else ""
 
 
 def looks(entries: Sequence[Entry]) -> tuple[Mapping[str, Any], ...]:

@@ -127,6 +127,8 @@ class NightReport:
         infra: what the fresh process found that loaded the winner and served it; None where there was none.
         examples: all test images with the winner's answers.
         provenance: of the winner, as `Provenance.to_json` gives it.
+        decided: how often this test set has decided something so far, tonight included.
+        ledger: number and hash of the ledger's newest line: whoever keeps them can tell whether lines were cut off.
         notes: what else people should know, one sentence each.
         next_commands: what to try now: (command, what it does).
     """
@@ -153,6 +155,8 @@ class NightReport:
     infra: "InfraResult | None" = None
     examples: Examples | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    decided: int = 0
+    ledger: str = ""
     notes: Sequence[str] = ()
     next_commands: Sequence[tuple[str, str]] = ()
 

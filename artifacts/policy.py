@@ -49,6 +49,11 @@ class Policy:
         if self.promote_when not in ("better", "not-worse"):
             raise BadInput(f"promote_when cannot be {self.promote_when!r}", "use 'better' or 'not-worse'")
 
+    @property
+    def not_worse_level(self) -> float:
+        """The p-value at which one night may rule out a loss of the margin: each of the bad nights has its share."""
+        return self.yearly_errors / self.bad_nights
+
     def perturbations(self) -> dict[str, float]:
         """Return the accuracy asked for on perturbed test images, by perturbation; only what is asked for."""
         floors = {"shifted": self.min_shifted, "noisy": self.min_noisy, "rotated": self.min_rotated}

@@ -146,6 +146,10 @@ def _facts(night: NightReport) -> str:
         rows += [("note", text(note)) for note in night.decision.notes]
     if night.decision and night.decision.force_reason:
         rows.append(("forced, because", text(night.decision.force_reason)))
+    if night.decided:
+        rows.append(("decisions by this test set", f"{night.decided:,} in the ledger so far"))
+    if night.ledger:
+        rows.append(("newest line of the ledger", code(night.ledger)))
     rows += [("note", text(note)) for note in night.notes]
     return table(("", "tonight"), rows)
 

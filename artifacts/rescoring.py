@@ -3,10 +3,9 @@
 Nothing is looked up: a recorded accuracy may have been measured on other images, by other code, or on another device.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -180,7 +179,7 @@ def gather(
         recipe=fingerprint(store, chosen),
         champion=champion,
         siblings=tuple(_recorded_answers(store, one) for one in siblings),
-        looks=tuple(look for entry in history if (look := look_of(entry.decision))),
+        looks=tuple(Look(**{**look, "rights": tuple(look["rights"])}) for look in ledger.looks(history)),
         barred=(barred.from_version or "an earlier version") if barred else "",
     )
 
@@ -196,12 +195,6 @@ def fingerprint(store: Store, trained: Trained) -> str:
     """Return what two nights have in common if they differ in nothing but the seed."""
     inputs = {key: value for key, value in store.meta(store.trained(trained.ref.digest)).items() if key != "seed"}
     return digest_of(inputs)
-
-
-def look_of(decision: Mapping[str, Any]) -> Look | None:
-    """Return the look at a test set that a decision in the ledger has recorded."""
-    look = decision.get("look")
-    return Look(**{**look, "rights": tuple(look["rights"])}) if look else None
 
 
 def _recorded_answers(store: Store, trained: Trained) -> npt.NDArray[np.int64]:

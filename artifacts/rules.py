@@ -162,12 +162,11 @@ def identical(case: Case) -> Sentences | None:
 def not_worse(case: Case) -> Sentences | None:
     """The policy asks for no more than this, and a loss of the margin is ruled out."""
     policy, paired = case.policy, _paired(case)
-    level = policy.yearly_errors / policy.bad_nights
-    if policy.promote_when != "not-worse" or paired.p_not_worse > level:
+    if policy.promote_when != "not-worse" or paired.p_not_worse > policy.not_worse_level:
         return None
     return (
         f"{_against(case)}; a loss of {points(policy.margin)} or more is ruled out, "
-        f"p = {p_text(paired.p_not_worse)} <= {p_text(level)}",
+        f"p = {p_text(paired.p_not_worse)} <= {p_text(policy.not_worse_level)}",
         "more lost images, or a smaller margin",
     )
 
@@ -223,6 +222,11 @@ def inside_noise(case: Case) -> Sentences:
         needed = models_needed(_look(case).allotted, pooled.gain, pooled.resolution)
         if needed:
             wanted += f", or this gain over {needed} models of the recipe instead of {pooled.models}"
+    if case.policy.promote_when == "not-worse":
+        wanted += (
+            f"; or fewer lost images: a loss of {points(case.policy.margin)} or more is not ruled out, "
+            f"p = {p_text(paired.p_not_worse)} > {p_text(case.policy.not_worse_level)}"
+        )
     return f"{_against(case)}{_over(paired)}: inside the noise", wanted
 
 

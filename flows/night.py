@@ -11,7 +11,7 @@ from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from artifacts import bundle, registry
+from artifacts import bundle, ledger, registry
 from artifacts.bundle import InfraCheck
 from artifacts.decision import Mode
 from artifacts.night import NightReport, failed_row, trained_row
@@ -114,7 +114,7 @@ class Night:
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
         said, catches = validation.read(self.store, parquet.describe(self.store, prepared)["validation"])
-        decision = judged.decision
+        decision, history = judged.decision, registry.history(self.store, self.dataset.name)
         return NightReport(
             run=self.run,
             dataset=self.dataset.name,
@@ -136,6 +136,8 @@ class Night:
             self_tests=judged.self_tests,
             infra=judged.infra,
             provenance=made_from.to_json(),
+            decided=len(ledger.decided(history, judged.test_digest)),
+            ledger=ledger.newest(history),
             next_commands=self._next(judged),
         )
 

@@ -219,14 +219,17 @@ def why(version: str, *, json: Json = False) -> None:
     """
     from artifacts import registry
     from artifacts.decision import Decision
-    from flows.screens import events_table
+    from flows.screens import decision_table, events_table
 
     story = registry.why(store(), _find(version).id)
     if json:
         print_json({"decision": story.decision, "history": [entry.to_json() for entry in story.entries]})
     else:
-        console().print(str(Decision.from_json(story.decision)), markup=False)
-        console().print(events_table(story.entries))
+        decision = Decision.from_json(story.decision)
+        console().print(
+            f"{decision.verdict}: {decision.reason}", *decision.notes, sep="\n", markup=False, highlight=False
+        )
+        console().print(decision_table(decision, decision.verdict), events_table(story.entries))
 
 
 @app.command(help_epilogue="Example: nightshift diff mnist/1 mnist/2 --save difference.png")

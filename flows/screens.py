@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from artifacts.decision import Decision
     from artifacts.ledger import Entry
     from artifacts.night import CandidateRow, NightReport
 
@@ -39,12 +40,23 @@ def night_screen(night: "NightReport", report: str) -> Group:
         Text(f"report: {report}"),
     ]
     if night.decision:
-        parts.insert(1, Text(f"What would change it: {night.decision.would_change}", style="dim"))
+        parts[1:1] = [*map(Text, night.decision.notes), decision_table(night.decision, night.verdict)]
     if night.next_commands:
         width = max(len(command) for command, _ in night.next_commands)
         parts.append(Text("next:"))
         parts += [Text(f"  {command:<{width}}  {purpose}", style="dim") for command, purpose in night.next_commands]
     return Group(*parts)
+
+
+def decision_table(decision: "Decision", verdict: str) -> Table:
+    """Return all that a decision rests on.
+
+    Args:
+        decision: the gate's.
+        verdict: tonight's; where it is another one, the decision is an earlier night's.
+    """
+    when = "the decision" if decision.verdict == verdict else "the decision when it was taken"
+    return table((when, ""), [*decision.rows(), ("what would change it", decision.would_change)])
 
 
 def version_screen(name: str, parts: Mapping[str, Mapping[str, Any]], entries: Iterable["Entry"]) -> Group:

@@ -125,6 +125,13 @@ NIGHTS = (
         _with(candidate=candidate(15, 17)),
         replace(POLICY, promote_when="not-worse"),
     ),
+    Night(
+        "perhaps worse, where not worse is the policy",
+        "HOLD",
+        "inside-noise",
+        _with(candidate=candidate(12, 27)),
+        replace(POLICY, promote_when="not-worse"),
+    ),
     Night("first night", "PROMOTE", "first-night", _with(champion=None)),
     Night(
         "the test set has changed",

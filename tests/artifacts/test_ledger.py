@@ -47,6 +47,17 @@ def test_what_is_written_is_read_back(three: Store) -> None:
     assert ledger.check(three, DATASET) is None
 
 
+def test_the_newest_line_can_be_kept_elsewhere(three: Store) -> None:
+    """Number and hash of the last line: what a ledger that is cut short no longer has."""
+    entries = ledger.read(three, DATASET)
+    assert ledger.newest(entries) == f"3 {entries[2].hash}"
+    store_lines = lines(three)
+    three.ledger(DATASET).write_bytes(b"".join(store_lines[:-1]))
+    cut = ledger.read(three, DATASET)  # the chain itself cannot notice
+    assert ledger.newest(entries).split()[1] not in {entry.hash for entry in cut}
+    assert ledger.newest(()) == ""
+
+
 def test_a_ledger_without_a_file_is_empty(store: Store) -> None:
     """Before the first decision there is nothing to read and nothing wrong."""
     assert ledger.read(store, DATASET) == ()

@@ -95,6 +95,8 @@ def night(gate_says: str = "HOLD", **changes: Any) -> NightReport:
         "self_tests": (SelfTest("the champion against itself", "HOLD", "HOLD", True),),
         "infra": InfraResult(True, "it answered as recorded", "ab", 1.2, 0.8, 1_234_567, 1e-7, True, 64),
         "examples": Examples(np.zeros((400, 28, 28), np.uint8), labels, probabilities),
+        "decided": 1234,
+        "ledger": f"1240 {'c0' * 32}",
         "provenance": {"git_commit": None, "raw_digest": "ab" * 32, "libraries": {"keras": "3.15.0"}},
         "notes": ("The mirror answered on the second try.",),
         "next_commands": (("nightshift history mnist", "every decision so far"),),
@@ -167,6 +169,17 @@ def test_the_decision_is_explained_with_its_numbers() -> None:
     assert f"| {100 * decision.candidate.low:.2f} to {100 * decision.candidate.high:.2f} |" in markdown
     assert "looked at 1 times in 365 days" in markdown
     assert rows["accuracy"] == "ok"
+    assert rows["decisions by this test set"] == "1,234 in the ledger so far"
+
+
+def test_the_report_keeps_the_newest_line_of_the_ledger() -> None:
+    """Its number and whole hash stand in file, note and JSON: lines cut off later are missed from outside."""
+    told = night("HOLD")
+    assert {row[0].strip(): row[-1].strip() for row in cells(ui_markdown(told))}["newest line of the ledger"] == (
+        f"`1240 {'c0' * 32}`"
+    )
+    assert told.to_json()["ledger"] == told.ledger
+    assert "newest line" not in ui_markdown(replace(told, ledger=""))
 
 
 def test_validation_chose_and_the_report_says_so() -> None:

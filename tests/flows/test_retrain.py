@@ -51,7 +51,9 @@ def test_the_first_night_promotes_and_the_second_says_why_not(home: Store) -> No
     assert second.headline == "NOT PROMOTED (UNCHANGED)"
     assert f"this very model is {SAMPLE}/1" in second.reason
     assert second.candidates[0].reused
-    assert len(registry.history(home, SAMPLE)) == 1
+    (line,) = registry.history(home, SAMPLE)
+    assert first.ledger == second.ledger == f"1 {line.hash}"
+    assert first.decided == second.decided == 1
     assert [test.passed for test in second.self_tests] == [True] * len(second.self_tests)
     assert len(second.self_tests) >= 3
 
