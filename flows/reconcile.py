@@ -16,7 +16,7 @@ from flows.settings import in_temporary_home
 
 FLOWS = ["retrain", "train"]  # they leave records
 STRANDED = timedelta(minutes=10)  # a run that has not left its record by then died before it could; it takes seconds
-UNBORN = (StateType.PENDING, StateType.RUNNING)
+UNBORN = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 
 
 def reconcile(store: Store) -> list[str]:

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
@@ -11,8 +11,9 @@ from uuid import uuid4
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.schemas.filters import FlowRunFilter
+from prefect.client.schemas.objects import State
 from prefect.events.filters import EventFilter
-from prefect.states import Cancelling, Pending
+from prefect.states import Cancelling, Pending, Running
 
 from artifacts import registry
 from artifacts.recipes.base import Candidate
@@ -132,19 +133,20 @@ def test_killed_training_is_reported_and_the_night_goes_on(live: Live) -> None:
 def test_candidate_is_started_once_and_given_so_much_time(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asked twice by one night, the server has one run per candidate; one that takes too long is called off."""
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(uuid4()))
-    monkeypatch.setattr(fanout, "TIME_LIMIT_S", 1.0)
+    monkeypatch.setattr(fanout, "TIME_LIMIT_S", 0.0)
     prepared = PreparedRef("mnist-sample", next(live.store.prepared("0").parent.iterdir()).name)
     candidate = Candidate.parse("tiny:epochs=1000,hidden=1024", seed=8)
     with live.client() as client:
         fan, again = Fan(client, live.store), Fan(client, live.store)
         for one in (fan, again):
             one.start(prepared, [candidate], "cpu")
+        (child,), (same,) = fan._children, again._children
+        live.record(child.run, "running")
         (outcome,) = fan.join()
-        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate({"name": {"like_": "seed 8"}}))
     assert isinstance(outcome, FailedCandidate)
     assert outcome.reason.startswith("it was not trained within")
-    (run,) = runs
-    assert live.ended(run.id).state_name == "Cancelled"
+    assert child.run == same.run
+    assert live.ended(child.run).state_name == "Cancelled"
 
 
 def test_late_nights_collapse_into_one_and_a_manual_one_waits(live: Live) -> None:
@@ -171,14 +173,18 @@ def test_late_nights_collapse_into_one_and_a_manual_one_waits(live: Live) -> Non
     assert live.record(child.id, "finished").result["reused"]
 
 
-def test_run_that_was_taken_and_never_began_is_marked_as_crashed(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A worker that dies before it starts the process leaves a run Pending for ever, were it not for the next night."""
+@pytest.mark.parametrize("states", [(Pending,), (Running, Cancelling)], ids=["pending", "cancelling"])
+def test_run_that_was_taken_and_never_began_is_marked_as_crashed(
+    live: Live, monkeypatch: pytest.MonkeyPatch, states: tuple[Callable[[], State], ...]
+) -> None:
+    """A worker that dies before it starts the process leaves a run so for ever, were it not for the next night."""
     monkeypatch.setattr(reconcile, "STRANDED", timedelta(0))
     stranded = live.start("retrain/manual", when=datetime.now(UTC) + timedelta(days=1), dataset="mnist-sample")
     with live.client() as client:
-        client.set_flow_run_state(stranded, Pending(), force=True)
+        for state in states:
+            client.set_flow_run_state(stranded, state(), force=True)
         (said,) = reconcile.reconcile(live.store)
-    assert "is marked as Crashed: it was Pending" in said
+    assert f"is marked as Crashed: it was {states[-1]().name}" in said
     assert live.run(stranded).state_name == "Crashed"
 
 
