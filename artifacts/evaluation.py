@@ -1,6 +1,6 @@
 """Scoring a saved model on every image of a split: the only way from a model file to numbers.
 
-Importing this module is cheap; TensorFlow is loaded by the first model.
+Importing this module is cheap; Keras and its backend are loaded by the first model.
 """
 
 import json

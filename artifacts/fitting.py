@@ -1,6 +1,6 @@
 """Training a network on images in memory, epoch by epoch, so that it can be watched, stopped, resumed and repeated.
 
-Importing this module is cheap; TensorFlow is loaded by the first training.
+Importing this module is cheap; Keras and its backend are loaded by the first training.
 """
 
 import time
@@ -15,6 +15,7 @@ import numpy as np
 from artifacts import checkpoint
 from artifacts.checkpoint import Checkpoint
 from artifacts.feed import Feed, Source, Stream, size, survey
+from artifacts.provenance import library_versions
 from artifacts.recipes.base import Candidate, Plan, Problem
 from artifacts.recipes.parameters import Value
 from artifacts.saving import flip_averaged
@@ -116,17 +117,17 @@ def fit(
     recipe, settings = candidate.definition, candidate.resolved()
     plan = recipe.plan(problem, settings)
     import keras
-    import tensorflow as tf
 
+    from artifacts.backend import current
     from artifacts.devices import choose
     from artifacts.loop import Loop
 
-    chosen = choose(recipe, device)
+    backend, chosen = current(), choose(recipe, device)
     started = time.monotonic()
     keras.utils.set_random_seed(candidate.seed)
-    tf.config.experimental.enable_op_determinism()
+    backend.deterministic()
     try:
-        with tf.device(chosen.name), dtype_policy(chosen.precision):
+        with keras.device(chosen.name), dtype_policy(chosen.precision):
             model = recipe.build(problem, settings)
             loop = Loop(model, plan, plan.lengths(size(training))[0], chosen.jit)
             history = []
@@ -136,10 +137,12 @@ def fit(
                 history.append(progress)
                 if on_progress is not None:
                     on_progress(progress)
-        with tf.device(chosen.name), dtype_policy("float32"):
+        with keras.device(chosen.name), dtype_policy("float32"):
             final = _in_float32(model, recipe.build, problem, settings)
             final = flip_averaged(final) if plan.average_flips else final
-    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+    except Exception as error:
+        if not (isinstance(error, MemoryError) or backend.out_of_memory(error)):
+            raise
         said = str(getattr(error, "message", "") or error or "no details").splitlines()[0]
         raise OutOfMemory(
             f"{candidate} ran out of memory on {chosen.description}: {said}",
@@ -223,7 +226,6 @@ class _Keeper:
 def _identity(data: str, candidate: Candidate, device: "Device") -> str:
     """Return a digest of all that decides how a training goes."""
     import keras
-    import tensorflow as tf
 
     return digest_of(
         {
@@ -232,7 +234,7 @@ def _identity(data: str, candidate: Candidate, device: "Device") -> str:
             "parameters": candidate.resolved(),
             "seed": candidate.seed,
             "device": asdict(device),
-            "libraries": [tf.__version__, keras.__version__, np.__version__],
+            "libraries": library_versions(keras.backend.backend()),
         }
     )
 

@@ -1,8 +1,9 @@
 """The compiled training loop: one call per epoch, row indices and draws in, metrics out, no Python between steps.
 
 `model.fit` spends most of its time on small images outside the arithmetic: it returns to Python for every batch.
-Here an epoch is one TensorFlow function with a while loop inside; the training images stay where they are and each
-step gathers its own rows. Decision 0005 has the reasons and the measurements.
+Here an epoch is one compiled function with a while loop inside; the training images stay where they are and each step
+gathers its own rows. Decision 0005 has the reasons and the measurements. The steps are written in `keras.ops`; what
+they need of TensorFlow or JAX is in `artifacts/backend.py`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from keras import ops
 
+from artifacts import backend
 from artifacts.augmentation import augment, draw
+from artifacts.backend import State
 from artifacts.feed import Feed
 from artifacts.recipes.base import Plan
 from artifacts.schedules import optimizer
@@ -29,15 +31,17 @@ class Loop:
         model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes).
         plan: how.
         total_steps: steps of the whole training, which the schedule spans.
-        jit: whether the epoch is compiled by XLA.
+        jit: whether the epoch is compiled by XLA; on JAX everything is.
     """
 
     def __init__(self, model: Any, plan: Plan, total_steps: int, jit: bool) -> None:
         self.model, self.plan = model, plan
         self.optimizer = optimizer(plan, total_steps)
         self.optimizer.build(model.trainable_variables)
-        self._epoch = tf.function(self._epoch_graph, jit_compile=jit)
-        self._measure = tf.function(self._measure_graph, jit_compile=False)  # called once per epoch: not worth XLA
+        self.backend = backend.current()
+        self._epoch = self.backend.compiled(_go_on, self._train, self._variables(), jit)
+        # Called once per epoch: not worth XLA.
+        self._measure = self.backend.compiled(_go_on, self._look, model.variables, jit=False)
 
     def epoch(self, feed: Feed, seed: tuple[int, int], steps: int) -> tuple[float, float, int]:
         """Train for up to `steps` steps of one epoch; stops at the first loss that is not finite.
@@ -55,8 +59,8 @@ class Loop:
         for index, block in enumerate(feed):
             draws = draw(self.plan, block.n, (*seed, index), rows=block.labels.shape[0])
             now = min(steps, -(-block.n // self.plan.batch))
-            sums = self._epoch(block.images, block.labels, draws.tensors(), tf.constant(now, tf.int32))
-            loss, correct, count = loss + float(sums[0]), correct + float(sums[1]), count + int(sums[2])
+            sums = self._epoch(_start(), _int32(now), block.images, block.labels, *draws.tensors())
+            loss, correct, count = loss + float(sums[1]), correct + float(sums[2]), count + int(sums[3])
             steps -= now
             if steps == 0 or not np.isfinite(loss):
                 break
@@ -70,8 +74,9 @@ class Loop:
                 batch = min(MEASURED_AT_ONCE, int(block.labels.shape[0]))
                 order: npt.NDArray[np.int32] = np.full(-(-int(block.labels.shape[0]) // batch) * batch, -1, np.int32)
                 order[: block.n] = np.arange(block.n)
-                sums = self._measure(block.images, block.labels, tf.constant(order.reshape(-1, batch)))
-                loss, correct, n = loss + float(sums[0]), correct + float(sums[1]), n + block.n
+                rows = _int32(order.reshape(-1, batch))
+                sums = self._measure(_start(), _int32(len(rows)), block.images, block.labels, rows)
+                loss, correct, n = loss + float(sums[1]), correct + float(sums[2]), n + block.n
         return loss / n, correct / n
 
     @contextmanager
@@ -106,34 +111,17 @@ class Loop:
 
     # -- inside the compiled functions --------------------------------------------------------------------------
 
-    def _epoch_graph(self, images: Any, labels: Any, draws: tuple[Any, Any, Any], steps: Any) -> Any:
-        order, shifts, flips = draws
+    def _train(self, state: State, _steps: Any, images: Any, labels: Any, order: Any, shifts: Any, flips: Any) -> State:
+        step = state[0]
+        x, y, mask = self._batch(images, labels, order[step])
+        x = augment(self.plan, x, shifts[step], flips[step])
+        logits, losses = self._learn(x, y, mask)
+        return _added(state, losses, logits, y, mask)
 
-        def go_on(step: Any, loss: Any, _correct: Any, _count: Any) -> Any:
-            return ops.logical_and(step < steps, ops.isfinite(loss))
-
-        def one_step(step: Any, loss: Any, correct: Any, count: Any) -> Any:
-            x, y, mask = self._batch(images, labels, order[step])
-            x = augment(self.plan, x, shifts[step], flips[step])
-            logits, losses = self._learn(x, y, mask)
-            hits = self._hits(logits, y)
-            n = ops.sum(mask)
-            return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(hits * mask), count + n
-
-        zero = tf.constant(0.0)
-        _, loss, correct, count = tf.while_loop(go_on, one_step, (tf.constant(0), zero, zero, zero))
-        return loss, correct, count
-
-    def _measure_graph(self, images: Any, labels: Any, order: Any) -> Any:
-        def one_step(step: Any, loss: Any, correct: Any) -> Any:
-            x, y, mask = self._batch(images, labels, order[step])
-            logits = self._logits(x)
-            losses = _cross_entropy(ops.one_hot(y, logits.shape[-1]), logits)
-            return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(self._hits(logits, y) * mask)
-
-        zero = tf.constant(0.0)
-        _, loss, correct = tf.while_loop(lambda step, *_: step < order.shape[0], one_step, (tf.constant(0), zero, zero))
-        return loss, correct
+    def _look(self, state: State, _steps: Any, images: Any, labels: Any, order: Any) -> State:
+        x, y, mask = self._batch(images, labels, order[state[0]])
+        logits = self._logits(x)
+        return _added(state, _cross_entropy(ops.one_hot(y, logits.shape[-1]), logits), logits, y, mask)
 
     def _batch(self, images: Any, labels: Any, rows: Any) -> tuple[Any, Any, Any]:
         """Return images (b, h, w), labels (b,) and a mask (b,) that is 0 where the last batch has no more images."""
@@ -149,12 +137,14 @@ class Loop:
         if self.plan.step is not None:
             logits = self.plan.step(self.model, x, targets, mask)
             return logits, _cross_entropy(targets, logits)
-        with tf.GradientTape() as tape:
+
+        def loss() -> tuple[Any, tuple[Any, Any]]:
             logits = self.model(x, training=True)
             losses = _cross_entropy(targets, logits)
-            loss = ops.sum(losses * mask) / ops.sum(mask)
-        variables = self.model.trainable_variables
-        self.optimizer.apply(tape.gradient(loss, variables), variables)
+            return ops.sum(losses * mask) / ops.sum(mask), (logits, losses)
+
+        gradients, (logits, losses) = self.backend.gradients(self.model, loss)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
         return logits, losses
 
     def _logits(self, x: Any) -> Any:
@@ -164,8 +154,26 @@ class Loop:
             logits = (logits + self.model(ops.flip(x, axis=2), training=False)) / 2.0
         return logits
 
-    def _hits(self, logits: Any, y: Any) -> Any:
-        return ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), y), "float32")
+
+def _start() -> State:
+    """Return what a loop carries, before its first step: the step, and sums of losses, hits and images."""
+    return (_int32(0), *(ops.zeros((), "float32") for _ in range(3)))
+
+
+def _go_on(state: State, steps: Any, *_: Any) -> Any:
+    """Return whether there is another step: none after a loss that is not finite."""
+    return ops.logical_and(state[0] < steps, ops.isfinite(state[1]))
+
+
+def _added(state: State, losses: Any, logits: Any, y: Any, mask: Any) -> State:
+    """Return the state after a step: a loss and perhaps a hit more for every image that the mask lets through."""
+    step, loss, correct, count = state
+    hits = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), y), "float32")
+    return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(hits * mask), count + ops.sum(mask)
+
+
+def _int32(value: Any) -> Any:
+    return ops.convert_to_tensor(value, "int32")
 
 
 def _cross_entropy(targets: Any, logits: Any) -> Any:

@@ -14,7 +14,8 @@ from data.store import digest_of, file_sha256
 
 SCHEMA = 1
 REPOSITORY = Path(__file__).parents[1]
-LIBRARIES = ("keras", "tensorflow", "jax", "numpy", "pyarrow")
+LIBRARIES = ("keras", "numpy", "pyarrow")
+BACKENDS = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}
 # Where a candidate comes from; whatever these import, at any depth, counts as code that made it.
 ORIGINS = ("artifacts/training.py", "artifacts/evaluation.py", "artifacts/recipes/*.py")
 
@@ -92,11 +93,12 @@ class Provenance:
         return cls(**{name: value[name] for name in names})
 
 
-def collect(root: Path = REPOSITORY, **known: Any) -> Provenance:
+def collect(root: Path = REPOSITORY, *, backend: str, **known: Any) -> Provenance:
     """Add what this process and this checkout know to what the caller knows.
 
     Args:
         root: the checkout.
+        backend: what Keras ran on.
         known: the fields of Provenance up to `weights_digest`, and `device`.
     """
     commit, dirty = git_state(root)
@@ -107,7 +109,7 @@ def collect(root: Path = REPOSITORY, **known: Any) -> Provenance:
         git_dirty=dirty,
         lock_digest=lock_digest(root),
         python=platform.python_version(),
-        libraries=library_versions(),
+        libraries=library_versions(backend),
         platform=f"{platform.system()} {platform.machine()}",
     )
 
@@ -155,12 +157,17 @@ def lock_digest(root: Path = REPOSITORY) -> str | None:
     return digest_of({path.relative_to(root).as_posix(): file_sha256(path) for path in files}) if files else None
 
 
-def library_versions() -> dict[str, str]:
-    """Return the versions of the installed libraries that compute; nothing is imported for it."""
+def library_versions(backend: str) -> dict[str, str]:
+    """Return the versions of the libraries that compute; nothing is imported for it.
+
+    Args:
+        backend: what Keras runs on. Of the backends only this one is named, whichever others are installed: they have
+            no part in a training, and a training on one is never mistaken for one on another.
+    """
     from importlib import metadata  # pulls in the e-mail package, which the registry's readers can do without
 
     versions = {}
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, *BACKENDS.get(backend, (backend,))):
         with contextlib.suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
     return versions

@@ -95,6 +95,6 @@ def _inputs(then: Provenance, result: TrainingResult) -> Iterator[tuple[str, Any
     yield "python", then.python, platform.python_version()
     yield "platform", then.platform, f"{platform.system()} {platform.machine()}"
     yield "device", then.device, result.device
-    libraries = library_versions()
+    libraries = library_versions(result.backend)
     for name in sorted({*then.libraries, *libraries}):
         yield name, then.libraries.get(name), libraries.get(name)

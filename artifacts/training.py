@@ -1,6 +1,6 @@
 """Training one candidate: from prepared Parquet files to a model file that takes raw images and gives probabilities.
 
-Importing this module is cheap; TensorFlow is loaded by the first training.
+Importing this module is cheap; Keras and its backend are loaded by the first training.
 """
 
 from collections.abc import Callable
@@ -38,13 +38,14 @@ class TrainingResult:
         n_validation: validation images.
         epochs: epochs trained.
         history: one `Progress` per epoch.
-        seconds: building, compiling, training and validating; without importing TensorFlow, reading and saving.
+        seconds: building, compiling, training and validating; without importing Keras, reading and saving.
         images_per_s: training images per second, over the epochs after the first, which compiles, where there are any.
         device: for people.
         jit: whether XLA compiled the epochs, and by which rule.
         precision: of the arithmetic in training, and by which rule; the saved model always computes in float32.
         weights_digest: SHA-256 over positions, names, dtypes, shapes and bytes of all weights.
         model_sha256: SHA-256 of the model file.
+        backend: what Keras ran on, `tensorflow` or `jax`.
     """
 
     recipe: str
@@ -62,6 +63,7 @@ class TrainingResult:
     precision: str
     weights_digest: str
     model_sha256: str
+    backend: str = "tensorflow"  # as it was before there was a choice
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
@@ -149,4 +151,5 @@ def summarise(
         precision=f"{device.precision}: {device.precision_rule}",
         weights_digest=weights_digest(fitted.model),
         model_sha256=model_sha256,
+        backend=device.backend,
     )

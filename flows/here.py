@@ -69,7 +69,7 @@ def _at_work(console: Console, log: Path) -> Iterator[None]:
 
 
 def _import_slow_libraries() -> None:
-    for module in ("great_expectations", "tensorflow"):
+    for module in ("great_expectations", "keras"):
         import_module(module)
 
 

@@ -3,8 +3,8 @@
     NIGHTSHIFT_HOME       where everything that runs produce lies; default: var/ in the checkout
     NIGHTSHIFT_MIRRORS    folders or URLs tried first, as <mirror>/<dataset>/<file>; separated by blanks or commas
 
-Prefect and TensorFlow read the environment too; `prepare_environment` gives theirs the values that Nightshift needs,
-unless somebody has set them already.
+Prefect, Keras and its backends read the environment too; `prepare_environment` gives theirs the values that Nightshift
+needs, unless somebody has set them already.
 """
 
 import atexit
@@ -89,8 +89,13 @@ def visible_gpus() -> str | None:
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
+def keras_backend() -> str:
+    """Return KERAS_BACKEND, which Keras reads by itself: what it computes with."""
+    return os.environ.get("KERAS_BACKEND") or "tensorflow"
+
+
 def prepare_environment(*, alone: bool = False) -> None:
-    """Set what Prefect and TensorFlow read at import time; call before either is imported.
+    """Set what Prefect, Keras and its backends read at import time; call before any of them is imported.
 
     Without a PREFECT_API_URL the run gets a private server, whose database lies in the home and not in the user's
     ~/.prefect. Messages of TensorFlow below an error are silenced: two pages of them hide the verdict.
@@ -111,8 +116,10 @@ def prepare_environment(*, alone: bool = False) -> None:
         "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",  # steps are reused by content address, never by Prefect
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the log keeps every line; the terminal has its own
+        "KERAS_BACKEND": "tensorflow",  # whatever a keras.json in the user's folder says
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the same for JAX
         "GX_ANALYTICS_ENABLED": "false",
     }
     for name, value in defaults.items():

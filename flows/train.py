@@ -23,7 +23,7 @@ from data.errors import OutOfMemory
 from data.parquet import PreparedRef
 from data.store import Store
 from flows.forms import Device, RecipeName, Seed
-from flows.settings import settings, visible_gpus
+from flows.settings import keras_backend, settings, visible_gpus
 from flows.shown import explained
 from flows.turn import own_deployment, recorded
 from tasks.evaluate import evaluate
@@ -125,6 +125,6 @@ def environment() -> dict[str, Any]:
     return {
         "code": code_digest(),
         "lock": lock_digest(),
-        "libraries": library_versions(),
+        "libraries": library_versions(keras_backend()),
         "python": platform.python_version(),
     }

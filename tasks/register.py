@@ -24,6 +24,7 @@ def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who:
     """
     decision, chosen = judged.decision, judged.chosen
     made_from = provenance.collect(
+        backend=chosen.training.get("backend", "tensorflow"),
         run_id=run,
         dataset=prepared.dataset,
         raw_digest=parquet.describe(store, prepared)["raw"],

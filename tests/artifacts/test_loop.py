@@ -340,24 +340,27 @@ def test_bfloat16_where_the_processor_has_it(tmp_path: Path, text: str, expected
 
 
 def test_the_rules_for_xla_and_precision_are_stated() -> None:
-    """On a CPU dense nets go through XLA in float32, conv nets through oneDNN; the reasons are recorded."""
+    """On a CPU only dense nets train as one XLA program, and bfloat16 is for conv nets that gain by it: recorded."""
+    from artifacts.backend import current
     from artifacts.devices import bfloat16_instructions, choose
 
+    gains = current().BFLOAT16_ON_CPU and bfloat16_instructions()
     dense, conv = choose(RECIPES["mlp"], "cpu"), choose(RECIPES["cnn"], "cpu")
+    assert dense.backend == conv.backend == current().NAME
     assert (dense.jit, dense.precision) == (True, "float32")
-    assert (conv.jit, conv.precision) == (False, "mixed_bfloat16" if bfloat16_instructions() else "float32")
+    assert (conv.jit, conv.precision) == (False, "mixed_bfloat16" if gains else "float32")
     assert all((dense.jit_rule, dense.precision_rule, conv.jit_rule, conv.precision_rule))
 
 
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras on another backend would build layers that this loop cannot train: said before anything is built."""
+    """Keras on a third backend would build layers that this loop cannot train: said before anything is built."""
     import keras
 
     from artifacts.devices import choose
     from data.errors import TrainingFailed
 
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    with pytest.raises(TrainingFailed, match="told to use jax"):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    with pytest.raises(TrainingFailed, match="told to use torch"):
         choose(RECIPES["mlp"], "cpu")
 
 

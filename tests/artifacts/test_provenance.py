@@ -49,7 +49,7 @@ def git(root: Path, *arguments: str) -> str:
 
 def test_what_is_collected_survives_json(checkout: Path) -> None:
     """What the caller knows, and what this process and the checkout add to it."""
-    collected = provenance.collect(checkout, **KNOWN)
+    collected = provenance.collect(checkout, backend="tensorflow", **KNOWN)
     assert Provenance.from_json(json.loads(canonical_json(collected.to_json()))) == collected
     assert (collected.git_commit, collected.git_dirty) == (git(checkout, "rev-parse", "HEAD").strip(), False)
     assert collected.lock_digest is None

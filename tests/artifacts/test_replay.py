@@ -34,6 +34,7 @@ def registered(store: Store, prepared: PreparedRef, **changes: object) -> Versio
         "seed": result.seed,
         "weights_digest": result.weights_digest,
         "device": result.device,
+        "backend": result.backend,
     }
     made_from = provenance.collect(**{**known, **changes})
     infra = nights.infra(store, folder)

@@ -1,0 +1,95 @@
+"""What a backend of Keras has to provide so that recipes train on it. Everything else is written once, in `keras.ops`.
+
+A step of training changes variables. TensorFlow changes them in place, also inside a compiled loop; JAX compiles pure
+functions, so there the variables' values travel through the loop as its state. `compiled` and `gradients` hide that
+difference, and the loop above them is the same text for both. Decision 0010 has the reasons.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from data.errors import TrainingFailed
+
+State = tuple[Any, ...]  # scalars that a loop carries from step to step
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU as a backend sees it.
+
+    Args:
+        description: for people, such as `NVIDIA A100`.
+        capability: CUDA compute capability; (0, 0) where there is none.
+    """
+
+    description: str
+    capability: tuple[int, int]
+
+
+class Backend(Protocol):
+    """A module such as `artifacts.backend_jax`.
+
+    Attributes:
+        NAME: as Keras calls it.
+        TITLE: for people.
+        CONV_ON_CPU: why the epoch of a conv net is not one XLA loop on a CPU.
+        BFLOAT16_ON_CPU: whether conv nets gain by bfloat16 on a CPU that has the instructions.
+    """
+
+    NAME: str
+    TITLE: str
+    CONV_ON_CPU: str
+    BFLOAT16_ON_CPU: bool
+
+    def compiled(
+        self, go_on: Callable[..., Any], step: Callable[..., State], variables: Sequence[Any], jit: bool
+    ) -> Callable[..., State]:
+        """Return `run(state, *arguments) -> state`: a while loop as one compiled call.
+
+        Args:
+            go_on: (state, *arguments) -> bool scalar, whether there is another step.
+            step: (state, *arguments) -> state. May assign to Keras variables.
+            variables: all that it reads or assigns to. They have their new values when `run` returns.
+            jit: whether XLA compiles the loop as a whole.
+        """
+
+    def gradients(self, model: Any, loss: Callable[[], tuple[Any, Any]]) -> tuple[list[Any], Any]:
+        """Return the gradients of a loss by the model's trainable variables, inside a compiled step.
+
+        Args:
+            model: whose variables the loss reads, and may assign to where they are not trainable.
+            loss: () -> scalar, and whatever else is wanted, which is handed through.
+        """
+
+    def gpus(self) -> list[Gpu]:
+        """Return the GPUs there are, made to take memory as it is needed where that is possible."""
+
+    def deterministic(self) -> None:
+        """Ask for the same bits from the same inputs."""
+
+    def out_of_memory(self, error: BaseException) -> bool:
+        """Return whether this is how the backend says that the device's memory is full."""
+
+
+def current() -> Backend:
+    """Return the backend that Keras runs on: the environment's KERAS_BACKEND when Keras was imported.
+
+    Raises:
+        TrainingFailed: none that there is a loop for.
+    """
+    import keras
+
+    name = keras.backend.backend()
+    if name == "tensorflow":
+        from artifacts import backend_tensorflow
+
+        return backend_tensorflow
+    if name == "jax":
+        from artifacts import backend_jax
+
+        return backend_jax
+    raise TrainingFailed(
+        f"recipes train on TensorFlow or JAX, but Keras was told to use {name}",
+        "unset KERAS_BACKEND, or set it to tensorflow or jax",
+    )
