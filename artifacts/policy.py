@@ -85,8 +85,9 @@ class Policy:
         return cls(**value)
 
 
-# The floors on perturbed images stop a model that has fallen apart, not one that is a plain MLP: a plain MLP reached
-# 0.54 shifted, 0.97 noisy, 0.95 rotated on MNIST and 0.45, 0.86, 0.55 on Fashion-MNIST (one seed each, 2026-11-20).
+# The floors on perturbed images stop a model that has fallen apart, not an honest recipe. The worst of three seeds of
+# `mlp` reached 0.983 shifted, 0.910 noisy, 0.970 rotated on MNIST (trained without shifts: 0.54 shifted) and
+# 0.472, 0.856, 0.550 on Fashion-MNIST; `cnn` was better throughout. docs/log.md, 2026-11-20.
 POLICIES = {
     "mnist": Policy(
         min_accuracy=0.985,
@@ -95,7 +96,7 @@ POLICIES = {
         max_lost_per_class=0.03,
         margin=0.003,
         min_shifted=0.40,
-        min_noisy=0.90,
+        min_noisy=0.80,
         min_rotated=0.85,
     ),
     "fashion-mnist": Policy(min_accuracy=0.90, min_recall=0.60, min_shifted=0.35, min_noisy=0.75, min_rotated=0.40),

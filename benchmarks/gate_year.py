@@ -2,9 +2,8 @@
 
     python -m benchmarks.gate_year [--quick] [--years N] [--predictions DIR] [--json FILE] [--jobs N]
 
-The model of a night is in benchmarks/nights.py and can be replaced by real prediction files. Our gate is simulated
-with its own arithmetic (artifacts/paired.py) and its own bookkeeping; tests/artifacts/test_gate_year.py replays years
-through `artifacts.gate.judge` and finds the same promotions on the same nights.
+The model of a night is in benchmarks/nights.py and can be replaced by real prediction files; the gates are in
+benchmarks/gates.py.
 """
 
 import argparse
@@ -19,97 +18,13 @@ from pathlib import Path
 
 import numpy as np
 
-from artifacts.paired import NORMAL, Bools, mcnemar, not_worse, pool, spent
-from artifacts.policy import Policy
+from benchmarks.gates import POLICY, Gate, greedy, lenient, ours, paired
 from benchmarks.nights import NIGHTS, Scenario, World, Year, draw, measured, modelled, steady
 
-Gate = Callable[[Year], list[int]]  # the nights on which it promotes
-POLICY = Policy()
 GREEDY, NIGHTLY, OURS, LENIENT = ">=", "p < 0.05 a night", "Nightshift", "Nightshift, not-worse"
+UNCHANGED, WORSE = "unchanged recipe: promoted", "-0.5 points: promoted in"
+HALF, ONE = "+0.5 points: promoted within 7 nights", "+1 point: promoted within 3 nights"
 LEVELS = tuple(float(level) for level in np.geomspace(0.02, 0.0001, 7))
-
-
-# -- the gates --------------------------------------------------------------------------------------------------------
-
-
-def greedy(year: Year) -> list[int]:
-    """Promote whatever has at least the champion's accuracy on the test set."""
-    promoted, best = [], year.champion.sum()
-    for night, score in enumerate(year.scores):
-        if score >= best:
-            promoted.append(night)
-            best = score
-    return promoted
-
-
-def paired(year: Year, level: float) -> list[int]:
-    """Promote what is better by McNemar's exact test with this two-sided level, every night anew."""
-    promoted: list[int] = []
-    champion, start = year.champion.astype(np.float32), 0
-    while True:
-        gain = year.scores[start:] - champion.sum()
-        if not (gain > 0).any():
-            return promoted
-        discordant = year.scores[start:] + champion.sum() - 2 * (year.candidates[start:] @ champion)
-        # the exact test costs more than this bound, which it never undercuts by as much as a tenth
-        close = np.flatnonzero((gain > 0) & (gain >= -0.9 * NORMAL.inv_cdf(level / 2) * np.sqrt(discordant)))
-        for night in close:
-            gained = int(discordant[night] + gain[night]) // 2
-            if mcnemar(gained, int(discordant[night]) - gained) <= level:
-                break
-        else:
-            return promoted
-        promoted.append(start + int(night))
-        champion, start = year.candidates[promoted[-1]], promoted[-1] + 1
-
-
-def ours(year: Year) -> list[int]:
-    """Promote as artifacts.gate does under `promote_when: better`."""
-    promoted: list[int] = []
-    champion, start, left = year.champion, 0, POLICY.yearly_errors
-    while start < len(year.recipes):
-        stop = start + int(np.argmax(np.append(year.recipes[start:] != year.recipes[start], True)))
-        allotted = left / 2
-        night = _crossing(year.right[start:stop], champion, allotted)
-        nights = stop - start if night is None else night + 1
-        left -= spent(allotted, nights * year.right.shape[1])
-        start += nights
-        if night is not None:
-            promoted.append(start - 1)
-            champion = year.right[start - 1, 0]
-    return promoted
-
-
-def _crossing(right: Bools, champion: Bools, allotted: float) -> int | None:
-    """The first night on which the recipe's models so far, and that night's own, are better than the champion."""
-    nights, seeds, images = right.shape
-    models = seeds * np.arange(1, nights + 1)
-    boundary = -NORMAL.inv_cdf(allotted / 2) * np.sqrt((models + 1) / models)
-    scores, best = right.sum(axis=2), champion.sum()
-    gain = np.cumsum(scores.sum(axis=1)) / models - best
-    close = np.flatnonzero((scores[:, 0] >= best) & (gain > 0))
-    if not close.size:
-        return None
-    mean = np.cumsum(right[: close[-1] + 1].sum(axis=1, dtype=np.float32), axis=0)
-    difference = mean / models[: close[-1] + 1, None] - champion
-    spread = np.sqrt(np.einsum("ij,ij->i", difference, difference))
-    for night in close[gain[close] >= 0.9 * boundary[close] * spread[close]]:
-        level = spent(allotted, int(models[night]))
-        if pool(right[: night + 1].reshape(-1, images), champion, level).p_value <= level:
-            return int(night)
-    return None
-
-
-def lenient(year: Year) -> list[int]:
-    """Promote as artifacts.gate does under `promote_when: not-worse`, by its non-inferiority test alone."""
-    promoted, champion = [], year.champion
-    for night, right in enumerate(year.right[:, 0]):
-        gained, lost = int((right & ~champion).sum()), int((champion & ~right).sum())
-        level = POLICY.yearly_errors / POLICY.bad_nights
-        if not_worse(gained, lost, year.n, POLICY.margin) <= level:
-            promoted.append(night)
-            champion = right
-    return promoted
 
 
 # -- running years ----------------------------------------------------------------------------------------------------
@@ -145,6 +60,7 @@ Result = tuple[list[int], list[float], float]  # promotions, their true gains, t
 
 def run(world: World, scenario: Scenario, gates: dict[str, Gate], years: int, jobs: int) -> dict[str, Outcome]:
     """Simulate the same years under every gate."""
+    world.shift_for(np.zeros(1))  # now, and not again in every process
     work = partial(_one_year, world, scenario, tuple(gates.values()))
     with ProcessPoolExecutor(jobs) as executor:
         results = list(executor.map(work, range(years), chunksize=max(1, years // (8 * jobs))))
@@ -152,9 +68,7 @@ def run(world: World, scenario: Scenario, gates: dict[str, Gate], years: int, jo
     return {name: _summary([result[i] for result in results], changed) for i, name in enumerate(gates)}
 
 
-def _one_year(
-    world: World, scenario: Scenario, gates: tuple[Gate, ...], seed: int
-) -> list[tuple[list[int], list[float], float]]:
+def _one_year(world: World, scenario: Scenario, gates: tuple[Gate, ...], seed: int) -> list[Result]:
     year = draw(world, scenario, seed)
     return [(nights, *_truth(year, nights)) for nights in (gate(year) for gate in gates)]
 
@@ -221,7 +135,7 @@ def columns() -> tuple[Column, ...]:
     nightly = np.arange(NIGHTS)
     still = np.zeros(NIGHTS)
     return (
-        Column(steady("unchanged recipe: promoted", 0.0), 1000, 160, _promotions),
+        Column(steady(UNCHANGED, 0.0), 1000, 400, _promotions),
         Column(
             Scenario("unchanged, but passed off as new every night: promoted", still, nightly), 300, 60, _promotions
         ),
@@ -231,11 +145,11 @@ def columns() -> tuple[Column, ...]:
             60,
             _promotions,
         ),
-        Column(steady("+0.5 points: promoted within 7 nights", 0.005, 30), 4000, 600, _within(7)),
+        Column(steady(HALF, 0.005, 30), 4000, 1000, _within(7)),
         Column(steady("the same with 3 seeds a night", 0.005, 30, seeds=3), 1000, 200, _within(7)),
         Column(steady("the same after 180 unchanged nights", 0.005, 210, after=180), 600, 60, _within(7)),
-        Column(steady("+1 point: promoted within 3 nights", 0.01, 10), 4000, 600, _within(3)),
-        Column(steady("-0.5 points: promoted in", -0.005), 10_000, 100, _harm),
+        Column(steady(ONE, 0.01, 10), 4000, 1000, _within(3)),
+        Column(steady(WORSE, -0.005), 10_000, 500, _harm),
         Column(Scenario("drifting data", np.linspace(0, 0.018, NIGHTS), nightly, jitter=0.001), 200, 30, _drift),
     )
 
@@ -270,6 +184,33 @@ def simulate(world: World, quick: bool, years: int | None, jobs: int) -> Iterato
             grid = {}
 
 
+def targets(outcomes: dict[str, dict[str, Outcome]]) -> Iterator[str]:
+    """Hold what was simulated against what is asked of the gate, one line each.
+
+    Args:
+        outcomes: by scenario, then by gate; the plain tests matched to a rate come last, ours the very last.
+    """
+    lucky, harm = outcomes[UNCHANGED][OURS].promotions, outcomes[WORSE][OURS]
+    *_, loose, strict = outcomes[HALF]
+    one = outcomes[ONE][OURS].within["3"]
+    half, at_allowed, at_ours = (outcomes[HALF][gate].within["7"] for gate in (OURS, loose, strict))
+    yield f"lucky promotions of an unchanged recipe: {lucky:.3f} a year, at most 0.1: {_met(lucky <= 0.1)}"
+    yield f"{ONE}: {one:.1%}, at least 95 %: {_met(one >= 0.95)}"
+    yield (
+        f"{HALF}: {half:.1%}, plain test at our rate of {lucky:.2g} lucky promotions a year: {at_ours:.1%}, "
+        f"{half / at_ours:.1f} times as often, at least 1.5: {_met(half >= 1.5 * at_ours)}"
+    )
+    yield (
+        f"  (a plain test that makes the whole {POLICY.yearly_errors:g} a year that ours may make: {at_allowed:.1%}, "
+        f"{half / at_allowed:.1f} times as often)"
+    )
+    yield f"{WORSE} {_harm(harm)}, in none: {_met(harm.years_with == 0)}"
+
+
+def _met(met: bool) -> str:
+    return "met" if met else "MISSED"
+
+
 def main() -> None:
     """Simulate, print one block per scenario, and write the numbers if asked to."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -286,18 +227,23 @@ def main() -> None:
         f"{100 * world.true_sd:.3f}",
         flush=True,
     )
-    record, table = {}, {}
+    seen, table = {}, {}
     for column, outcomes in simulate(world, options.quick, options.years, options.jobs):
         name = column.scenario.name
         title = f"{name} ({next(iter(outcomes.values())).years:,} years of {column.scenario.nights} nights)"
         table[title] = {gate: column.show(outcome) for gate, outcome in outcomes.items()}
         print(f"\n{title}", *(f"  {gate:<36} {text}" for gate, text in table[title].items()), sep="\n", flush=True)
-        record[name] = {gate: dataclasses.asdict(outcome) for gate, outcome in outcomes.items()}
+        seen[name] = outcomes
     gates = list(table[title])
     print("\n| nights |", " | ".join(gates), "|\n|---" + "|---" * len(gates) + "|")
     for title, cells in table.items():
         print(f"| {title} |", " | ".join(cells.get(gate, "") for gate in gates), "|")
+    print("\ntargets", *targets(seen), sep="\n  ")
     if options.json:
+        record = {
+            name: {gate: dataclasses.asdict(outcome) for gate, outcome in outcomes.items()}
+            for name, outcomes in seen.items()
+        }
         options.json.write_text(json.dumps(record, indent=1) + "\n")
 
 

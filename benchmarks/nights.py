@@ -50,6 +50,19 @@ class World:
         luck = float(np.sum(self.difficulty * (1 - self.difficulty))) / self.difficulty.size**2
         return math.sqrt(luck + self.true_sd**2)
 
+    @cached_property
+    def _reached(self) -> tuple[Floats, Floats]:
+        """Log-odds by which all images are shifted, and what each adds to the mean: the slow part of `shift_for`."""
+        grid = np.linspace(-3, 3, 241)
+        odds = self.difficulty / np.maximum(1 - self.difficulty, 1e-300)
+        means = np.array([np.mean(1 - 1 / (1 + odds * np.exp(step))) for step in grid])
+        return grid, means - self.difficulty.mean()
+
+    def shift_for(self, gains: Floats) -> Floats:
+        """Return the log-odds that raise the mean difficulty by each of the gains (shares, of any shape)."""
+        grid, reached = self._reached
+        return np.asarray(np.interp(gains, reached, grid))
+
 
 def modelled(accuracy: float = 0.94, discordant: float = 0.05, n: int = 10_000, seed: int = 0) -> World:
     """Draw difficulties from the Beta distribution with this mean and this disagreement between two seeds."""
@@ -86,14 +99,6 @@ def _solve(rising: Callable[[float], float], target: float, low: float, high: fl
         middle = (low + high) / 2
         low, high = (middle, high) if rising(middle) < target else (low, middle)
     return (low + high) / 2
-
-
-def shift_for(difficulty: Floats, gains: Floats) -> Floats:
-    """Return the log-odds that raise the mean of `difficulty` by each of the gains (shares, of any shape)."""
-    grid = np.linspace(-3, 3, 241)
-    odds = difficulty / np.maximum(1 - difficulty, 1e-300)
-    means = np.array([np.mean(1 - 1 / (1 + odds * np.exp(step))) for step in grid]) - difficulty.mean()
-    return np.asarray(np.interp(gains, means, grid))
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +178,8 @@ def draw(world: World, scenario: Scenario, seed: int) -> Year:
         unrelated = rng.random(champions.size) < scenario.other
         candidates = np.where(unrelated, rng.permutation(champions), champions)
     unsure = np.maximum(_doubt(champions), _doubt(candidates)) > CERTAIN
-    values, index = np.unique(shift_for(world.difficulty, each), return_inverse=True)
-    chance = _shifted(champions[unsure], shift_for(world.difficulty, np.array([first])))[0]
+    values, index = np.unique(world.shift_for(each), return_inverse=True)
+    chance = _shifted(champions[unsure], world.shift_for(np.array([first])))[0]
     chances = _shifted(candidates[unsure], values)
     # 16 bits tell 1 / 65,536 apart, which is far below CERTAIN, in a third of the time of real numbers
     draws = rng.integers(0, 1 << 16, (scenario.nights, scenario.seeds, chance.size), dtype=np.uint16)

@@ -9,8 +9,9 @@ from artifacts.evidence import Champion, Evidence, Look, Scored
 from artifacts.gate import judge
 from artifacts.policy import Policy
 from artifacts.predictions import Predictions, write
-from benchmarks.gate_year import LEVELS, POLICY, Outcome, greedy, lenient, matched, ours, paired, run
-from benchmarks.nights import Scenario, World, Year, draw, measured, modelled, shift_for, steady
+from benchmarks.gate_year import HALF, LEVELS, ONE, OURS, UNCHANGED, WORSE, Outcome, matched, run, targets
+from benchmarks.gates import POLICY, greedy, lenient, ours, paired
+from benchmarks.nights import Scenario, World, Year, draw, measured, modelled, steady
 
 WORLD = modelled(n=3000)
 DEMANDS = replace(POLICY, min_accuracy=0.0, min_recall=0.0, max_lost=1.0, max_lost_per_class=1.0)
@@ -109,7 +110,7 @@ def test_gains_are_reached_by_shifting_odds() -> None:
     """The shift for a gain moves the mean difficulty by that gain, up or down."""
     gains = np.array([-0.01, 0.0, 0.005, 0.02])
     odds = WORLD.difficulty / np.maximum(1 - WORLD.difficulty, 1e-300)
-    for gain, shift in zip(gains, shift_for(WORLD.difficulty, gains), strict=True):
+    for gain, shift in zip(gains, WORLD.shift_for(gains), strict=True):
         moved = 1 - 1 / (1 + odds * np.exp(shift))
         assert moved.mean() - WORLD.difficulty.mean() == pytest.approx(gain, abs=1e-4)
 
@@ -194,3 +195,33 @@ def test_levels_are_matched_on_a_line_through_the_logarithms() -> None:
     """Where promotions are proportional to the level, the matched level is proportional to the rate asked for."""
     outcomes = {f"p < {level:.2g} a night": Outcome(20 * level, 0.0, {}, None, 0.0, 0.0, 0.0, 1) for level in LEVELS}
     assert matched(outcomes, 0.1) == pytest.approx(0.005, rel=1e-6)
+
+
+def test_targets_are_held_against_what_was_simulated() -> None:
+    """Each target is met or missed by its own figure, and the plain test is shown at both rates."""
+
+    def outcome(promotions: float = 0.0, within: float = 0.0, years_with: float = 0.0) -> Outcome:
+        return Outcome(promotions, years_with, {"3": within, "7": within}, None, 0.0, 0.0, 0.0, 1000)
+
+    plain = {"plain (0.1 lucky)": outcome(within=0.6), "plain (0.04 lucky)": outcome(within=0.4)}
+    good = {
+        UNCHANGED: {OURS: outcome(0.04)},
+        HALF: {OURS: outcome(within=0.8), **plain},
+        ONE: {OURS: outcome(within=0.96)},
+        WORSE: {OURS: outcome()},
+    }
+    assert list(targets(good)) == [
+        "lucky promotions of an unchanged recipe: 0.040 a year, at most 0.1: met",
+        "+1 point: promoted within 3 nights: 96.0%, at least 95 %: met",
+        "+0.5 points: promoted within 7 nights: 80.0%, plain test at our rate of 0.04 lucky promotions a year: 40.0%, "
+        "2.0 times as often, at least 1.5: met",
+        "  (a plain test that makes the whole 0.1 a year that ours may make: 60.0%, 1.3 times as often)",
+        "-0.5 points: promoted in 0 of 1,000 years, in none: met",
+    ]
+    bad = {
+        UNCHANGED: {OURS: outcome(0.11)},
+        HALF: {OURS: outcome(within=0.59), **plain},
+        ONE: {OURS: outcome(within=0.94)},
+        WORSE: {OURS: outcome(years_with=0.001)},
+    }
+    assert [line.endswith("MISSED") for line in targets(bad)] == [True, True, True, False, True]

@@ -66,7 +66,7 @@ def test_what_is_demanded_changes_only_on_purpose() -> None:
             "max_lost_per_class": 0.03,
             "margin": 0.003,
             "min_shifted": 0.40,
-            "min_noisy": 0.90,
+            "min_noisy": 0.80,
             "min_rotated": 0.85,
         },
         "fashion-mnist": {
