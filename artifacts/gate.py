@@ -167,7 +167,7 @@ def self_test(
     Args:
         labels: int64 of shape (n,), tonight's test labels.
         champion: int64 of shape (n,), the champion's predictions (the candidate's, on a first night).
-        canary: int64 of shape (n,), the candidate's answers, shuffled: answers that know nothing of the images.
+        canary: int64 of shape (n,), the labels, shuffled: answers that know nothing of the images.
         class_names: what the labels mean.
         policy: tonight's.
     """
@@ -183,7 +183,8 @@ def self_test(
         told: Verdict = "PROMOTE" if enough <= min(k, labels.size) else "HOLD"
         name = f"a copy of the champion with {k} more right answers"
         questions.append((name, told, better, base, lenient))
-    questions.append(("the candidate's answers, shuffled", "REJECT", canary, champion, policy))
+    # against the truth, not the champion: a policy without floors may let anything in that is no worse than a bad one
+    questions.append(("a canary that gives shuffled labels", "REJECT", canary, labels, policy))
     results = []
     for name, expected, candidate, base, demands in questions:
         scored = Scored("self-test", candidate, megabytes=0.0, latency_ms=0.0, robustness=policy.perturbations())

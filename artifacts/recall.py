@@ -1,11 +1,9 @@
 """Rolling back: an earlier version has to prove itself again before it becomes champion."""
 
-import numpy as np
-
-from artifacts import bundle, ledger, registry, rescoring
+from artifacts import bundle, ledger, registry, rescoring, verdict
 from artifacts.ledger import Entry
-from artifacts.policy import policy_for
-from artifacts.versions import Version
+from artifacts.policy import Policy
+from artifacts.versions import DECISION, Version
 from data.errors import BadInput, Broken
 from data.parquet import PreparedRef
 from data.store import Store
@@ -15,7 +13,7 @@ def roll_back(store: Store, dataset: str, *, who: str, why: str, to: str | None 
     """Make an earlier version champion, and bar the one that was.
 
     Before the pointer moves, a fresh process must get the target's recorded answers out of it, and this process must
-    find it as good as its policy demands on the test images of the champion it replaces.
+    find it as good as its own policy demanded on the test images of the champion it replaces.
 
     Args:
         store: the home.
@@ -32,19 +30,20 @@ def roll_back(store: Store, dataset: str, *, who: str, why: str, to: str | None 
     """
     generation = registry.generation(store, dataset)
     target = registry.rollback_target(store, dataset, to)
-    with bundle.start_infra_check() as serving:
-        require_good(store, dataset, target)
+    policy = Policy.from_json(target.document(DECISION)["policy"])
+    with bundle.start_infra_check(budgets=verdict.budgets(policy)) as serving:
+        require_good(store, dataset, target, policy.min_accuracy)
         infra = serving.finish(target.folder)
     if not infra.passed:
         raise BadInput(f"{target.id} does not hold up: {infra.message}", "choose another version with --to")
     return registry.rollback(store, dataset, who=who, why=why, to=target.id, generation=generation)
 
 
-def require_good(store: Store, dataset: str, target: Version) -> None:
+def require_good(store: Store, dataset: str, target: Version, floor: float) -> None:
     """Score a version on the test images that the present champion was judged by.
 
     Raises:
-        BadInput: it is below the dataset's floor there.
+        BadInput: it is below the floor: the accuracy that its own policy demanded.
         Broken: these images are no longer on disk.
     """
     # from the ledger, not from the champion's folder: that may be what is rotten
@@ -57,7 +56,6 @@ def require_good(store: Store, dataset: str, target: Version) -> None:
         )
     tests = rescoring.read_test_set(store, prepared)
     accuracy = rescoring.accuracy_of(store, target, tests)
-    floor = policy_for(dataset, np.bincount(tests.labels).tolist()).min_accuracy
     if not accuracy >= floor:
         raise BadInput(
             f"{target.id} does not hold up: {accuracy:.2%} of today's test images right, demanded are {floor:.2%}",

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from artifacts import gate, ledger, registry, rescoring
-from artifacts.bundle import InfraCheck, InfraResult
+from artifacts.bundle import Budgets, InfraCheck, InfraResult
 from artifacts.decision import Decision, Mode
 from artifacts.ledger import Entry
 from artifacts.policy import Policy
@@ -83,8 +83,8 @@ def reach(
         progress(0.5, "nothing has changed; asking the champion whether it still answers as recorded")
         rescoring.require_as_recorded(store, dataset.name, tests)
         decision = Decision.from_json(earlier.decision)
-        tested = _self_test(dataset, tests, scores, None, policy)
-        return Judged(decision, chosen, tests.digest, None, tested, generation, _unchanged(earlier))
+        tested = tested_gate(dataset, tests, scores, None, policy)
+        return Judged(decision, chosen, tests.digest, None, tested, generation, unchanged(earlier))
     scores = rescoring.score_candidate(store, chosen, tests)
     progress(0.4, "scoring the champion on the same images")
     champion = rescoring.score_champion(store, dataset.name, tests)
@@ -93,17 +93,30 @@ def reach(
     siblings = [one for one in finished[1:] if str(one.ref.candidate) == str(chosen.ref.candidate)]
     scored = replace(scores.scored, latency_ms=infra.latency_ms or np.nan)
     evidence = rescoring.gather(store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date())
-    decision = gate.judge(evidence, policy, mode, reason)
-    if not infra.passed:
-        decision = replace(
-            decision,
-            verdict="REJECT",
-            rule="does-not-serve",
-            reason=f"a fresh process could not use the model: {infra.message}",
-            would_change="a model that serves within the budgets",
-        )
-    tested = _self_test(dataset, tests, scores, champion, policy)
+    decision = served(gate.judge(evidence, policy, mode, reason), infra)
+    tested = tested_gate(dataset, tests, scores, champion, policy)
     return Judged(decision, chosen, tests.digest, infra, tested, generation)
+
+
+def budgets(policy: Policy) -> Budgets:
+    """Return what a model may cost in a fresh process: as long as the policy says, and as large with all its files."""
+    usual = Budgets()
+    return replace(
+        usual, latency_ms=policy.max_latency_ms, size_bytes=usual.size_bytes + int(1e6 * policy.max_megabytes)
+    )
+
+
+def served(decision: Decision, infra: InfraResult) -> Decision:
+    """Return the gate's decision, or a rejection of a model that a fresh process cannot use; force lifts neither."""
+    if infra.passed or decision.verdict == "REJECT":
+        return decision
+    return replace(
+        decision,
+        verdict="REJECT",
+        rule="does-not-serve",
+        reason=f"a fresh process cannot use {decision.candidate.name}: {infra.message}",
+        would_change="a model that gives its recorded answers in a fresh process, within the budgets",
+    )
 
 
 def decided_before(store: Store, dataset: str, chosen: Trained, tests: TestSet, policy: Policy) -> Entry | None:
@@ -123,20 +136,32 @@ def decided_before(store: Store, dataset: str, chosen: Trained, tests: TestSet, 
     return None
 
 
-def _unchanged(earlier: Entry) -> str:
+def unchanged(earlier: Entry) -> str:
+    """Say that this very model was judged before, and what came of it."""
     if earlier.to_version:
         return f"this very model is {earlier.to_version}, champion since {earlier.when[:10]}, and answers as recorded"
     champion = earlier.from_version or "no champion"
     return f"this very model was compared with {champion} on {earlier.when[:10]}; nothing has changed: {earlier.why}"
 
 
-def _self_test(
+def tested_gate(
     dataset: Dataset, tests: TestSet, scores: Scores, champion: gate.Champion | None, policy: Policy
 ) -> tuple[gate.SelfTest, ...]:
-    """Put the gate to its nightly test; a gate that fails it must not decide anything."""
+    """Put the gate to its nightly test.
+
+    Args:
+        dataset: the catalogue's row.
+        tests: tonight's test images.
+        scores: the candidate's answers, taken for the champion's where there is none.
+        champion: scored on the same images.
+        policy: tonight's.
+
+    Raises:
+        Broken: the gate answered wrongly; it must not decide anything.
+    """
     answers = scores.scored.predicted
     base = champion.predicted if champion and champion.predicted is not None else answers
-    canary = np.random.default_rng(0).permutation(answers)  # as often each class, but for other images
+    canary = np.random.default_rng(0).permutation(tests.labels)  # as often each class, but for other images
     tested = gate.self_test(tests.labels, base, canary, dataset.class_names, policy)
     failed = [f"{one.name}: expected {one.expected}, came {one.got}" for one in tested if not one.passed]
     if failed:

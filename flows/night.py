@@ -11,7 +11,7 @@ from prefect import runtime
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from artifacts import bundle, ledger, registry
+from artifacts import bundle, ledger, registry, verdict
 from artifacts.bundle import InfraCheck
 from artifacts.decision import Mode
 from artifacts.night import NightReport, failed_row, trained_row
@@ -86,7 +86,8 @@ class Night:
         run = f"{now:%Y%m%dt%H%M%S}-{row.name}-{runtime.flow_run.id[:8]}"
         with recorded(store, "retrain", run, row.name, mode) as record, alone(store, record) as record:
             champion = registry.champion_id(store, row.name)
-            with bundle.start_infra_check() as serving:  # TensorFlow takes long to import; by the verdict it is ready
+            # TensorFlow takes long to import; by the verdict it is ready
+            with bundle.start_infra_check(budgets=verdict.budgets(policy)) as serving:
                 yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving)
 
     def ended(self, night: NightReport) -> State[NightReport]:

@@ -113,6 +113,21 @@ def test_force_rollback_and_the_bar(home: Store) -> None:
     assert audit.verify(home) == []
 
 
+def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(home: Store, tmp_path: Path) -> None:
+    """The old champion is scored on today's images; below what it was promoted for, it is refused and nothing moves."""
+    size = {"height": 12, "width": 9, "n_classes": 3}
+    catalogue.add(home, "mine", write_idx_folder(tmp_path / "then", **size))
+    assert night("mine").champion_after == "mine/1"
+    catalogue.remove(home, "mine")
+    catalogue.add(home, "mine", write_idx_folder(tmp_path / "now", **size, first=1))
+    told = night("mine")
+    assert told.champion_after == "mine/2", told.reason
+    with pytest.raises(BadInput, match=r"mine/1 does not hold up: \d\.00% of today's test images right, demanded are "):
+        recall.roll_back(home, "mine", who="a test", why="to see whether it would do")
+    assert registry.champion_id(home, "mine") == "mine/2"
+    assert [entry.action for entry in registry.history(home, "mine")] == ["promote", "promote"]
+
+
 def test_several_seeds_send_the_median(home: Store) -> None:
     """Of three seeds of one recipe, the one with the median validation accuracy goes before the gate."""
     told = night(seeds=3)
