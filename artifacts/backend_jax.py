@@ -11,7 +11,7 @@ from artifacts.backend import Gpu, State
 NAME = "jax"
 TITLE = "JAX"
 # XLA for CPUs brings convolutions into the form its fast code wants in the entry computation only, not inside loops:
-# there a kernel's gradient took 17 times as long (docs/log.md). GPUs have cuDNN, inside loops as well.
+# there a kernel's gradient took up to 17 times as long (docs/log.md). GPUs have cuDNN, inside loops as well.
 CONV_ON_CPU = "conv nets on a CPU: XLA step by step, because its loops have no fast gradients of convolutions"
 BFLOAT16_ON_CPU = False
 

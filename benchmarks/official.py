@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from artifacts.feed import problem_of
+from artifacts.provenance import library_versions
 from artifacts.recipes.base import Problem
 from data import catalogue, source
 from data.source import RawData
 from data.splits import validation_mask
 from data.summary import image_hashes
-from flows.settings import settings
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,8 @@ class Images:
 
 def official(name: str) -> RawData:
     """Return a dataset of the catalogue, downloaded into the home if it is not there yet, verified in any case."""
+    from flows.settings import settings
+
     store = settings().store
     dataset = catalogue.get(store, name)
     return source.read_raw(store, dataset, source.download(store, dataset, settings().mirrors))
@@ -58,6 +60,8 @@ def nightly(raw: RawData) -> tuple[Images, Images, Images]:
 
 def problem(name: str, training: Images) -> Problem:
     """Return what a recipe may know about these images."""
+    from flows.settings import settings
+
     row = catalogue.get(settings().store, name)
     return problem_of(training, (row.height, row.width), row.n_classes, row.mirror_symmetric)
 
@@ -71,7 +75,6 @@ def accuracy(model: Any, examples: Images) -> float:
 def machine() -> dict[str, Any]:
     """Return what the seconds depend on, in general terms."""
     import keras
-    import tensorflow as tf
 
     from artifacts.devices import bfloat16_instructions
 
@@ -80,8 +83,7 @@ def machine() -> dict[str, Any]:
         "cores": cores,
         "processor": f"{platform.machine()} {bfloat16_instructions()}".strip(),
         "python": re.match(r"\d+\.\d+", platform.python_version())[0],  # type: ignore[index] # it always has a version
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
+        **library_versions(keras.backend.backend()),
     }
 
 

@@ -53,7 +53,6 @@ GOALS = (
 def rate_of_loop(spec: str, training: Images) -> float:
     """Return images per second of a candidate in Nightshift's loop."""
     import keras
-    import tensorflow as tf
 
     from artifacts.devices import choose
     from artifacts.feed import Feed
@@ -64,7 +63,7 @@ def rate_of_loop(spec: str, training: Images) -> float:
     recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
     plan, device = recipe.plan(about, settings), choose(recipe)
     keras.utils.set_random_seed(0)
-    with tf.device(device.name), dtype_policy(device.precision):
+    with keras.device(device.name), dtype_policy(device.precision):
         total, steps, _ = plan.lengths(len(training.labels))
         loop, feed = Loop(recipe.build(about, settings), plan, total, device.jit), Feed(training, plan.batch)
         return len(training.labels) / _median_s(lambda epoch: loop.epoch(feed, (0, epoch), steps))

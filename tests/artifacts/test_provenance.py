@@ -57,6 +57,15 @@ def test_what_is_collected_survives_json(checkout: Path) -> None:
     assert {name: getattr(collected, name) for name in KNOWN} == KNOWN
 
 
+def test_only_the_backend_in_use_is_named() -> None:
+    """A training on one backend is never taken for one on another, whichever are installed."""
+    tensorflow, jax = provenance.library_versions("tensorflow"), provenance.library_versions("jax")
+    assert "tensorflow" in tensorflow
+    assert "jax" not in tensorflow
+    assert "tensorflow" not in jax
+    assert tensorflow.keys() & jax.keys() == {"keras", "numpy", "pyarrow"}
+
+
 def test_a_change_makes_the_checkout_dirty(checkout: Path) -> None:
     """A changed file, or a new one that nobody ignores."""
     (checkout / "new.py").write_text("")
