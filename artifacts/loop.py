@@ -111,10 +111,10 @@ class Loop:
 
     # -- inside the compiled functions --------------------------------------------------------------------------
 
-    def _train(self, state: State, _steps: Any, images: Any, labels: Any, order: Any, shifts: Any, flips: Any) -> State:
+    def _train(self, state: State, _steps: Any, images: Any, labels: Any, order: Any, *moves: Any) -> State:
         step = state[0]
         x, y, mask = self._batch(images, labels, order[step])
-        x = augment(self.plan, x, shifts[step], flips[step])
+        x = augment(self.plan, x, *(drawn[step] for drawn in moves))
         logits, losses = self._learn(x, y, mask)
         return _added(state, losses, logits, y, mask)
 

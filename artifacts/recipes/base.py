@@ -57,8 +57,9 @@ class Plan:
         betas: Adam's two decay rates.
         weight_decay: decoupled from the gradient, times the learning rate.
         label_smoothing: share of the target spread evenly over all classes, 0..1.
-        shift: largest shift of a batch up, down, left and right, in pixels; zeros move in.
-        flip: each image is flipped left-right with probability one half.
+        shift: largest shift of an image up, down, left and right, in pixels; zeros move in.
+        flip: each image is shown from one side and from the other in turn, epoch by epoch; chance begins.
+        cutout: side of a square, in pixels, that is blanked at a random place of each image.
         average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
         ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
         patience: end after so many epochs without a better validation accuracy, and keep the weights of the best epoch;
@@ -78,6 +79,7 @@ class Plan:
     label_smoothing: float = 0.0
     shift: int = 0
     flip: bool = False
+    cutout: int = 0
     average_flips: bool = False
     ema: float = 0.0
     patience: int = 0

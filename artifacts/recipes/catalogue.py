@@ -2,9 +2,11 @@
 
 from artifacts.recipes import (
     cnn,
+    cnn_small,
     linear_64,
     mlp,
     mlp_128,
+    resnet,
     scratch_512,
     sigmoid_regression,
     softmax_regression,
@@ -21,7 +23,9 @@ FAITHFUL = (
     scratch_512,
 )  # checked by benchmarks/fidelity.py
 
-RECIPES: dict[str, Recipe] = {module.RECIPE.name: module.RECIPE for module in (*FAITHFUL, mlp, cnn, tiny)}
+RECIPES: dict[str, Recipe] = {
+    module.RECIPE.name: module.RECIPE for module in (*FAITHFUL, mlp, cnn_small, cnn, resnet, tiny)
+}
 
 # A floor that anything must beat, a net without assumptions about images, and the one that usually wins.
 DEFAULT_CANDIDATES: tuple[str, ...] = ("softmax-regression", "mlp", "cnn")

@@ -15,23 +15,28 @@ from artifacts.recipes.base import Plan, Problem, Recipe, Settings
 from artifacts.recipes.parameters import PATIENCE, RACE, Integer, Real
 
 
-def build(problem: Problem, _settings: Settings) -> Any:
-    """Return Conv 5x5/2 - Conv 3x3 - pool - Conv 3x3 - Dense, all relu, then the logits in float32."""
+def build(problem: Problem, settings: Settings) -> Any:
+    """Return Conv 3x3 - pool - Conv 3x3 - pool - Conv 3x3 - Dense, each with relu, then the logits in float32."""
     import keras
     from keras import layers
 
-    def conv(filters: int, size: int, strides: int = 1) -> Any:
+    def conv(filters: int, **options: Any) -> Any:
         # Padded: without, Fashion-MNIST, whose clothes touch the border, loses a whole point of accuracy.
-        return layers.Conv2D(filters, size, strides, padding="same", activation="relu", kernel_initializer="he_normal")
+        return layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal", **options)
 
+    width = settings["width"]
     return keras.Sequential(
         [
             layers.Input((problem.height, problem.width)),
             layers.Reshape((problem.height, problem.width, 1)),
-            conv(32, 5, strides=2),
-            conv(48, 3),
+            # Maximum and relu commute; after the pool, relu has a quarter of the work: a tenth of the whole time.
+            conv(width),
             layers.MaxPooling2D(),
-            conv(64, 3),
+            layers.ReLU(),
+            conv(3 * width),
+            layers.MaxPooling2D(),
+            layers.ReLU(),
+            conv(4 * width, activation="relu"),
             layers.Flatten(),
             layers.Dense(128, activation="relu", kernel_initializer="he_normal"),
             layers.Dense(problem.n_classes, dtype="float32"),
@@ -65,7 +70,8 @@ RECIPE = Recipe(
     plan=plan,
     bfloat16=True,
     parameters={
-        "epochs": Integer(6, 1, 1000, "passes over the training images"),
+        "width": Integer(16, 1, 1024, "filters of the first convolution; the others have 3 and 4 times as many"),
+        "epochs": Integer(7, 1, 1000, "passes over the training images"),
         "batch": Integer(128, 1, 4096, "images per step"),
         "learning_rate": Real(0.004, 1e-6, 10, "peak of the one-cycle schedule"),
         "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),

@@ -188,30 +188,56 @@ def test_flips_show_the_other_side(examples: Images) -> None:
     assert run(half, flip=True)[0].reshape(12, 10, 3)[:, 5:].any()
 
 
+def test_cutouts_hide_what_they_cover(examples: Images) -> None:
+    """Where a cutout covers the whole image, nothing is learnt from it but the bias."""
+    weights, bias, *_ = run(examples, epochs=3, cutout=40)
+    assert not weights.any()
+    assert bias.any()
+
+
 def test_augmentations_do_what_they_say() -> None:
-    """A shift moves a whole batch and brings in zeros, a flip mirrors the images chosen, and neither does more."""
+    """Each image is flipped, moved and cut on its own, zeros come in, and nothing else happens to a pixel."""
     from artifacts.augmentation import augment
 
     images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
-    flips = np.array([True, False, True])
-    plan = Plan(**PLAIN, shift=2, flip=True)
-    moved = np.asarray(augment(plan, images, np.array([4, 1], np.int32), flips))
+    flips, centres = np.array([True, False, True]), np.array([[0.5, 0.5], [0.0, 0.0], [0.99, 0.3]], np.float32)
+    shifts = np.array([[4, 1], [0, 3], [2, 2]], np.int32)
+    moved = np.asarray(augment(Plan(**PLAIN, shift=2, flip=True, cutout=3), images, shifts, flips, centres))
     expected = images.copy()
     expected[flips] = expected[flips][:, :, ::-1]
     padded = np.pad(expected, ((0, 0), (2, 2), (2, 2)))
-    np.testing.assert_array_equal(moved, padded[:, 4:13, 1:9])
-    centred = augment(plan, images, np.array([2, 2], np.int32), np.zeros(3, bool))
-    np.testing.assert_array_equal(np.asarray(centred), images)
-    np.testing.assert_array_equal(np.asarray(augment(Plan(**PLAIN), images, np.array([4, 1]), flips)), images)
+    expected = np.stack([padded[i, down : down + 9, right : right + 8] for i, (down, right) in enumerate(shifts)])
+    expected[0, 3:6, 3:6] = expected[1, :2, :2] = expected[2, 7:, 1:4] = 0
+    np.testing.assert_array_equal(moved, expected)
+    untouched = augment(Plan(**PLAIN), images, shifts, flips, centres)
+    np.testing.assert_array_equal(np.asarray(untouched), images)
 
 
 def test_draws_cover_what_they_may() -> None:
-    """Shifts take every value from 0 to twice the largest shift, and about half of the images are flipped."""
+    """Shifts take every value up to twice the largest shift, half of the images are flipped, cutouts lie anywhere."""
     from artifacts.augmentation import draw
 
     draws = draw(Plan(**{**PLAIN, "batch": 10}, shift=2, flip=True), 5000, (0, 0, 0))
     assert set(draws.shifts.ravel()) == set(range(5))
+    assert len(np.unique(draws.shifts[0], axis=0)) > 1
     assert draws.flips.mean() == pytest.approx(0.5, abs=0.03)
+    assert np.histogram(draws.cutouts, 4, (0, 1))[0] == pytest.approx(2500, rel=0.1)
+
+
+def test_flips_alternate() -> None:
+    """Every image is shown from one side in one epoch and from the other in the next."""
+    from artifacts.augmentation import draw
+
+    def sides(epoch: int) -> dict[int, bool]:
+        draws = draw(Plan(**PLAIN, flip=True), 50, (3, epoch, 1), rows=70)
+        return {
+            int(row): bool(flip) for row, flip in zip(draws.order.ravel(), draws.flips.ravel(), strict=True) if row >= 0
+        }
+
+    first, second, third = (sides(epoch) for epoch in range(3))
+    assert first == third
+    assert first == {row: not flipped for row, flipped in second.items()}
+    assert len(first) == 50
 
 
 def test_chunks_train_like_their_images_would(examples: Images) -> None:
@@ -376,7 +402,9 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
 
     examples = blobs(300)
     order = np.append(np.arange(300), [-1] * 20).astype(np.int32).reshape(10, 32)  # the last batch has 12 images
-    in_order = Draws(order, np.zeros((10, 2), np.int32), np.zeros((10, 32), bool))
+    in_order = Draws(
+        order, np.zeros((10, 32, 2), np.int32), np.zeros((10, 32), bool), np.zeros((10, 32, 2), np.float32)
+    )
     monkeypatch.setattr(module, "draw", lambda *_, **__: in_order)
     recipe = RECIPES["mlp-128"]
     problem = Problem(12, 10, 3, 300)

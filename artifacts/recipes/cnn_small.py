@@ -1,0 +1,78 @@
+"""Two convolutions and a dense layer, LeNet's plan: MNIST within seconds.
+
+Claim: not measured yet.
+
+Cost: not measured yet.
+
+Command: python -m benchmarks.training --rows times --only cnn-small
+"""
+
+from typing import Any
+
+from artifacts.recipes.base import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import PATIENCE, RACE, Integer, Real
+
+
+def build(problem: Problem, _settings: Settings) -> Any:
+    """Return Conv 5x5 - pool - Conv 3x3 - pool - Dense, each with relu, then the logits in float32."""
+    import keras
+    from keras import layers
+
+    def conv(filters: int, size: int) -> Any:
+        # Unpadded where there is room: digits do not touch the border, and the second convolution has half the work.
+        padding = "valid" if min(problem.height, problem.width) >= 20 else "same"
+        return layers.Conv2D(filters, size, padding=padding, kernel_initializer="he_normal")
+
+    return keras.Sequential(
+        [
+            layers.Input((problem.height, problem.width)),
+            layers.Reshape((problem.height, problem.width, 1)),
+            conv(16, 5),
+            layers.MaxPooling2D(),
+            layers.ReLU(),
+            conv(48, 3),
+            layers.MaxPooling2D(),
+            layers.ReLU(),
+            layers.Flatten(),
+            layers.Dense(64, activation="relu", kernel_initializer="he_normal"),
+            layers.Dense(problem.n_classes, dtype="float32"),
+        ]
+    )
+
+
+def plan(problem: Problem, settings: Settings) -> Plan:
+    """Return one cycle of AdamW with shifts, and flips where they keep the class."""
+    return Plan(
+        epochs=settings["epochs"],
+        batch=settings["batch"],
+        optimizer="adamw",
+        learning_rate=settings["learning_rate"],
+        schedule="triangular",
+        betas=(0.8, 0.95),
+        weight_decay=settings["weight_decay"],
+        label_smoothing=settings["label_smoothing"],
+        shift=min(settings["shift"], problem.margin),
+        patience=settings["patience"],
+        flip=problem.mirror_symmetric,
+        average_flips=problem.mirror_symmetric,
+    )
+
+
+RECIPE = Recipe(
+    name="cnn-small",
+    document=__doc__,
+    family="conv",
+    build=build,
+    plan=plan,
+    bfloat16=True,
+    parameters={
+        "epochs": Integer(5, 1, 1000, "passes over the training images"),
+        "batch": Integer(128, 1, 4096, "images per step"),
+        "learning_rate": Real(0.008, 1e-6, 10, "peak of the one-cycle schedule"),
+        "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
+        "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
+        "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+        "patience": PATIENCE,
+        "race": RACE,
+    },
+)
