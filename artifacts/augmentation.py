@@ -46,9 +46,9 @@ def draw(plan: Plan, n: int, seed: tuple[int, int, int], rows: int | None = None
     """
     rng = np.random.default_rng(seed)
     steps = -(-(rows or n) // plan.batch)
-    order = np.full(steps * plan.batch, -1, np.int32)
-    order[:n] = rng.permutation(n)
-    order = order.reshape(steps, plan.batch)
+    rows_in_turn = np.full(steps * plan.batch, -1, np.int32)
+    rows_in_turn[:n] = rng.permutation(n)
+    order = rows_in_turn.reshape(steps, plan.batch)
     return Draws(
         order=order,
         shifts=rng.integers(0, 2 * plan.shift + 1, (*order.shape, 2), np.int32),
