@@ -5,7 +5,8 @@
 The first rows are rates within one run on one machine: the same net, mathematics, data and batch, once through
 Keras' `model.fit` and once through the loop; images per second after compilation, the median of several epochs. The
 others are times to an accuracy, compilation included: mean test accuracy over seeds, and the longest of the seconds.
-`--quick` runs the first three rows only. With `--json`, rows add up over several runs.
+`--quick` runs the first three rows only; the two rows of `resnet` take an hour. With `--json`, rows add up over several
+runs.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
@@ -43,10 +44,16 @@ class Goal:
 
 
 GOALS = (
-    Goal("mnist", "cnn", 0.995, 40.0),
-    Goal("fashion-mnist", "cnn", 0.925, 40.0),
     Goal("mnist", "mlp", 0.980, 20.0),
     Goal("fashion-mnist", "mlp", 0.890, 20.0),
+    Goal("mnist", "cnn-small:epochs=1", 0.990, 2.5),
+    Goal("mnist", "cnn-small", 0.995, 12.0),
+    Goal("mnist", "cnn", 0.995, 40.0),
+    Goal("fashion-mnist", "cnn", 0.925, 40.0),
+    Goal("fashion-mnist", "cnn", 0.930, 30.0),
+    Goal("fashion-mnist", "cnn:width=32,epochs=10", 0.940, 180.0),
+    Goal("mnist", "resnet", 0.9975, 1800.0),
+    Goal("fashion-mnist", "resnet", 0.950, 1800.0),
 )
 
 
@@ -131,27 +138,36 @@ def rates() -> dict[str, dict[str, Any]]:
 
 
 def time_to(goal: Goal, seeds: int) -> dict[str, Any]:
-    """Train a goal's candidate with several seeds and return the figures."""
+    """Return how a goal's candidate does with several seeds, and whether that is enough."""
+    figures = _trainings(goal.dataset, goal.spec, seeds)
+    return {
+        **figures,
+        "target": goal.accuracy,
+        "target_seconds": goal.seconds,
+        "met": figures["test_mean"] >= goal.accuracy and max(figures["seconds"]) <= goal.seconds,
+    }
+
+
+@cache
+def _trainings(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
+    """Train a candidate with several seeds and return the figures."""
     from artifacts.training import fit
 
-    training, validation, test = nightly(official(goal.dataset))
+    training, validation, test = nightly(official(dataset))
+    about = problem(dataset, training)
     scores, validated, seconds = [], [], []
     for seed in range(seeds):
-        about = problem(goal.dataset, training)
-        fitted = fit(training, validation, about, Candidate.parse(goal.spec, seed))
+        fitted = fit(training, validation, about, Candidate.parse(spec, seed))
         scores.append(accuracy(fitted.model, test))
         validated.append(fitted.history[-1].val_accuracy)
         seconds.append(fitted.seconds)
     return {
-        "candidate": goal.spec,
+        "candidate": spec,
         "test": scores,
         "test_mean": mean(scores),
         "test_sd": stdev(scores) if seeds > 1 else None,
         "validation_mean": mean(validated),
         "seconds": seconds,
-        "target": goal.accuracy,
-        "target_seconds": goal.seconds,
-        "met": mean(scores) >= goal.accuracy and max(seconds) <= goal.seconds,
     }
 
 
@@ -210,7 +226,7 @@ def main() -> None:
         keep(told.json, {**rates(), "machine": machine()})
     if told.rows != "rates" and not told.quick:
         for goal in GOALS:
-            name = f"{goal.dataset} to {goal.accuracy:.1%}"
+            name = f"{goal.dataset} to {goal.accuracy:.2%} in {goal.seconds:g} s"
             if told.only in f"{goal.dataset} {goal.spec}":
                 rows = {name: time_to(goal, told.seeds)}
                 _show(rows)
