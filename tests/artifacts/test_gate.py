@@ -13,7 +13,7 @@ import artifacts.gate
 import artifacts.paired
 import artifacts.rules
 from artifacts.decision import Budget, Decision, Share, p_text, points
-from artifacts.evidence import Scored
+from artifacts.evidence import Champion, Scored
 from artifacts.gate import SelfTest, judge, self_test
 from artifacts.policy import Policy
 from data.errors import BadInput
@@ -334,6 +334,11 @@ def test_what_travels_is_frozen() -> None:
     assert len({EVIDENCE, replace(EVIDENCE), CHAMPION, replace(CHAMPION)}) == 4
     assert len({EVIDENCE.candidate, replace(EVIDENCE.candidate)}) == 2
     assert artifacts.rules.Case.__eq__ is object.__eq__
+
+
+def test_a_champion_is_loaded_unless_it_is_said_otherwise() -> None:
+    """Whoever hands over answers need not say that there are some."""
+    assert Champion("mnist/3", LABELS, NAMES, "test-set-1").state == "loaded"
 
 
 def test_the_look_is_what_the_next_night_needs() -> None:

@@ -9,6 +9,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom, binomtest, norm
 
 from artifacts.paired import (
+    NORMAL,
     Bools,
     Pooled,
     binomial_pmf,
@@ -212,3 +213,27 @@ def test_the_number_of_models_that_would_show_a_gain() -> None:
     assert models_needed(0.05, 0.999 * boundary * 0.001, 0.001) is None
     assert models_needed(0.05, -0.01, 0.001) is None
     assert models_needed(0.05, 0.0, 0.0) is None
+
+
+def test_a_gain_at_the_level_can_be_detected() -> None:
+    """The smallest detectable gain is one whose p-value equals the level; below that level there is none."""
+    champion, model = np.zeros(9, np.bool_), np.ones(9, np.bool_)
+    level = 2 * float(binomial_pmf(9, 0.5)[0])
+    assert pool(model[None], champion, level).detectable == pytest.approx(1.0)
+    assert pool(model[None], champion, level * 0.999).detectable is None
+
+
+def test_a_gain_at_the_boundary_is_never_shown() -> None:
+    """No number of models shows a gain that only equals the boundary, and none is needed where there is no luck."""
+    boundary = -NORMAL.inv_cdf(0.05 / 2) * 0.001
+    assert models_needed(0.05, boundary, 0.001) is None
+    assert models_needed(0.05, boundary * 1.01, 0.001) is not None
+    assert models_needed(0.05, 0.01, 0.0) is None
+
+
+def test_two_models_are_enough_for_the_second_test() -> None:
+    """A champion that errs on other images than both models is judged by the clustered test, which is stricter here."""
+    gained, lost = np.repeat([True, False], [60, 30]), np.repeat([False, True], [60, 30])
+    found = pool(np.array([gained, gained]), lost, LEVEL)
+    assert found.p_value == pytest.approx(2 * norm.cdf(-30 / math.sqrt(90)), rel=1e-6)
+    assert found.detectable == pytest.approx(-norm.ppf(LEVEL / 2) * math.sqrt(90) / 90, rel=1e-6)
