@@ -2,8 +2,8 @@
 
 Claim: Fashion-MNIST test 94.17 % (one seed, on validation 94.82; both sides of an image averaged). MNIST: not measured.
 
-Cost: 1,030 CPU-seconds on Fashion-MNIST (two busy cores with avx512_bf16); 660,000 images at the 1,440 images/s of quiet
-moments would take 460 s, not timed on an idle machine.
+Cost: 1,030 CPU-seconds on Fashion-MNIST (two busy cores with avx512_bf16); 660,000 images at the 1,440 images/s of
+quiet moments would take 460 s, not timed on an idle machine.
 
 Command: python -m benchmarks.training --rows times --only resnet
 """
