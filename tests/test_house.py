@@ -1,11 +1,14 @@
 """The walls of the house: what the README says lies where, and what an import may drag in."""
 
+import json
 import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from benchmarks import readme
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("flows", "tasks", "data", "artifacts", "benchmarks")
@@ -30,6 +33,15 @@ def test_readme_tree_lists_every_module() -> None:
             told.add(folder + name)
     there = {name for name in tracked("*.py") if name.split("/")[0] in PACKAGES and not name.endswith("__init__.py")}
     assert told == there
+
+
+def test_readme_has_the_figures_that_were_measured() -> None:
+    """The section on training is what the figures' file gives; another figure would give another section."""
+    figures = json.loads(readme.FIGURES.read_text())
+    text = readme.README.read_text()
+    assert readme.replaced(text, figures) == text
+    name, row = next((name, row) for name, row in figures.items() if "baseline" in row)
+    assert readme.replaced(text, {**figures, name: {**row, "ours": 2 * row["ours"]}}) != text
 
 
 @pytest.mark.parametrize("module", ["flows.retrain", "flows.cli", "artifacts.registry", "artifacts.recipes.catalogue"])
