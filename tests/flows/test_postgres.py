@@ -28,16 +28,18 @@ def database() -> Iterator[str]:
     binaries = _binaries()
     if binaries is None:
         pytest.skip("PostgreSQL is not here: apt-get install postgresql")
-    as_user = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []  # it refuses to run as root
+    owner = "postgres" if os.getuid() == 0 else None  # it refuses to run as root
     port = free_port()
     # not below pytest's own folder, which nobody else may enter
     with tempfile.TemporaryDirectory(prefix="nightshift-postgres-", ignore_cleanup_errors=True) as folder:
-        if as_user:
-            shutil.chown(folder, "postgres", "postgres")
+        if owner:
+            shutil.chown(folder, owner, owner)
 
         def run(program: str, *arguments: str) -> "subprocess.CompletedProcess[bytes]":
-            command = [*as_user, str(binaries / program), *arguments]
-            return subprocess.run(command, cwd="/", capture_output=True, timeout=120, check=False)
+            command = [str(binaries / program), *arguments]
+            return subprocess.run(
+                command, user=owner, group=owner, cwd="/", capture_output=True, timeout=120, check=False
+            )
 
         made = run("initdb", "-D", f"{folder}/data", "-U", "prefect", "-A", "trust", "-E", "UTF8")
         assert made.returncode == 0, made.stderr
