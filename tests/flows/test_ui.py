@@ -84,7 +84,8 @@ def submit(page: Browser) -> None:
             page.wait_for_text("View run", 20)
             break
     page.click_on("View run")
-    page.wait("location.pathname.includes('/flow-run/')")
+    # the deployment's page, which lists how earlier runs ended, stays for a moment after the address has changed
+    page.wait("location.pathname.includes('/flow-run/') && !document.body.innerText.includes('Entrypoint')")
 
 
 def wait_for_the_end(page: Browser) -> str:
