@@ -66,7 +66,7 @@ def _rates(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
         elif "peak_gflops" in row:
             yield (
                 f"| {name} | {row['reached_gflops']:.0f} Gflop/s | {row['peak_gflops']:.0f} Gflop/s | "
-                f"{row['ratio']:.0%} | {row['target']:.0%} | {_verdict(row)} |"
+                f"{100 * row['ratio']:.0f} % | {100 * row['target']:g} % | {_verdict(row)} |"
             )
 
 
