@@ -141,14 +141,18 @@ def fit(
             final = _in_float32(model, recipe.build, problem, settings)
             final = flip_averaged(final) if plan.average_flips else final
     except Exception as error:
-        if not (isinstance(error, MemoryError) or backend.out_of_memory(error)):
-            raise
-        said = str(getattr(error, "message", "") or error or "no details").splitlines()[0]
-        raise OutOfMemory(
-            f"{candidate} ran out of memory on {chosen.description}: {said}",
-            "use a smaller batch, a smaller net or another device",
-        ) from error
+        if isinstance(error, MemoryError) or backend.out_of_memory(error):
+            raise _out_of_memory(candidate, chosen, error) from error
+        raise
     return Fitted(final, tuple(history), time.monotonic() - started, chosen)
+
+
+def _out_of_memory(candidate: Candidate, device: "Device", error: Exception) -> OutOfMemory:
+    said = str(getattr(error, "message", "") or error or "no details").splitlines()[0]
+    return OutOfMemory(
+        f"{candidate} ran out of memory on {device.description}: {said}",
+        "use a smaller batch, a smaller net or another device",
+    )
 
 
 def _epochs(

@@ -10,7 +10,8 @@ Command: python -m benchmarks.training --rows times --only cnn-small
 
 from typing import Any
 
-from artifacts.recipes.base import Plan, Problem, Recipe, Settings
+from artifacts.recipes import cnn
+from artifacts.recipes.base import Problem, Recipe, Settings
 from artifacts.recipes.parameters import PATIENCE, RACE, Integer, Real
 
 
@@ -41,30 +42,12 @@ def build(problem: Problem, _settings: Settings) -> Any:
     )
 
 
-def plan(problem: Problem, settings: Settings) -> Plan:
-    """Return one cycle of AdamW with shifts, and flips where they keep the class."""
-    return Plan(
-        epochs=settings["epochs"],
-        batch=settings["batch"],
-        optimizer="adamw",
-        learning_rate=settings["learning_rate"],
-        schedule="triangular",
-        betas=(0.8, 0.95),
-        weight_decay=settings["weight_decay"],
-        label_smoothing=settings["label_smoothing"],
-        shift=min(settings["shift"], problem.margin),
-        patience=settings["patience"],
-        flip=problem.mirror_symmetric,
-        average_flips=problem.mirror_symmetric,
-    )
-
-
 RECIPE = Recipe(
     name="cnn-small",
     document=__doc__,
     family="conv",
     build=build,
-    plan=plan,
+    plan=cnn.plan,  # trained alike: one cycle of AdamW with shifts, and flips where they keep the class
     bfloat16=True,
     parameters={
         "epochs": Integer(5, 1, 1000, "passes over the training images"),
