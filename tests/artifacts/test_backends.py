@@ -20,7 +20,13 @@ def python(backend: str, *arguments: str) -> None:
     """Run Python on a backend; its output is the reason if it fails."""
     environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "2"}
     done = subprocess.run(
-        [sys.executable, *arguments], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+        [sys.executable, *arguments],
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=900,
     )
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
 
