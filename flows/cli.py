@@ -14,7 +14,7 @@ from cyclopts import App, CycloptsError, Parameter
 from artifacts.policy import Policy, meaning
 from data.errors import NightshiftError
 from flows import operations, registered
-from flows.terminal import DONE, NOT_PROMOTED, REFUSED, Flag, Json, console, print_json, print_table, store
+from flows.terminal import DONE, NOT_PROMOTED, REFUSED, Flag, Json, Several, console, print_json, print_table, store
 
 app = App(
     name="nightshift",
@@ -62,7 +62,7 @@ else:  # a flag for each field of the policy; only those that were given are in 
 def retrain(
     dataset: str = "mnist",
     *,
-    recipe: tuple[str, ...] = (),
+    recipe: Annotated[tuple[str, ...], Several] = (),
     seed: int = 0,
     seeds: int = 1,
     device: Literal["auto", "gpu", "cpu"] = "auto",
@@ -147,7 +147,7 @@ def add(
     name: str,
     folder: Path,
     *,
-    classes: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="")] = (),
+    classes: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
     title: str = "",
     licence: str = "",
     citation: str = "",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import App
 
 from data.errors import BadInput, NightshiftError
-from flows.terminal import BROKEN, DONE, NOT_PROMOTED, Flag, Json, console, print_json, print_table, store
+from flows.terminal import BROKEN, DONE, NOT_PROMOTED, Flag, Json, Several, console, print_json, print_table, store
 
 if TYPE_CHECKING:
     from data.store import Store
@@ -125,7 +125,7 @@ def predict(
     image: Path,
     *,
     model: str = "mnist",
-    true: tuple[str, ...] = (),
+    true: Annotated[tuple[str, ...], Several] = (),
     top: int = 3,
     save: Path | None = None,
     resize: Annotated[bool, Flag] = False,

@@ -13,6 +13,7 @@ DONE, BROKEN, REFUSED, NOT_PROMOTED = 0, 1, 2, 3
 
 Json = Annotated[bool, Parameter("--json", negative="", help="Print JSON for a script.")]
 Flag = Parameter(negative="")
+Several = Parameter(negative="", show_default=False)  # given once for each
 
 
 def store() -> "Store":
