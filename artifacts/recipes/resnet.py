@@ -8,8 +8,10 @@ quiet moments would take 460 s, not timed on an idle machine.
 Command: python -m benchmarks.training --rows times --only resnet
 """
 
+from dataclasses import replace
 from typing import Any
 
+from artifacts.recipes import cnn
 from artifacts.recipes.base import Plan, Problem, Recipe, Settings
 from artifacts.recipes.parameters import PATIENCE, Integer, Real
 
@@ -42,22 +44,8 @@ def build(problem: Problem, settings: Settings) -> Any:
 
 
 def plan(problem: Problem, settings: Settings) -> Plan:
-    """Return one cycle of AdamW with shifts, cutouts, and flips where they keep the class."""
-    return Plan(
-        epochs=settings["epochs"],
-        batch=settings["batch"],
-        optimizer="adamw",
-        learning_rate=settings["learning_rate"],
-        schedule="triangular",
-        betas=(0.8, 0.95),
-        weight_decay=settings["weight_decay"],
-        label_smoothing=settings["label_smoothing"],
-        shift=settings["shift"],
-        flip=problem.mirror_symmetric,
-        cutout=settings["cutout"],
-        average_flips=problem.mirror_symmetric,
-        patience=settings["patience"],
-    )
+    """Return what `cnn` trains by, with cutouts, and shifts whether or not the images leave room for them."""
+    return replace(cnn.plan(problem, settings), shift=settings["shift"], cutout=settings["cutout"])
 
 
 RECIPE = Recipe(
