@@ -35,12 +35,14 @@ class Backend(Protocol):
         TITLE: for people.
         CONV_ON_CPU: why the epoch of a conv net is not one XLA loop on a CPU.
         BFLOAT16_ON_CPU: whether conv nets gain by bfloat16 on a CPU that has the instructions.
+        Adam: Keras' optimizer of that name, or a subclass that does the same update faster.
     """
 
     NAME: str
     TITLE: str
     CONV_ON_CPU: str
     BFLOAT16_ON_CPU: bool
+    Adam: type[Any]
 
     def compiled(
         self, go_on: Callable[..., Any], step: Callable[..., State], variables: Sequence[Any], jit: bool

@@ -14,6 +14,7 @@ TITLE = "JAX"
 # there a kernel's gradient took up to 17 times as long (docs/log.md). GPUs have cuDNN, inside loops as well.
 CONV_ON_CPU = "conv nets on a CPU: XLA step by step, because its loops have no fast gradients of convolutions"
 BFLOAT16_ON_CPU = False
+Adam = keras.optimizers.Adam
 
 Carried = tuple[list[Any], State]  # values of the variables, and what the loop itself carries
 

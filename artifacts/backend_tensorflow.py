@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from artifacts.backend import Gpu, State
@@ -12,6 +13,29 @@ NAME = "tensorflow"
 TITLE = "TensorFlow"
 CONV_ON_CPU = "conv nets on a CPU: oneDNN, no XLA"
 BFLOAT16_ON_CPU = True
+
+
+class Adam(keras.optimizers.Adam):  # type: ignore[misc] # keras ships no types
+    """Adam whose update of a variable is one operation, TensorFlow's own, instead of Keras' fifteen.
+
+    The same formula; a dense net trains 1.2 times as fast (docs/log.md), because weights and moments are read once.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update a tf.Variable and its two moments in place."""
+        index, step = self._get_variable_index(variable), tf.cast(self.iterations.value + 1, variable.dtype)
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].value.handle,
+            v=self._velocities[index].value.handle,
+            beta1_power=tf.pow(self.beta_1, step),
+            beta2_power=tf.pow(self.beta_2, step),
+            lr=tf.cast(learning_rate, variable.dtype),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=tf.cast(gradient, variable.dtype),
+        )
 
 
 def compiled(

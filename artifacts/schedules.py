@@ -6,6 +6,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from artifacts import backend
 from artifacts.recipes.base import Plan
 
 
@@ -39,8 +40,14 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
         return {"peak": self.peak, "steps": self.steps, "warmup": self.warmup, "cosine": self.cosine}
 
 
-def optimizer(plan: Plan, total_steps: int) -> Any:
-    """Return the Keras optimizer of a plan that will take so many steps."""
+def optimizer(plan: Plan, total_steps: int, adam: Any = None) -> Any:
+    """Return the Keras optimizer of a plan that will take so many steps.
+
+    Args:
+        plan: update rule, rates, decay, average.
+        total_steps: which the schedule spans.
+        adam: class to use for Adam; the backend's own unless told otherwise.
+    """
     rate: Any = plan.learning_rate
     if plan.schedule != "constant":
         rate = OneCycle(plan.learning_rate, total_steps, plan.warmup, cosine=plan.schedule == "cosine")
@@ -50,4 +57,4 @@ def optimizer(plan: Plan, total_steps: int) -> Any:
     if plan.optimizer == "sgd":
         return keras.optimizers.SGD(**common)
     # AdamW in Keras is Adam whose weight_decay must be set; one class serves both names.
-    return keras.optimizers.Adam(beta_1=plan.betas[0], beta_2=plan.betas[1], **common)
+    return (adam or backend.current().Adam)(beta_1=plan.betas[0], beta_2=plan.betas[1], **common)

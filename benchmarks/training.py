@@ -88,7 +88,7 @@ def rate_of_fit(spec: str, training: Images, epochs: int = EPOCHS) -> float:
     n = len(training.labels)
     model = recipe.build(about, settings)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer(plan, plan.lengths(n)[0]), loss, metrics=["accuracy"])
+    model.compile(optimizer(plan, plan.lengths(n)[0], keras.optimizers.Adam), loss, metrics=["accuracy"])
     few = Images(training.images[: plan.batch * 20], training.labels[: plan.batch * 20])
     model.fit(few.images, few.labels, batch_size=plan.batch, verbose=0)  # compiles
     timed = lambda _: model.fit(training.images, training.labels, batch_size=plan.batch, verbose=0)  # noqa: E731

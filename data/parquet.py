@@ -168,10 +168,7 @@ def read_split(store: Store, ref: PreparedRef, split: str, verify: bool = True) 
     with _explained(path):
         metadata = pq.read_metadata(path)
         shape = metadata.schema.to_arrow_schema().field("image").type.shape
-        n = metadata.num_rows
-        whole = Split(
-            np.empty((n, *shape), np.float32), np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, 32), np.uint8)
-        )
+        whole = _empty(metadata.num_rows, shape)
         starts = np.cumsum([0] + [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)])
         with ThreadPoolExecutor(THREADS) as pool:  # decoding holds no lock of Python's
             list(pool.map(lambda i: _fill(whole, path, metadata, i, int(starts[i])), range(metadata.num_row_groups)))
@@ -190,8 +187,19 @@ def chunks(store: Store, ref: PreparedRef, split: str, rows: int, verify: bool =
         raise BadInput(f"expected at least 1 row at a time, came {rows}", "use for example 1024")
     path = _locate(store, ref, split, verify)
     with _explained(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        for batch in file.iter_batches(rows, use_threads=False):
-            yield _decode(batch)
+        left, shape = file.metadata.num_rows, file.schema_arrow.field("image").type.shape
+        chunk, filled = _empty(min(rows, left), shape), 0
+        # Not batches of `rows`: decoding a large one, in fresh memory, takes nearly twice as long as many small ones.
+        for batch in file.iter_batches(min(rows, BATCH), use_threads=False):
+            part, taken = _decode(batch), 0
+            while taken < len(batch):
+                n = min(len(batch) - taken, len(chunk.labels) - filled)
+                _put(chunk, filled, part, taken, n)
+                filled, taken = filled + n, taken + n
+                if filled == len(chunk.labels):
+                    yield chunk
+                    left -= filled
+                    chunk, filled = _empty(min(rows, left), shape), 0
 
 
 def describe(store: Store, ref: PreparedRef) -> dict[str, Any]:
@@ -304,11 +312,21 @@ def _numpy(array: pa.Array, kind: type, width: int = 1) -> np.ndarray:
 def _fill(whole: Split, path: Path, metadata: pq.FileMetaData, group: int, start: int) -> None:
     with pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
         for batch in file.iter_batches(BATCH, row_groups=[group], use_threads=False):
-            part = _decode(batch)
-            at = slice(start, start + len(batch))
-            whole.images[at], whole.labels[at], whole.rows[at] = part.images, part.labels, part.rows
-            whole.hashes[at] = part.hashes
+            _put(whole, start, _decode(batch), 0, len(batch))
             start += len(batch)
+
+
+def _empty(n: int, shape: tuple[int, ...]) -> Split:
+    return Split(
+        np.empty((n, *shape), np.float32), np.empty(n, np.int64), np.empty(n, np.int64), np.empty((n, 32), np.uint8)
+    )
+
+
+def _put(target: Split, at: int, source: Split, start: int, n: int) -> None:
+    """Copy n rows of one split into another."""
+    to, of = slice(at, at + n), slice(start, start + n)
+    target.images[to], target.labels[to], target.rows[to] = source.images[of], source.labels[of], source.rows[of]
+    target.hashes[to] = source.hashes[of]
 
 
 def _locate(store: Store, ref: PreparedRef, split: str, verify: bool) -> Path:

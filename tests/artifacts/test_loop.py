@@ -293,6 +293,22 @@ def test_the_average_over_the_weights_is_kept(examples: Images) -> None:
     assert loop.measure(feed(examples)) == pytest.approx(validated, rel=1e-5)
 
 
+@pytest.mark.parametrize("jit", [False, True], ids=["without XLA", "with XLA"])
+def test_the_backends_adam_is_keras_adam(examples: Images, jit: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six steps of a one-cycle schedule with decay and averaging end where Keras' own optimizer ends."""
+    import keras
+
+    from artifacts import backend
+
+    switches: dict[str, Any] = {
+        "optimizer": "adamw", "schedule": "triangular", "learning_rate": 0.05, "weight_decay": 0.1, "ema": 0.9,
+    }  # fmt: skip
+    ours = run(examples, epochs=2, jit=jit, **switches)
+    monkeypatch.setattr(backend.current(), "Adam", keras.optimizers.Adam)
+    for got, expected in zip(ours, run(examples, epochs=2, jit=jit, **switches), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
+
+
 def test_adams_betas_matter(examples: Images) -> None:
     """Adam's first step is the rate whatever the betas; later ones are not, and AdamW decays beside them."""
     first = run(examples, optimizer="adam", learning_rate=0.01, steps=1)[0]
