@@ -1,9 +1,11 @@
-"""What is random about an epoch: order, shifts, flips and cutouts, drawn outside the compiled loop, applied inside it.
+"""What is random about an epoch: order, flips, turns, shifts, cutouts, drawn outside the compiled loop, applied inside.
 
 All draws come from NumPy, from (seed, epoch, chunk) alone: they are the same on every backend and device, a resumed
 training draws what an unbroken one would have drawn, and the compiled loop contains no random state.
 """
 
+import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,16 +25,19 @@ class Draws:
         shifts: int32 (steps, batch, 2); where the window of each image starts in the padded image, 0..2 * shift.
         flips: bool (steps, batch); which images are flipped left-right.
         cutouts: float32 (steps, batch, 2); the centre of each image's cutout, as shares of height and width.
+        turns: float32 (steps, batch, 2); how far each image is turned and enlarged, -1..1 of the most there is.
     """
 
     order: npt.NDArray[np.int32]
     shifts: npt.NDArray[np.int32]
     flips: npt.NDArray[np.bool_]
     cutouts: npt.NDArray[np.float32]
+    turns: npt.NDArray[np.float32]
 
-    def tensors(self) -> tuple[Any, Any, Any, Any]:
-        """Return order, shifts, flips and cutouts as tensors of the Keras backend."""
-        return tuple(ops.convert_to_tensor(array) for array in (self.order, self.shifts, self.flips, self.cutouts))
+    def tensors(self) -> tuple[Any, ...]:
+        """Return order, shifts, flips, cutouts and turns as tensors of the Keras backend."""
+        arrays = (self.order, self.shifts, self.flips, self.cutouts, self.turns)
+        return tuple(ops.convert_to_tensor(array) for array in arrays)
 
 
 def draw(plan: Plan, n: int, seed: tuple[int, int, int], rows: int | None = None) -> Draws:
@@ -54,6 +59,7 @@ def draw(plan: Plan, n: int, seed: tuple[int, int, int], rows: int | None = None
         shifts=rng.integers(0, 2 * plan.shift + 1, (*order.shape, 2), np.int32),
         flips=_flips(order, n, seed),
         cutouts=rng.random((*order.shape, 2), np.float32),
+        turns=2 * rng.random((*order.shape, 2), np.float32) - 1,
     )
 
 
@@ -67,8 +73,8 @@ def _flips(order: npt.NDArray[np.int32], n: int, seed: tuple[int, int, int]) -> 
     return np.asarray(first[order] ^ (epoch % 2 == 1))
 
 
-def augment(plan: Plan, images: Any, shifts: Any, flips: Any, cutouts: Any) -> Any:
-    """Return a batch, each image flipped, moved and with a square blanked, as far as the plan says so.
+def augment(plan: Plan, images: Any, shifts: Any, flips: Any, cutouts: Any, turns: Any) -> Any:
+    """Return a batch, each image flipped, turned, moved and with a square blanked, as far as the plan says so.
 
     Args:
         plan: what is switched on.
@@ -76,9 +82,12 @@ def augment(plan: Plan, images: Any, shifts: Any, flips: Any, cutouts: Any) -> A
         shifts: int32 (b, 2), from Draws.shifts.
         flips: bool (b,), from Draws.flips.
         cutouts: float32 (b, 2), from Draws.cutouts.
+        turns: float32 (b, 2), from Draws.turns.
     """
     if plan.flip:
         images = ops.where(flips[:, None, None], ops.flip(images, axis=2), images)
+    if plan.turn or plan.zoom:
+        images = _turned(images, math.radians(plan.turn) * turns[:, 0], 1.0 + plan.zoom * turns[:, 1])
     if plan.shift:
         vertical = _moved(images.shape[1], shifts[:, 0] - plan.shift)
         horizontal = _moved(images.shape[2], shifts[:, 1] - plan.shift)
@@ -88,6 +97,25 @@ def augment(plan: Plan, images: Any, shifts: Any, flips: Any, cutouts: Any) -> A
         columns = _within(images.shape[2], cutouts[:, 1], plan.cutout)
         images = images * (1.0 - rows[:, :, None] * columns[:, None, :])
     return images
+
+
+def _turned(images: Any, angles: Any, scales: Any) -> Any:
+    """Return images turned by angles in radians and enlarged about their centres, interpolated; zeros move in."""
+    _, height, width = images.shape
+    across, down = (width - 1) / 2, (height - 1) / 2
+    row = (ops.arange(height, dtype="float32") - down)[None, :, None]
+    column = (ops.arange(width, dtype="float32") - across)[None, None, :]
+    cosine, sine = ((of(angles) / scales)[:, None, None] for of in (ops.cos, ops.sin))
+    y, x = cosine * row - sine * column + down, sine * row + cosine * column + across  # where a pixel comes from
+    flat, result = ops.reshape(images, (-1, height * width)), ops.zeros_like(images)
+    for top, left in itertools.product((0, 1), repeat=2):
+        i, j = ops.floor(y) + top, ops.floor(x) + left
+        inside = ops.logical_and(ops.logical_and(i >= 0, i < height), ops.logical_and(j >= 0, j < width))
+        weight = ops.where(inside, (1.0 - ops.abs(y - i)) * (1.0 - ops.abs(x - j)), 0.0)
+        place = ops.cast(ops.clip(i, 0, height - 1) * width + ops.clip(j, 0, width - 1), "int32")
+        found = ops.take_along_axis(flat, ops.reshape(place, (-1, height * width)), axis=1)
+        result = result + weight * ops.reshape(found, (-1, height, width))
+    return result
 
 
 def _moved(size: int, by: Any) -> Any:

@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from artifacts import backend
+from artifacts.muon import Muon
 from artifacts.recipes.base import Plan
 
 
@@ -56,5 +57,8 @@ def optimizer(plan: Plan, total_steps: int, adam: Any = None) -> Any:
         common |= {"use_ema": True, "ema_momentum": plan.ema, "ema_overwrite_frequency": None}
     if plan.optimizer == "sgd":
         return keras.optimizers.SGD(**common)
+    common |= {"beta_1": plan.betas[0], "beta_2": plan.betas[1]}
+    if plan.optimizer == "muon":
+        return Muon(plan.momentum, **common)
     # AdamW in Keras is Adam whose weight_decay must be set; one class serves both names.
-    return (adam or backend.current().Adam)(beta_1=plan.betas[0], beta_2=plan.betas[1], **common)
+    return (adam or backend.current().Adam)(**common)

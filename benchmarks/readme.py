@@ -55,19 +55,25 @@ def _times(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _rates(rows: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    yield "| rate | Nightshift | beside it | ratio | target | |"
-    yield "|---|---|---|---|---|---|"
+    yield "| rate | Nightshift | beside it | ratio | target | | PyTorch |"
+    yield "|---|---|---|---|---|---|---|"
     for name, row in rows.items():
         if "baseline" in row:
             yield (
                 f"| {name} | {row['ours']:,.0f} {row['unit']} | {row['baseline']:,.0f} {row['unit']} | "
-                f"{row['ratio']:.1f} | {row['target']:g} | {_verdict(row)} |"
+                f"{row['ratio']:.1f} | {row['target']:g} | {_verdict(row)} | {_pytorch(row)} |"
             )
         elif "peak_gflops" in row:
             yield (
                 f"| {name} | {row['reached_gflops']:.0f} Gflop/s | {row['peak_gflops']:.0f} Gflop/s | "
-                f"{100 * row['ratio']:.0f} % | {100 * row['target']:g} % | {_verdict(row)} |"
+                f"{100 * row['ratio']:.0f} % | {100 * row['target']:g} % | {_verdict(row)} | {_pytorch(row)} |"
             )
+
+
+def _pytorch(row: Mapping[str, Any]) -> str:
+    if "pytorch" not in row:
+        return ""
+    return f"{row['pytorch']:,.0f} images/s: {row['ours'] / row['pytorch']:.1f}x"
 
 
 def _verdict(row: Mapping[str, Any]) -> str:

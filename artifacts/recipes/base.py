@@ -55,10 +55,13 @@ class Plan:
         warmup: share of all steps spent rising to the peak, 0..1.
         steps: stop after so many steps, if that is before the last epoch ends.
         betas: Adam's two decay rates.
+        momentum: decay rate of Muon's sum over gradients.
         weight_decay: decoupled from the gradient, times the learning rate.
         label_smoothing: share of the target spread evenly over all classes, 0..1.
         shift: largest shift of an image up, down, left and right, in pixels; zeros move in.
         flip: each image is shown from one side and from the other in turn, epoch by epoch; chance begins.
+        turn: largest turn of an image about its centre to either side, in degrees.
+        zoom: largest change of an image's size, as a share of it.
         cutout: side of a square, in pixels, that is blanked at a random place of each image.
         average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
         ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
@@ -69,16 +72,19 @@ class Plan:
 
     epochs: int
     batch: int
-    optimizer: Literal["sgd", "adam", "adamw"]
+    optimizer: Literal["sgd", "adam", "adamw", "muon"]
     learning_rate: float
     schedule: Literal["constant", "triangular", "cosine"] = "constant"
     warmup: float = 0.2
     steps: int | None = None
     betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.6
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
     shift: int = 0
     flip: bool = False
+    turn: float = 0.0
+    zoom: float = 0.0
     cutout: int = 0
     average_flips: bool = False
     ema: float = 0.0

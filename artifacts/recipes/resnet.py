@@ -13,7 +13,7 @@ from typing import Any
 
 from artifacts.recipes import cnn
 from artifacts.recipes.base import Plan, Problem, Recipe, Settings
-from artifacts.recipes.parameters import PATIENCE, Integer, Real
+from artifacts.recipes.parameters import BEYOND, PATIENCE, Integer, Real
 
 
 def build(problem: Problem, settings: Settings) -> Any:
@@ -44,8 +44,8 @@ def build(problem: Problem, settings: Settings) -> Any:
 
 
 def plan(problem: Problem, settings: Settings) -> Plan:
-    """Return what `cnn` trains by, with cutouts, and shifts whether or not the images leave room for them."""
-    return replace(cnn.plan(problem, settings), shift=settings["shift"], cutout=settings["cutout"])
+    """Return what `cnn` trains by, and cutouts."""
+    return replace(cnn.plan(problem, settings), cutout=settings["cutout"])
 
 
 RECIPE = Recipe(
@@ -58,11 +58,12 @@ RECIPE = Recipe(
     parameters={
         "width": Integer(32, 1, 1024, "filters of the first stage"),
         "epochs": Integer(12, 1, 1000, "passes over the training images"),
-        "batch": Integer(128, 1, 4096, "images per step"),
-        "learning_rate": Real(0.003, 1e-6, 10, "peak of the one-cycle schedule"),
-        "weight_decay": Real(0.05, 0, 1, "decoupled, times the learning rate"),
+        "batch": Integer(256, 1, 4096, "images per step"),
+        "learning_rate": Real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
+        "weight_decay": Real(0.0, 0, 1, "decoupled, times the learning rate"),
         "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-        "shift": Integer(1, 0, 8, "largest random shift in pixels"),
+        "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+        "beyond": replace(BEYOND, default="yes"),
         "cutout": Integer(6, 0, 64, "side of the square that is blanked in every image, in pixels"),
         "patience": PATIENCE,
     },

@@ -202,19 +202,46 @@ def test_augmentations_do_what_they_say() -> None:
     images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
     flips, centres = np.array([True, False, True]), np.array([[0.5, 0.5], [0.0, 0.0], [0.99, 0.3]], np.float32)
     shifts = np.array([[4, 1], [0, 3], [2, 2]], np.int32)
-    moved = np.asarray(augment(Plan(**PLAIN, shift=2, flip=True, cutout=3), images, shifts, flips, centres))
+    turns = np.ones((3, 2), np.float32)
+    moved = np.asarray(augment(Plan(**PLAIN, shift=2, flip=True, cutout=3), images, shifts, flips, centres, turns))
     expected = images.copy()
     expected[flips] = expected[flips][:, :, ::-1]
     padded = np.pad(expected, ((0, 0), (2, 2), (2, 2)))
     expected = np.stack([padded[i, down : down + 9, right : right + 8] for i, (down, right) in enumerate(shifts)])
     expected[0, 3:6, 3:6] = expected[1, :2, :2] = expected[2, 7:, 1:4] = 0
     np.testing.assert_array_equal(moved, expected)
-    untouched = augment(Plan(**PLAIN), images, shifts, flips, centres)
+    untouched = augment(Plan(**PLAIN), images, shifts, flips, centres, turns)
     np.testing.assert_array_equal(np.asarray(untouched), images)
 
 
+def test_turned_and_enlarged_images_are_what_scipy_makes_of_them() -> None:
+    """Each image is turned and enlarged about its centre by its own share of the most there is; linear in between."""
+    from scipy import ndimage
+
+    from artifacts.augmentation import augment
+
+    images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
+    turns = np.array([[1.0, 0.0], [-0.5, 1.0], [0.0, -1.0]], np.float32)
+    none = np.zeros((3, 2), np.int32), np.zeros(3, bool), np.zeros((3, 2), np.float32)
+    turned = np.asarray(augment(Plan(**PLAIN, turn=30, zoom=0.2), images, *none, turns))
+    centre = np.array([4.0, 3.5])
+    for image, got, angle, scale in zip(images, turned, (30, -15, 0), (1.0, 1.2, 0.8), strict=True):
+        cosine, sine = np.cos(np.radians(angle)) / scale, np.sin(np.radians(angle)) / scale
+        matrix = np.array([[cosine, -sine], [sine, cosine]])
+        expected = ndimage.affine_transform(image, matrix, centre - matrix @ centre, order=1, mode="grid-constant")
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_a_turned_digit_is_learnt_upright_and_turned(examples: Images) -> None:
+    """What never is light without turning is light with it, so its weights learn."""
+    line = Images(np.zeros_like(examples.images), examples.labels)
+    line.images[:, 5:7, :] = 1  # a bar across
+    assert not run(line, epochs=3)[0].reshape(12, 10, 3)[:4].any()
+    assert run(line, epochs=3, turn=90)[0].reshape(12, 10, 3)[:4].any()
+
+
 def test_draws_cover_what_they_may() -> None:
-    """Shifts take every value up to twice the largest shift, half of the images are flipped, cutouts lie anywhere."""
+    """Shifts take every value up to twice the largest shift, half are flipped, cutouts lie and turns go anywhere."""
     from artifacts.augmentation import draw
 
     draws = draw(Plan(**{**PLAIN, "batch": 10}, shift=2, flip=True), 5000, (0, 0, 0))
@@ -222,6 +249,7 @@ def test_draws_cover_what_they_may() -> None:
     assert len(np.unique(draws.shifts[0], axis=0)) > 1
     assert draws.flips.mean() == pytest.approx(0.5, abs=0.03)
     assert np.histogram(draws.cutouts, 4, (0, 1))[0] == pytest.approx(2500, rel=0.1)
+    assert np.histogram(draws.turns, 4, (-1, 1))[0] == pytest.approx(2500, rel=0.1)
 
 
 def test_flips_alternate() -> None:
@@ -318,6 +346,45 @@ def test_adams_betas_matter(examples: Images) -> None:
     decayed = run(examples, epochs=2, optimizer="adamw", learning_rate=0.01, weight_decay=0.5)[0]
     assert np.abs(slow - fast).max() > 1e-4
     assert np.abs(slow - decayed).max() > 1e-4
+
+
+def muon_steps(examples: Images, epochs: int = 1, **switches: Any) -> list[npt.NDArray[np.float32]]:
+    """Train a net with a convolution, a hidden layer and logits by Muon and return how far each kernel moved."""
+    import keras
+    from keras import layers
+
+    from artifacts.loop import Loop
+
+    keras.utils.set_random_seed(0)
+    shape = examples.images.shape[1:]
+    hidden = [layers.Reshape((*shape, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(5)]
+    model = keras.Sequential([layers.Input(shape), *hidden, layers.Dense(3)])
+    before = [kernel for kernel in model.get_weights() if kernel.ndim > 1]
+    plan = Plan(**{**PLAIN, "optimizer": "muon", "learning_rate": 0.01, "batch": len(examples.labels), **switches})
+    loop = Loop(model, plan, epochs, jit=False)
+    for epoch in range(epochs):
+        loop.epoch(feed(examples, plan.batch), (0, epoch), 1)
+    after = [kernel for kernel in model.get_weights() if kernel.ndim > 1]
+    return [new - old for new, old in zip(after, before, strict=True)]
+
+
+def test_muon_moves_kernels_alike_in_all_directions(examples: Images) -> None:
+    """A step's singular values are nearly equal, for convolutions too; the kernel of the logits moves as Adam does."""
+    convolution, dense, logits = muon_steps(examples)
+    for step in (convolution.reshape(9, 4), dense):
+        values = np.linalg.svd(step, compute_uv=False) / (0.01 * 0.2 * max(step.shape) ** 0.5)
+        told = values[values > 1e-3]  # three classes tell a hidden layer two directions
+        assert len(told) >= 2
+        assert 0.4 < told.min() < told.max() < 1.3
+    moved = np.abs(logits[logits != 0])
+    np.testing.assert_allclose(moved, 0.4 * 0.01, rtol=1e-2)  # Adam's first step is its rate, whatever the gradient
+
+
+def test_muons_momentum_matters(examples: Images) -> None:
+    """The first step does not depend on the momentum; the second does."""
+    for epochs, differ in ((1, False), (4, True)):
+        slow, fast = (muon_steps(examples, epochs, momentum=momentum, learning_rate=0.1)[1] for momentum in (0.9, 0.1))
+        assert (np.abs(slow - fast).max() > 1e-3) == differ
 
 
 def test_a_hand_written_step_is_the_same_mathematics() -> None:
@@ -418,16 +485,17 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
 
     examples = blobs(300)
     order = np.append(np.arange(300), [-1] * 20).astype(np.int32).reshape(10, 32)  # the last batch has 12 images
-    in_order = Draws(
-        order, np.zeros((10, 32, 2), np.int32), np.zeros((10, 32), bool), np.zeros((10, 32, 2), np.float32)
-    )
+    pairs = np.zeros((10, 32, 2), np.float32)
+    in_order = Draws(order, pairs.astype(np.int32), np.zeros((10, 32), bool), cutouts=pairs, turns=pairs)
     monkeypatch.setattr(module, "draw", lambda *_, **__: in_order)
     recipe = RECIPES["mlp-128"]
     problem = Problem(12, 10, 3, 300)
     plan = recipe.plan(problem, recipe.resolve({}))
     theirs, ours = recipe.build(problem, {}), recipe.build(problem, {})
     ours.set_weights(theirs.get_weights())
-    theirs.compile(optimizer(plan, 30), keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    theirs.compile(
+        optimizer(plan, 30, keras.optimizers.Adam), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    )
     theirs.fit(examples.images, examples.labels, batch_size=32, epochs=3, shuffle=False, verbose=0)
     loop = Loop(ours, plan, 30, jit)
     for epoch in range(3):

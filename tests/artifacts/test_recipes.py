@@ -138,6 +138,21 @@ def test_what_cannot_be_is_refused(text: str, complaint: str) -> None:
     assert complaint in str(refusal.value)
 
 
+@pytest.mark.parametrize(("text", "margin", "shift"), [("cnn", 1, 1), ("cnn:beyond=yes", 1, 2), ("cnn:shift=1", 2, 1)])
+def test_images_are_shifted_within_their_dark_frame(text: str, margin: int, shift: int) -> None:
+    """A shift loses no light unless it is asked to."""
+    candidate = Candidate.parse(text)
+    plan = candidate.definition.plan(Problem(28, 28, 10, 1000, margin=margin), candidate.resolved())
+    assert plan.shift == shift
+
+
+def test_cnn_small_can_end_before_its_first_epoch() -> None:
+    """`steps` cuts a training short; without it the epochs decide."""
+    recipe, about = get("cnn-small"), Problem(28, 28, 10, 55_000)
+    plans = [recipe.plan(about, recipe.resolve(given)) for given in ({"epochs": 1}, {"epochs": 1, "steps": 160})]
+    assert [plan.lengths(55_000)[0] for plan in plans] == [215, 160]
+
+
 def test_a_recipe_is_found_by_name() -> None:
     """Asking for a recipe gives it, or the list of those there are."""
     assert get("cnn") is RECIPES["cnn"]

@@ -1,0 +1,65 @@
+"""Muon (Jordan et al. 2024): kernels move by orthogonal steps, everything else by Adam. On any Keras backend.
+
+The average over a kernel's gradients is replaced by the nearest matrix with orthogonal rows or columns, so that all
+directions are learned alike, not only those with large gradients. Keras' own Muon leaves convolutions to Adam; here
+their kernels count as matrices of (height * width * inputs, filters), as in the original.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from keras import ops
+
+from artifacts import backend
+
+ADAM_SHARE = 0.4  # of the learning rate: biases and logits learn best at Adam's own rates, about that much smaller
+RMS = 0.2  # root mean square of a step's entries at a rate of 1, as large as Adam's (Liu et al. 2025)
+COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that brings singular values close to 1 (Jordan et al. 2024)
+
+
+class Muon(backend.current().Adam):  # type: ignore[misc] # chosen when Keras is imported
+    """Muon for every kernel but the last, which gives the logits; Adam for that one and for vectors.
+
+    Args:
+        momentum: decay per step of the sum over gradients, 0..1.
+        options: of Keras' Adam.
+    """
+
+    def __init__(self, momentum: float, **options: Any) -> None:
+        super().__init__(**options)
+        self.momentum = momentum
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Make room for the moments of all variables, and remember which are kernels."""
+        super().build(variables)
+        self.kernels = frozenset([index for index, one in enumerate(variables) if len(one.shape) in (2, 4)][:-1])
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update a variable and what is remembered of its gradients."""
+        index, shape = self._get_variable_index(variable), variable.shape
+        if index not in self.kernels:
+            super().update_step(gradient, variable, ADAM_SHARE * learning_rate)
+            return
+        gradient = ops.cast(gradient, variable.dtype)
+        summed = self.momentum * self._momentums[index] + gradient
+        self.assign(self._momentums[index], summed)
+        ahead = ops.reshape(gradient + self.momentum * summed, (-1, shape[-1]))  # Nesterov's
+        step = RMS * max(ahead.shape) ** 0.5 * orthogonal(ahead)
+        self.assign_sub(variable, ops.reshape(learning_rate * step, shape))
+
+
+def orthogonal(matrix: Any, iterations: int = 3) -> Any:
+    """Return a matrix with the same singular vectors and singular values near 1, by Newton and Schulz's iteration.
+
+    Args:
+        matrix: float32 (m, n).
+        iterations: three bring all but the smallest values to 0.7..1.2, which is enough to learn from.
+    """
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = ops.transpose(matrix) if tall else matrix  # products of the shorter side are the smaller ones
+    x = x / (ops.norm(x) + 1e-7)
+    a, b, c = COEFFICIENTS
+    for _ in range(iterations):
+        square = ops.matmul(x, ops.transpose(x))
+        x = a * x + ops.matmul(b * square + c * ops.matmul(square, square), x)
+    return ops.transpose(x) if tall else x
