@@ -12,7 +12,7 @@ Command: python -m benchmarks.training --rows times --only cnn
 from typing import Any
 
 from artifacts.recipes.base import Plan, Problem, Recipe, Settings
-from artifacts.recipes.parameters import BEYOND, PATIENCE, RACE, Integer, Real
+from artifacts.recipes.parameters import PATIENCE, RACE, Choice, Integer, Parameter, Real
 
 
 def build(problem: Problem, settings: Settings) -> Any:
@@ -45,24 +45,45 @@ def build(problem: Problem, settings: Settings) -> Any:
 
 
 def plan(problem: Problem, settings: Settings) -> Plan:
-    """Return one cycle of Muon with shifts, and flips where they keep the class."""
+    """Return one cycle of the optimizer on images that are shifted and, where that keeps the class, flipped."""
     furthest = settings["shift"] if settings["beyond"] == "yes" else problem.margin
     return Plan(
         epochs=settings["epochs"],
         batch=settings["batch"],
-        optimizer="muon",
+        optimizer=settings["optimizer"],
         learning_rate=settings["learning_rate"],
         schedule="triangular",
-        warmup=0.1,
+        warmup=settings["warmup"],
         betas=(0.8, 0.95),
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
         shift=min(settings["shift"], furthest),
+        turn=settings["turn"],
+        zoom=settings["zoom"],
+        cutout=settings["cutout"],
         patience=settings["patience"],
         flip=problem.mirror_symmetric,
         average_flips=problem.mirror_symmetric,
     )
 
+
+# How a conv net is trained: the same knobs for all of them.
+TRAINING: dict[str, Parameter] = {
+    "epochs": Integer(6, 1, 1000, "passes over the training images"),
+    "batch": Integer(256, 1, 4096, "images per step"),
+    "optimizer": Choice("muon", ("muon", "adamw"), "the update rule; a rate is worth ten times as much to AdamW"),
+    "learning_rate": Real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
+    "warmup": Real(0.1, 0, 1, "share of the steps that rise to the peak"),
+    "weight_decay": Real(0.0, 0, 1, "decoupled, times the learning rate"),
+    "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
+    "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+    "beyond": Choice("no", ("no", "yes"), "whether a shift may push light over the edge; pays in long trainings"),
+    "turn": Real(0.0, 0, 180, "largest random turn to either side, in degrees"),
+    "zoom": Real(0.0, 0, 0.5, "largest random change of size, as a share of it"),
+    "cutout": Integer(0, 0, 64, "side of the square that is blanked in every image, in pixels"),
+    "patience": PATIENCE,
+    "race": RACE,
+}
 
 RECIPE = Recipe(
     name="cnn",
@@ -73,14 +94,6 @@ RECIPE = Recipe(
     bfloat16=True,
     parameters={
         "width": Integer(16, 1, 1024, "filters of the first convolution; the others have 3 and 4 times as many"),
-        "epochs": Integer(6, 1, 1000, "passes over the training images"),
-        "batch": Integer(256, 1, 4096, "images per step"),
-        "learning_rate": Real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
-        "weight_decay": Real(0.0, 0, 1, "decoupled, times the learning rate"),
-        "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-        "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
-        "beyond": BEYOND,
-        "patience": PATIENCE,
-        "race": RACE,
+        **TRAINING,
     },
 )

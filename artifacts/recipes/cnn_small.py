@@ -13,7 +13,7 @@ from typing import Any
 
 from artifacts.recipes import cnn
 from artifacts.recipes.base import Plan, Problem, Recipe, Settings
-from artifacts.recipes.parameters import BEYOND, PATIENCE, RACE, Integer, Real
+from artifacts.recipes.parameters import Integer
 
 
 def build(problem: Problem, _settings: Settings) -> Any:
@@ -44,7 +44,7 @@ def build(problem: Problem, _settings: Settings) -> Any:
 
 
 def plan(problem: Problem, settings: Settings) -> Plan:
-    """Return what `cnn` trains by: one cycle of Muon with shifts, and flips where they keep the class."""
+    """Return what `cnn` trains by, for fewer steps where that is asked for."""
     return replace(cnn.plan(problem, settings), steps=settings["steps"] or None)
 
 
@@ -56,15 +56,9 @@ RECIPE = Recipe(
     plan=plan,
     bfloat16=True,
     parameters={
+        **cnn.TRAINING,
         "epochs": Integer(4, 1, 1000, "passes over the training images"),
         "steps": Integer(0, 0, 1_000_000, "updates of the weights, if that is less than the epochs; 0: all"),
-        "batch": Integer(256, 1, 4096, "images per step"),
-        "learning_rate": Real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
-        "weight_decay": Real(0.0, 0, 1, "decoupled, times the learning rate"),
-        "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
         "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
-        "beyond": BEYOND,
-        "patience": PATIENCE,
-        "race": RACE,
     },
 )

@@ -124,4 +124,3 @@ PATIENCE = Integer(0, 0, 1000, "epochs without a better validation accuracy afte
 RACE = Choice(
     "no", ("no", "yes"), "whether to give up once another recipe of the night can no longer be caught up with"
 )
-BEYOND = Choice("no", ("no", "yes"), "whether a shift may push light over the edge of an image; pays in long trainings")

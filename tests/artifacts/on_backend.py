@@ -28,6 +28,8 @@ SWITCHES: dict[str, Any] = {
     "weight_decay": 0.01,
     "label_smoothing": 0.1,
     "shift": 1,
+    "turn": 10.0,
+    "zoom": 0.1,
     "flip": True,
     "average_flips": True,
     "ema": 0.9,

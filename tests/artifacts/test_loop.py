@@ -380,6 +380,20 @@ def test_muon_moves_kernels_alike_in_all_directions(examples: Images) -> None:
     np.testing.assert_allclose(moved, 0.4 * 0.01, rtol=1e-2)  # Adam's first step is its rate, whatever the gradient
 
 
+@pytest.mark.parametrize("shape", [(30, 4), (4, 30), (5, 5)])
+def test_muons_iteration_is_newtons_and_schulz(shape: tuple[int, int]) -> None:
+    """Run on products of the shorter side alone, it gives what the iteration on the whole matrix gives."""
+    from artifacts.muon import COEFFICIENTS, orthogonal
+
+    matrix = np.random.default_rng(0).normal(size=shape)
+    expected, (a, b, c) = matrix / np.linalg.norm(matrix), COEFFICIENTS
+    for _ in range(3):
+        square = expected @ expected.T
+        expected = a * expected + (b * square + c * square @ square) @ expected
+    np.testing.assert_allclose(np.asarray(orthogonal(matrix.astype(np.float32))), expected, atol=1e-5)
+    assert not np.asarray(orthogonal(np.zeros(shape, np.float32))).any()  # no gradient, no step
+
+
 def test_muons_momentum_matters(examples: Images) -> None:
     """The first step does not depend on the momentum; the second does."""
     for epochs, differ in ((1, False), (4, True)):
