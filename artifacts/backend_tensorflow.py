@@ -46,7 +46,7 @@ def compiled(
 
     def run(state: State, *arguments: Any) -> State:
         here = (lambda *state: go_on(state, *arguments), lambda *state: step(state, *arguments))
-        return tuple(tf.while_loop(*here, state))
+        return tuple(tf.while_loop(*here, state, parallel_iterations=1))  # a step begins when the last one is over
 
     return tf.function(run, jit_compile=jit)  # type: ignore[no-any-return] # tensorflow ships no types
 
@@ -85,6 +85,8 @@ def _grow(gpu: tf.config.PhysicalDevice) -> None:
 def deterministic() -> None:
     """See `Backend.deterministic`."""
     tf.config.experimental.enable_op_determinism()
+    # It rewrites sums in an order that differs from trace to trace, and with it the last bits: Muon's weights, always.
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 def out_of_memory(error: BaseException) -> bool:

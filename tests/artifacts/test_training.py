@@ -13,6 +13,7 @@ from artifacts.recipes.base import Candidate
 from artifacts.saving import save, serving_model, weights_digest
 from artifacts.training import Progress, TrainingResult, fit
 from data.errors import DataRefused, TrainingFailed, UnknownName
+from data.idx import read_idx, unpack
 from data.parquet import read_split
 from data.store import Store, file_sha256
 from tests.artifacts.small import Images, blobs, prepare, problem
@@ -45,6 +46,21 @@ def test_same_seed_same_weights(examples: Images, spec: str) -> None:
 
     assert digest(3) == digest(3)
     assert digest(3) != digest(4)
+
+
+def test_every_trace_of_a_training_is_the_same(mirror: Path) -> None:
+    """A hundred steps of `cnn` on real images end alike: TensorFlow once rewrote Muon's sums anew for every training."""
+    folder = mirror / "fashion-mnist"
+    images = read_idx(unpack((folder / "train-images-idx3-ubyte.gz").read_bytes(), 1 << 30, "images"), "images")
+    labels = read_idx(unpack((folder / "train-labels-idx1-ubyte.gz").read_bytes(), 1 << 30, "labels"), "labels")
+    scaled = np.asarray(images[:13_000] / np.float32(255), np.float32)
+    some, few = (
+        Images(scaled[:12_800], labels[:12_800].astype(np.int64)),
+        Images(scaled[12_800:], labels[12_800:13_000]),
+    )
+    about = problem_of(some, (28, 28), 10, mirror_symmetric=True)
+    digests = {weights_digest(fit(some, few, about, Candidate.parse("cnn:epochs=2")).model) for _ in range(2)}
+    assert len(digests) == 1
 
 
 def test_the_digest_covers_everything(fitted: training.Fitted) -> None:
