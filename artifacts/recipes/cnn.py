@@ -1,10 +1,10 @@
 """A small modern conv net, the default champion on a CPU: no batch norm, one cycle of Muon, shifts and flips.
 
-Claim: MNIST test 99.60 % ± 0.03, Fashion-MNIST test 93.05 % ± 0.10 (3 seeds each, on validation 99.61 and 93.87; both
-sides of an image averaged where a flip keeps the class).
+Claim: MNIST test 99.60 % ± 0.04, Fashion-MNIST test 92.98 % ± 0.07 (3 seeds each; both sides of an image averaged
+where a flip keeps the class).
 
-Cost: 33 to 37 s on MNIST, 30 to 45 s on Fashion-MNIST (330,000 images; the host's speed swings), compilation and
-validation included, on two idle cores with avx512_bf16.
+Cost: 31 to 35 s (275,000 images; the host's speed swings), compilation and validation included, on two idle cores with
+avx512_bf16.
 
 Command: python -m benchmarks.training --rows times --only cnn
 """

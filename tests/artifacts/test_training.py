@@ -49,7 +49,7 @@ def test_same_seed_same_weights(examples: Images, spec: str) -> None:
 
 
 def test_every_trace_of_a_training_is_the_same(mirror: Path) -> None:
-    """A hundred steps of `cnn` on real images end alike: TensorFlow once rewrote Muon's sums anew for every training."""
+    """A hundred steps of `cnn` on real images end alike: TensorFlow once rewrote Muon's sums for every training."""
     folder = mirror / "fashion-mnist"
     images = read_idx(unpack((folder / "train-images-idx3-ubyte.gz").read_bytes(), 1 << 30, "images"), "images")
     labels = read_idx(unpack((folder / "train-labels-idx1-ubyte.gz").read_bytes(), 1 << 30, "labels"), "labels")
