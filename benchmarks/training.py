@@ -1,11 +1,12 @@
 """How fast is the loop, beside `model.fit`, and in which time does it reach which accuracy?
 
-    python -m benchmarks.training [--quick] [--rows rates|times] [--only NAME] [--seeds N] [--json FILE]
+    python -m benchmarks.training [--quick] [--rows rates|times|faithful] [--only NAME] [--seeds N] [--json FILE]
 
 The first rows are rates within one run on one machine: the same net, mathematics, data and batch, once through
 Keras' `model.fit` and once through the loop; images per second after compilation, the median of several epochs. Where
 PyTorch is installed (`pip install torch`), the same nets are trained in a plain loop of its, too. The others are times
-to an accuracy, compilation included: mean test accuracy over seeds, and the longest of the seconds.
+to an accuracy, compilation included: mean test accuracy over seeds, and the longest of the seconds. The last row is
+the time of all faithful recipes beside their plain scripts; `benchmarks.fidelity` says more about each.
 `--quick` runs the first three rows only; the two rows of `resnet` take an hour. With `--json`, rows add up over several
 runs.
 """
@@ -21,7 +22,7 @@ from statistics import mean, median, stdev
 from typing import Any
 
 from artifacts.recipes.base import Candidate
-from benchmarks import pytorch
+from benchmarks import fidelity, pytorch
 from benchmarks.official import Images, accuracy, keep, machine, nightly, official, problem
 from flows.settings import prepare_environment
 
@@ -186,6 +187,21 @@ def _trainings(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
     }
 
 
+def faithful(seeds: int, length: float = 1.0) -> dict[str, dict[str, Any]]:
+    """Return the row of the faithful recipes: seconds of all their systems together, ours the mean over seeds.
+
+    Args:
+        seeds: of ours, at least 2.
+        length: share of each training, for a try.
+    """
+    compared = [fidelity.compare(system, seeds, max(1, round(system.length * length))) for system in fidelity.SYSTEMS]
+    theirs, ours = (sum(row[who]["seconds"] for row in compared) for who in ("plain", "ours_mean"))
+    row = {**_ratio(1 / ours, 1 / theirs, target=10.0), "ours": ours, "baseline": theirs, "unit": "s"}
+    rows = {"faithful recipes against plain scripts": {**row, "accuracy": [one["verdict"] for one in compared]}}
+    _show(rows)
+    return rows
+
+
 def _ratio(ours: float, theirs: float, target: float) -> dict[str, Any]:
     ratio = ours / theirs
     return {
@@ -203,7 +219,7 @@ def _show(rows: dict[str, dict[str, Any]]) -> None:
     name, row = list(rows.items())[-1]
     verdict = "met" if row["met"] else "MISSED"
     if "baseline" in row:
-        text = f"{row['ours']:9,.0f} against {row['baseline']:7,.0f} images/s: {row['ratio']:5.1f}x"
+        text = f"{row['ours']:9,.0f} against {row['baseline']:7,.0f} {row['unit']}: {row['ratio']:5.1f}x"
         target = f"at least {row['target']:g}x"
     elif "ratio" in row:
         text = f"{row['reached_gflops']:.0f} of {row['peak_gflops']:.0f} Gflop/s ({row['ours']:,.0f} images/s): "
@@ -233,21 +249,23 @@ def main() -> None:
     """Measure the rows asked for and print one line each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the first three rows only, at most 90 s")
-    parser.add_argument("--rows", choices=["all", "rates", "times"], default="all", help="which rows")
+    parser.add_argument("--rows", choices=["all", "rates", "times", "faithful"], default="all", help="which rows")
     parser.add_argument("--only", default="", help="times of candidates that contain this, such as 'cnn'")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the times to an accuracy")
     parser.add_argument("--json", type=Path, help="keep the figures; rows not run stay as they are")
     told = parser.parse_args()
     prepare_environment()
-    if told.rows != "times":
+    if told.quick or told.rows in ("all", "rates"):
         keep(told.json, {**rates(), "machine": machine()})
-    if told.rows != "rates" and not told.quick:
+    if told.rows in ("all", "times") and not told.quick:
         for goal in GOALS:
             name = f"{goal.dataset} to {goal.accuracy:.2%} in {goal.seconds:g} s"
             if told.only in f"{goal.dataset} {goal.spec}":
                 rows = {name: time_to(goal, told.seeds)}
                 _show(rows)
                 keep(told.json, rows)
+    if told.rows in ("all", "faithful") and not told.quick:
+        keep(told.json, faithful(max(told.seeds, 2)))
 
 
 if __name__ == "__main__":
