@@ -18,7 +18,7 @@ BFLOAT16_ON_CPU = True
 class Adam(keras.optimizers.Adam):  # type: ignore[misc] # keras ships no types
     """Adam whose update of a variable is one operation, TensorFlow's own, instead of Keras' fifteen.
 
-    The same formula; a dense net trains 1.2 times as fast (docs/log.md), because weights and moments are read once.
+    The same formula, and weights and moments are read once. By how much that is faster: docs/log.md.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
