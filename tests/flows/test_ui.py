@@ -116,7 +116,7 @@ def test_a_night_is_started_from_the_form_and_its_notes_tell_the_verdict(browser
     open_note(browser, "report-mnist-sample")
     browser.wait_for_text("What was checked")
     assert "PROMOTED" in browser.text()
-    assert "tiny-seed7" in browser.text()
+    browser.wait_for_text("tiny-seed7")  # a long note comes in pieces
     browser.open(run)
     browser.click_on("Artifacts")
     open_note(browser, "candidates-mnist-sample")
