@@ -14,10 +14,10 @@ import numpy as np
 
 from artifacts import checkpoint
 from artifacts.checkpoint import Checkpoint
+from artifacts.ensemble import Build, averaged, side_by_side
 from artifacts.feed import Feed, Source, Stream, size, survey
 from artifacts.provenance import library_versions
-from artifacts.recipes.base import Candidate, Plan, Problem
-from artifacts.recipes.parameters import Value
+from artifacts.recipes.base import Candidate, Plan, Problem, Settings
 from artifacts.saving import flip_averaged
 from data.errors import OutOfMemory, TrainingFailed
 from data.store import digest_of
@@ -116,6 +116,7 @@ def fit(
             survey(source, shape, problem.n_classes, what)
     recipe, settings = candidate.definition, candidate.resolved()
     plan = recipe.plan(problem, settings)
+    build = side_by_side(recipe.build, plan.members)
     import keras
 
     from artifacts.backend import current
@@ -128,7 +129,7 @@ def fit(
     backend.deterministic()
     try:
         with keras.device(chosen.name), dtype_policy(chosen.precision):
-            model = recipe.build(problem, settings)
+            model = build(problem, settings)
             loop = Loop(model, plan, plan.lengths(size(training))[0], chosen.jit)
             history = []
             for progress in _epochs(
@@ -138,7 +139,7 @@ def fit(
                 if on_progress is not None:
                     on_progress(progress)
         with keras.device(chosen.name), dtype_policy("float32"):
-            final = _in_float32(model, recipe.build, problem, settings)
+            final = averaged(_in_float32(model, build, problem, settings))
             final = flip_averaged(final) if plan.average_flips else final
     except Exception as error:
         if isinstance(error, MemoryError) or backend.out_of_memory(error):
@@ -243,7 +244,7 @@ def _identity(data: str, candidate: Candidate, device: "Device") -> str:
     )
 
 
-def _in_float32(model: Any, build: Callable[..., Any], problem: Problem, settings: dict[str, Value]) -> Any:
+def _in_float32(model: Any, build: Build, problem: Problem, settings: Settings) -> Any:
     """Return the same network with the same weights that computes in float32, so that it serves alike everywhere."""
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise TrainingFailed("a weight is not finite after the last step", "use a smaller learning rate")

@@ -28,7 +28,7 @@ class Loop:
     """Trains one Keras model by one plan.
 
     Args:
-        model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes).
+        model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes), or a list of logits by its members.
         plan: how.
         total_steps: steps of the whole training, which the schedule spans.
         jit: whether the epoch is compiled by XLA; on JAX everything is.
@@ -130,7 +130,7 @@ class Loop:
 
     def _learn(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any]:
         """Take one step and return logits (b, c) and losses (b,) from before it."""
-        n_classes = self.model.output_shape[-1]
+        n_classes = self.model.outputs[0].shape[-1]
         targets = ops.one_hot(y, n_classes)
         if self.plan.label_smoothing:
             targets = targets * (1.0 - self.plan.label_smoothing) + self.plan.label_smoothing / n_classes
@@ -139,19 +139,19 @@ class Loop:
             return logits, _cross_entropy(targets, logits)
 
         def loss() -> tuple[Any, tuple[Any, Any]]:
-            logits = self.model(x, training=True)
-            losses = _cross_entropy(targets, logits)
-            return ops.sum(losses * mask) / ops.sum(mask), (logits, losses)
+            members = _members(self.model(x, training=True))
+            losses = sum(_cross_entropy(targets, logits) for logits in members)  # so that each learns as if alone
+            return ops.sum(losses * mask) / ops.sum(mask), (_mean(members), losses / len(members))
 
         gradients, (logits, losses) = self.backend.gradients(self.model, loss)
         self.optimizer.apply(gradients, self.model.trainable_variables)
         return logits, losses
 
     def _logits(self, x: Any) -> Any:
-        """Return the logits that are validated: averaged over both sides of an image, where the plan says so."""
-        logits = self.model(x, training=False)
+        """Return the logits that are validated: averaged over members and, if so planned, both sides of an image."""
+        logits = _mean(_members(self.model(x, training=False)))
         if self.plan.average_flips:
-            logits = (logits + self.model(ops.flip(x, axis=2), training=False)) / 2.0
+            logits = (logits + _mean(_members(self.model(ops.flip(x, axis=2), training=False)))) / 2.0
         return logits
 
 
@@ -170,6 +170,14 @@ def _added(state: State, losses: Any, logits: Any, y: Any, mask: Any) -> State:
     step, loss, correct, count = state
     hits = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), y), "float32")
     return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(hits * mask), count + ops.sum(mask)
+
+
+def _members(outputs: Any) -> list[Any]:
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def _mean(logits: list[Any]) -> Any:
+    return sum(logits) / len(logits) if len(logits) > 1 else logits[0]
 
 
 def _int32(value: Any) -> Any:

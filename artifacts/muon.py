@@ -18,7 +18,7 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of the quintic that brings singular 
 
 
 class Muon(backend.current().Adam):  # type: ignore[misc] # chosen when Keras is imported
-    """Muon for every kernel but the last, which gives the logits; Adam for that one and for vectors.
+    """Muon for every kernel but those that give logits, as the last one does; Adam for these and for vectors.
 
     Args:
         momentum: decay per step of the sum over gradients, 0..1.
@@ -32,7 +32,9 @@ class Muon(backend.current().Adam):  # type: ignore[misc] # chosen when Keras is
     def build(self, variables: Sequence[Any]) -> None:
         """Make room for the moments of all variables, and remember which are kernels."""
         super().build(variables)
-        self.kernels = frozenset([index for index, one in enumerate(variables) if len(one.shape) in (2, 4)][:-1])
+        kernels = {index: tuple(one.shape) for index, one in enumerate(variables) if len(one.shape) in (2, 4)}
+        logits = list(kernels.values())[-1]  # every member of an ensemble has one of that shape
+        self.kernels = frozenset(index for index, shape in kernels.items() if shape != logits)
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """Update a variable and what is remembered of its gradients."""

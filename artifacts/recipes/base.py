@@ -64,6 +64,8 @@ class Plan:
         zoom: largest change of an image's size, as a share of it.
         cutout: side of a square, in pixels, that is blanked at a random place of each image.
         average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
+        members: nets trained side by side from different initial weights; what is validated and kept gives the mean of
+            their logits. Not with a hand-written step.
         ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
         patience: end after so many epochs without a better validation accuracy, and keep the weights of the best epoch;
             0 trains to the end and keeps the last.
@@ -87,6 +89,7 @@ class Plan:
     zoom: float = 0.0
     cutout: int = 0
     average_flips: bool = False
+    members: int = 1
     ema: float = 0.0
     patience: int = 0
     step: Step | None = None

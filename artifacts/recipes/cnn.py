@@ -64,6 +64,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         patience=settings["patience"],
         flip=problem.mirror_symmetric,
         average_flips=problem.mirror_symmetric,
+        members=settings["members"],
     )
 
 
@@ -81,6 +82,7 @@ TRAINING: dict[str, Parameter] = {
     "turn": Real(0.0, 0, 180, "largest random turn to either side, in degrees"),
     "zoom": Real(0.0, 0, 0.5, "largest random change of size, as a share of it"),
     "cutout": Integer(0, 0, 64, "side of the square that is blanked in every image, in pixels"),
+    "members": Integer(1, 1, 16, "nets trained side by side, whose logits are averaged"),
     "patience": PATIENCE,
     "race": RACE,
 }

@@ -306,6 +306,33 @@ def test_both_sides_of_an_image_are_averaged(examples: Images) -> None:
     assert loop.measure(feed(examples))[0] == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_members_learn_as_if_alone_and_answer_together(examples: Images, optimizer: str) -> None:
+    """Two nets side by side end where each ends alone; the mean of their logits is validated and kept."""
+    from artifacts.ensemble import averaged, side_by_side
+    from artifacts.loop import Loop
+
+    switches: dict[str, Any] = {"optimizer": optimizer, "learning_rate": 0.1, "epochs": 2}
+    rng = np.random.default_rng(0)
+    starts = [[rng.normal(size=shape).astype(np.float32) for shape in ((120, 3), (3,))] for _ in range(2)]
+    alone = [run(examples, start=start, **switches) for start in starts]
+    build = side_by_side(RECIPES["softmax-regression"].build, 2)
+    model = build(Problem(12, 10, 3, 10), {})
+    model.set_weights([*starts[0], *starts[1]])
+    loop = Loop(model, Plan(**{**PLAIN, **switches}), 6, jit=False)
+    for epoch in range(2):
+        loop.epoch(feed(examples), (0, epoch), 3)
+    for got, expected in zip(model.get_weights(), [*alone[0], *alone[1]], strict=True):
+        np.testing.assert_allclose(got, expected, atol=1e-5)
+
+    flat = examples.images.reshape(10, -1)
+    by_hand = np.mean([flat @ kernel + bias for kernel, bias in alone], axis=0)
+    np.testing.assert_allclose(averaged(model)(examples.images), by_hand, atol=1e-4)
+    log_probabilities = by_hand - np.log(np.exp(by_hand).sum(axis=1, keepdims=True))
+    expected_loss = -log_probabilities[np.arange(10), examples.labels].mean()
+    assert loop.measure(feed(examples))[0] == pytest.approx(expected_loss, rel=1e-3)
+
+
 def test_the_average_over_the_weights_is_kept(examples: Images) -> None:
     """With `ema`, what is kept and validated is the decayed average over the weights after each step."""
     order = orders(10)
@@ -348,17 +375,22 @@ def test_adams_betas_matter(examples: Images) -> None:
     assert np.abs(slow - decayed).max() > 1e-4
 
 
-def muon_steps(examples: Images, epochs: int = 1, **switches: Any) -> list[npt.NDArray[np.float32]]:
+def muon_steps(examples: Images, epochs: int = 1, members: int = 1, **switches: Any) -> list[npt.NDArray[np.float32]]:
     """Train a net with a convolution, a hidden layer and logits by Muon and return how far each kernel moved."""
     import keras
     from keras import layers
 
+    from artifacts.ensemble import side_by_side
     from artifacts.loop import Loop
 
     keras.utils.set_random_seed(0)
     shape = examples.images.shape[1:]
-    hidden = [layers.Reshape((*shape, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(5)]
-    model = keras.Sequential([layers.Input(shape), *hidden, layers.Dense(3)])
+
+    def build(*_: Any) -> Any:
+        hidden = [layers.Reshape((*shape, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(5)]
+        return keras.Sequential([layers.Input(shape), *hidden, layers.Dense(3)])
+
+    model = side_by_side(build, members)(Problem(*shape, 3, len(examples.labels)), {})
     before = [kernel for kernel in model.get_weights() if kernel.ndim > 1]
     plan = Plan(**{**PLAIN, "optimizer": "muon", "learning_rate": 0.01, "batch": len(examples.labels), **switches})
     loop = Loop(model, plan, epochs, jit=False)
@@ -376,8 +408,9 @@ def test_muon_moves_kernels_alike_in_all_directions(examples: Images) -> None:
         told = values[values > 1e-3]  # three classes tell a hidden layer two directions
         assert len(told) >= 2
         assert 0.4 < told.min() < told.max() < 1.3
-    moved = np.abs(logits[logits != 0])
-    np.testing.assert_allclose(moved, 0.4 * 0.01, rtol=1e-2)  # Adam's first step is its rate, whatever the gradient
+    for step in (logits, *muon_steps(examples, members=2)[2::3]):
+        moved = np.abs(step[step != 0])
+        np.testing.assert_allclose(moved, 0.4 * 0.01, rtol=1e-2)  # Adam's first step is its rate, whatever the gradient
 
 
 @pytest.mark.parametrize("shape", [(30, 4), (4, 30), (5, 5)])

@@ -37,7 +37,7 @@ def test_it_learns(examples: Images, fitted: training.Fitted) -> None:
     assert fitted.history[-1].loss < fitted.history[0].loss
 
 
-@pytest.mark.parametrize("spec", ["tiny:epochs=2", "cnn:epochs=2"])
+@pytest.mark.parametrize("spec", ["tiny:epochs=2", "cnn:epochs=2", "cnn:epochs=2,members=2"])
 def test_same_seed_same_weights(examples: Images, spec: str) -> None:
     """The same inputs and seed give the same weights, bit by bit; another seed gives others."""
 
@@ -273,6 +273,19 @@ def test_raw_images_and_parquet_rows_agree(store: Store, tmp_path: Path) -> None
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     np.testing.assert_allclose(said, expected, atol=1e-6)
     assert said.dtype == np.float32
+
+
+def test_members_are_one_model(examples: Images, tmp_path: Path) -> None:
+    """Three nets are kept as one model file with three times the weights; validation has measured their mean."""
+    one, three = (
+        fit(examples, examples, problem(examples), Candidate.parse(f"cnn:epochs=1,members={members}"))
+        for members in (1, 3)
+    )
+    assert three.model.count_params() == 3 * one.model.count_params()
+    save(three.model, tmp_path / "model.keras")
+    logits = np.asarray(three.model(examples.images))
+    assert logits.shape == (300, 3)
+    assert np.mean(logits.argmax(axis=1) == examples.labels) == pytest.approx(three.history[-1].val_accuracy, abs=0.01)
 
 
 def test_the_model_file_is_plain_keras(fitted: training.Fitted, tmp_path: Path) -> None:
