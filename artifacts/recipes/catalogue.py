@@ -2,11 +2,11 @@
 
 from artifacts.recipes import (
     cnn,
+    cnn_ensemble,
     cnn_small,
     linear_64,
     mlp,
     mlp_128,
-    resnet,
     scratch_512,
     sigmoid_regression,
     softmax_regression,
@@ -24,7 +24,7 @@ FAITHFUL = (
 )  # checked by benchmarks/fidelity.py
 
 RECIPES: dict[str, Recipe] = {
-    module.RECIPE.name: module.RECIPE for module in (*FAITHFUL, mlp, cnn_small, cnn, resnet, tiny)
+    module.RECIPE.name: module.RECIPE for module in (*FAITHFUL, mlp, cnn_small, cnn, cnn_ensemble, tiny)
 }
 
 # A floor that anything must beat, a net without assumptions about images, and the one that usually wins.
