@@ -72,7 +72,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
 TRAINING: dict[str, Parameter] = {
     "epochs": Integer(5, 1, 1000, "passes over the training images"),
     "batch": Integer(256, 1, 4096, "images per step"),
-    "optimizer": Choice("muon", ("muon", "adamw"), "the update rule; a rate is worth ten times as much to AdamW"),
+    "optimizer": Choice("muon", ("muon", "adamw"), "the update rule; AdamW wants a fifth of the rate"),
     "learning_rate": Real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
     "warmup": Real(0.1, 0, 1, "share of the steps that rise to the peak"),
     "weight_decay": Real(0.0, 0, 1, "decoupled, times the learning rate"),

@@ -12,7 +12,7 @@ Command: python -m benchmarks.training --rows times --only cnn-ensemble
 
 from artifacts.recipes import cnn
 from artifacts.recipes.base import Recipe
-from artifacts.recipes.parameters import Choice, Integer, Real
+from artifacts.recipes.parameters import with_defaults
 
 RECIPE = Recipe(
     name="cnn-ensemble",
@@ -21,18 +21,18 @@ RECIPE = Recipe(
     build=cnn.build,
     plan=cnn.plan,
     bfloat16=True,
-    parameters={
-        "width": Integer(32, 1, 1024, "filters of the first convolution; the others have 3 and 4 times as many"),
-        **cnn.TRAINING,
-        "members": Integer(2, 1, 16, "nets trained side by side, whose logits are averaged"),
-        "epochs": Integer(30, 1, 1000, "passes over the training images"),
+    parameters=with_defaults(
+        cnn.RECIPE.parameters,
+        width=32,
+        members=2,
+        epochs=30,
         # In so many epochs AdamW is as good as Muon, or better, and the images have to vary (docs/log.md).
-        "optimizer": Choice("adamw", ("muon", "adamw"), "the update rule; Muon wants five times the rate"),
-        "learning_rate": Real(0.006, 1e-6, 10, "peak of the one-cycle schedule"),
-        "warmup": Real(0.2, 0, 1, "share of the steps that rise to the peak"),
-        "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
-        "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
-        "beyond": Choice("yes", ("no", "yes"), "whether a shift may push light over the edge"),
-        "cutout": Integer(6, 0, 64, "side of the square that is blanked in every image, in pixels"),
-    },
+        optimizer="adamw",
+        learning_rate=0.006,
+        warmup=0.2,
+        weight_decay=0.02,
+        shift=1,
+        beyond="yes",
+        cutout=6,
+    ),
 )

@@ -14,7 +14,7 @@ from typing import Any
 
 from artifacts.recipes import cnn
 from artifacts.recipes.base import Plan, Problem, Recipe, Settings
-from artifacts.recipes.parameters import Integer
+from artifacts.recipes.parameters import Integer, with_defaults
 
 
 def build(problem: Problem, _settings: Settings) -> Any:
@@ -57,9 +57,7 @@ RECIPE = Recipe(
     plan=plan,
     bfloat16=True,
     parameters={
-        **cnn.TRAINING,
-        "epochs": Integer(4, 1, 1000, "passes over the training images"),
+        **with_defaults(cnn.TRAINING, epochs=4, shift=1),
         "steps": Integer(0, 0, 1_000_000, "updates of the weights, if that is less than the epochs; 0: all"),
-        "shift": Integer(1, 0, 8, "largest random shift in pixels, where the images leave room for it"),
     },
 )

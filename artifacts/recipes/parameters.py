@@ -1,8 +1,9 @@
 """The parameters of recipes: typed, with a default and a range that is checked before anything is trained."""
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 Value = int | float | str
 
@@ -124,3 +125,8 @@ PATIENCE = Integer(0, 0, 1000, "epochs without a better validation accuracy afte
 RACE = Choice(
     "no", ("no", "yes"), "whether to give up once another recipe of the night can no longer be caught up with"
 )
+
+
+def with_defaults(parameters: Mapping[str, Any], **defaults: Value) -> dict[str, Parameter]:
+    """Return the same parameters, some with other defaults: for a recipe that differs from another in these alone."""
+    return {**parameters, **{name: replace(parameters[name], default=value) for name, value in defaults.items()}}
