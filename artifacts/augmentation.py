@@ -21,7 +21,8 @@ class Draws:
     """The random part of one epoch.
 
     Args:
-        order: int32 (steps, batch); rows of the training images, each once; -1 where the last batch has no more.
+        order: int32 (steps, batch); rows of the training images, each once. Where the last batch has no more it goes on
+            with -1 - row, from the first row on: images that nothing is learned from, but that batch norm may look at.
         shifts: int32 (steps, batch, 2); where the window of each image starts in the padded image, 0..2 * shift.
         flips: bool (steps, batch); which images are flipped left-right.
         cutouts: float32 (steps, batch, 2); the centre of each image's cutout, as shares of height and width.
@@ -51,8 +52,8 @@ def draw(plan: Plan, n: int, seed: tuple[int, int, int], rows: int | None = None
     """
     rng = np.random.default_rng(seed)
     steps = -(-(rows or n) // plan.batch)
-    rows_in_turn = np.full(steps * plan.batch, -1, np.int32)
-    rows_in_turn[:n] = rng.permutation(n)
+    rows_in_turn = np.resize(rng.permutation(n).astype(np.int32), steps * plan.batch)
+    rows_in_turn[n:] = -1 - rows_in_turn[n:]
     order = rows_in_turn.reshape(steps, plan.batch)
     return Draws(
         order=order,

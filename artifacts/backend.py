@@ -34,6 +34,7 @@ class Backend(Protocol):
         NAME: as Keras calls it.
         TITLE: for people.
         CONV_ON_CPU: why the epoch of a conv net is not one XLA loop on a CPU.
+        CONV_ON_GPU: why it is not one on a GPU either, or nothing, if it is.
         BFLOAT16_ON_CPU: whether conv nets gain by bfloat16 on a CPU that has the instructions.
         Adam: Keras' optimizer of that name, or a subclass that does the same update faster.
     """
@@ -41,6 +42,7 @@ class Backend(Protocol):
     NAME: str
     TITLE: str
     CONV_ON_CPU: str
+    CONV_ON_GPU: str
     BFLOAT16_ON_CPU: bool
     Adam: type[Any]
 
@@ -62,6 +64,19 @@ class Backend(Protocol):
         Args:
             model: whose variables the loss reads, and may assign to where they are not trainable.
             loss: () -> scalar, and whatever else is wanted, which is handed through.
+        """
+
+    def normalised(self, maps: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+        """Return maps (b, h, w, c) with mean beta and deviation gamma in every channel, and what these were before.
+
+        Args:
+            maps: of any float type; the normalised ones have the same.
+            gamma: float32 (c,).
+            beta: float32 (c,).
+            epsilon: added to the variances.
+
+        Returns:
+            The maps, and float32 means (c,) and variances (c,).
         """
 
     def gpus(self) -> list[Gpu]:

@@ -13,6 +13,7 @@ TITLE = "JAX"
 # XLA for CPUs brings convolutions into the form its fast code wants in the entry computation only, not inside loops:
 # there a kernel's gradient took up to 17 times as long (docs/log.md). GPUs have cuDNN, inside loops as well.
 CONV_ON_CPU = "conv nets on a CPU: XLA step by step, because its loops have no fast gradients of convolutions"
+CONV_ON_GPU = ""
 BFLOAT16_ON_CPU = False
 Adam = keras.optimizers.Adam
 
@@ -66,6 +67,14 @@ def gradients(model: Any, loss: Callable[[], tuple[Any, Any]]) -> tuple[list[Any
     for variable, value in zip(others, changed, strict=True):
         variable.assign(value)
     return found, rest
+
+
+def normalised(maps: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    """See `Backend.normalised`."""
+    exact = keras.ops.cast(maps, "float32")
+    mean, variance = keras.ops.moments(exact, axes=(0, 1, 2))
+    done = keras.ops.batch_normalization(exact, mean, variance, -1, beta, gamma, epsilon)
+    return keras.ops.cast(done, maps.dtype), mean, variance
 
 
 def gpus() -> list[Gpu]:

@@ -12,6 +12,7 @@ from data.errors import TrainingFailed
 NAME = "tensorflow"
 TITLE = "TensorFlow"
 CONV_ON_CPU = "conv nets on a CPU: oneDNN, no XLA"
+CONV_ON_GPU = "conv nets on a GPU: cuDNN, no XLA, whose gradient of a max pool is not deterministic"
 BFLOAT16_ON_CPU = True
 
 
@@ -56,6 +57,14 @@ def gradients(model: Any, loss: Callable[[], tuple[Any, Any]]) -> tuple[list[Any
     with tf.GradientTape() as tape:
         value, rest = loss()
     return tape.gradient(value, model.trainable_variables), rest
+
+
+def normalised(maps: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, Any, Any]:
+    """See `Backend.normalised`."""
+    none: list[float] = []
+    done = tf.raw_ops.FusedBatchNormV3(x=maps, scale=gamma, offset=beta, mean=none, variance=none, epsilon=epsilon)
+    count = tf.cast(tf.size(maps) / tf.size(gamma), "float32")
+    return done.y, done.batch_mean, done.batch_variance * (1.0 - 1.0 / count)  # it divides by count - 1
 
 
 def gpus() -> list[Gpu]:

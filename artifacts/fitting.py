@@ -16,6 +16,7 @@ from artifacts import checkpoint
 from artifacts.checkpoint import Checkpoint
 from artifacts.ensemble import Build, averaged, side_by_side
 from artifacts.feed import Feed, Source, Stream, size, survey
+from artifacts.folding import folded
 from artifacts.provenance import library_versions
 from artifacts.recipes.base import Candidate, Plan, Problem, Settings
 from artifacts.saving import flip_averaged
@@ -139,7 +140,7 @@ def fit(
                 if on_progress is not None:
                     on_progress(progress)
         with keras.device(chosen.name), dtype_policy("float32"):
-            final = averaged(_in_float32(model, build, problem, settings))
+            final = averaged(folded(_in_float32(model, build, problem, settings)))
             final = flip_averaged(final) if plan.average_flips else final
     except Exception as error:
         if isinstance(error, MemoryError) or backend.out_of_memory(error):

@@ -125,7 +125,7 @@ class Loop:
 
     def _batch(self, images: Any, labels: Any, rows: Any) -> tuple[Any, Any, Any]:
         """Return images (b, h, w), labels (b,) and a mask (b,) that is 0 where the last batch has no more images."""
-        some = ops.maximum(rows, 0)
+        some = ops.where(rows < 0, -1 - rows, rows)
         return ops.take(images, some, axis=0), ops.take(labels, some, axis=0), ops.cast(rows >= 0, "float32")
 
     def _learn(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any]:

@@ -31,6 +31,7 @@ def net(model: Any) -> Any:
         "Reshape": lambda layer: nn.Unflatten(1, (1, layer.target_shape[0])),
         "Flatten": lambda _: nn.Flatten(),
         "Conv2D": conv,
+        "BatchNorm": lambda layer: nn.BatchNorm2d(layer.input.shape[-1]),
         "MaxPooling2D": lambda layer: nn.MaxPool2d(layer.pool_size),
         "ReLU": lambda _: nn.ReLU(),
         "Dense": lambda layer: nn.Linear(layer.input.shape[-1], layer.units),

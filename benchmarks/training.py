@@ -46,6 +46,7 @@ class Goal:
     seconds: float
 
 
+LONG = "optimizer=adamw,learning_rate=0.006,warmup=0.2"  # as `vgg` is trained
 GOALS = (
     Goal("mnist", "mlp", 0.980, 20.0),
     Goal("fashion-mnist", "mlp", 0.890, 20.0),
@@ -54,9 +55,9 @@ GOALS = (
     Goal("mnist", "cnn", 0.995, 40.0),
     Goal("fashion-mnist", "cnn", 0.925, 40.0),
     Goal("fashion-mnist", "cnn", 0.930, 30.0),
-    Goal("fashion-mnist", "cnn-ensemble:width=16,members=1,epochs=28", 0.940, 180.0),
-    Goal("mnist", "cnn-ensemble:width=16,members=3,epochs=20,shift=2,turn=10,zoom=0.1,cutout=0", 0.9975, 1800.0),
-    Goal("fashion-mnist", "cnn-ensemble", 0.950, 1800.0),
+    Goal("fashion-mnist", f"cnn:epochs=26,{LONG},weight_decay=0.1,shift=1,beyond=yes,cutout=6", 0.940, 180.0),
+    Goal("mnist", f"cnn:members=3,epochs=20,{LONG},weight_decay=0.02,turn=10,zoom=0.1,beyond=yes", 0.9975, 1800.0),
+    Goal("fashion-mnist", "vgg", 0.950, 1800.0),
 )
 
 

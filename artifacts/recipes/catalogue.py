@@ -2,7 +2,6 @@
 
 from artifacts.recipes import (
     cnn,
-    cnn_ensemble,
     cnn_small,
     linear_64,
     mlp,
@@ -11,6 +10,7 @@ from artifacts.recipes import (
     sigmoid_regression,
     softmax_regression,
     tiny,
+    vgg,
 )
 from artifacts.recipes.base import Recipe
 from data.errors import UnknownName
@@ -24,7 +24,7 @@ FAITHFUL = (
 )  # checked by benchmarks/fidelity.py
 
 RECIPES: dict[str, Recipe] = {
-    module.RECIPE.name: module.RECIPE for module in (*FAITHFUL, mlp, cnn_small, cnn, cnn_ensemble, tiny)
+    module.RECIPE.name: module.RECIPE for module in (*FAITHFUL, mlp, cnn_small, cnn, vgg, tiny)
 }
 
 # A floor that anything must beat, a net without assumptions about images, and the one that usually wins.

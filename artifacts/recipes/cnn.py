@@ -1,4 +1,4 @@
-"""A small modern conv net, the default champion on a CPU: no batch norm, one cycle of Muon, shifts and flips.
+"""A small modern conv net, the default champion on a CPU: one cycle of Muon, shifts and flips.
 
 Claim: MNIST test 99.60 % ± 0.04, Fashion-MNIST test 92.98 % ± 0.07 (3 seeds each; both sides of an image averaged
 where a flip keeps the class).
@@ -20,23 +20,23 @@ def build(problem: Problem, settings: Settings) -> Any:
     import keras
     from keras import layers
 
-    def conv(filters: int, **options: Any) -> Any:
-        # Padded: without, Fashion-MNIST, whose clothes touch the border, loses a whole point of accuracy.
-        return layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal", **options)
+    from artifacts.recipes.layers import normed_conv
 
     width = settings["width"]
     return keras.Sequential(
         [
             layers.Input((problem.height, problem.width)),
             layers.Reshape((problem.height, problem.width, 1)),
+            # No norm here: it would cost a tenth of the whole time, on all the pixels, and bring nothing.
+            layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal"),
             # Maximum and relu commute; after the pool, relu has a quarter of the work: a tenth of the whole time.
-            conv(width),
             layers.MaxPooling2D(),
             layers.ReLU(),
-            conv(3 * width),
+            *normed_conv(3 * width),
             layers.MaxPooling2D(),
             layers.ReLU(),
-            conv(4 * width, activation="relu"),
+            *normed_conv(4 * width),
+            layers.ReLU(),
             layers.Flatten(),
             layers.Dense(128, activation="relu", kernel_initializer="he_normal"),
             layers.Dense(problem.n_classes, dtype="float32"),
@@ -70,7 +70,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
 
 # How a conv net is trained: the same knobs for all of them.
 TRAINING: dict[str, Parameter] = {
-    "epochs": Integer(5, 1, 1000, "passes over the training images"),
+    "epochs": Integer(4, 1, 1000, "passes over the training images"),
     "batch": Integer(256, 1, 4096, "images per step"),
     "optimizer": Choice("muon", ("muon", "adamw"), "the update rule; AdamW wants a fifth of the rate"),
     "learning_rate": Real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),

@@ -72,6 +72,7 @@ def _switched(path: Path) -> list[float]:
     from keras import layers
 
     from artifacts.loop import Loop
+    from artifacts.recipes.layers import BatchNorm
 
     examples = blobs(30)
     rng = np.random.default_rng(0)
@@ -80,7 +81,7 @@ def _switched(path: Path) -> list[float]:
             layers.Input((12, 10)),
             layers.Reshape((12, 10, 1)),
             layers.Conv2D(4, 3, padding="same", activation="relu"),
-            layers.BatchNormalization(),
+            BatchNorm(),
             layers.Flatten(),
             layers.Dense(3),
         ]

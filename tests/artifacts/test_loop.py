@@ -1,5 +1,6 @@
 """Every switch of the loop, by its effect on a tiny training."""
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,8 @@ def test_every_image_once_in_an_order_of_its_own() -> None:
     plan = Plan(**PLAIN)
     drawn = [draw(plan, 10, seed).order.ravel() for seed in ((0, 0, 0), (0, 1, 0), (1, 0, 0), (0, 0, 1))]
     for order in drawn:
-        assert sorted(order) == [-1, -1, *range(10)]
+        assert sorted(order[:10]) == [*range(10)]
+        assert (order[10:] == -1 - order[:2]).all()
     assert len({order.tobytes() for order in drawn}) == 4
     assert (draw(plan, 10, (0, 0, 0)).order.ravel() == drawn[0]).all()
 
@@ -285,7 +287,7 @@ def test_chunks_train_like_their_images_would(examples: Images) -> None:
     assert np.isfinite(loss)
     chunked = [draw(Plan(**PLAIN), n, (0, 0, chunk), rows=8).order for chunk, n in enumerate((8, 2))]
     assert (chunked[1][0] == second[0]).all()
-    assert (chunked[1][1] == -1).all()
+    assert (chunked[1][1] < 0).all()
     np.testing.assert_allclose(model.get_weights()[0], by_hand(examples, order, lambda _: 0.5)[0], atol=1e-5)
     assert loop.measure(feed(stream)) == pytest.approx(loop.measure(feed(examples)), rel=1e-5)
 
@@ -506,6 +508,36 @@ def test_the_rules_for_xla_and_precision_are_stated() -> None:
     assert (dense.jit, dense.precision) == (True, "float32")
     assert (conv.jit, conv.precision) == (False, "mixed_bfloat16" if gains else "float32")
     assert all((dense.jit_rule, dense.precision_rule, conv.jit_rule, conv.precision_rule))
+
+
+def test_on_a_gpu_what_can_be_one_xla_program_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dense nets on both backends, conv nets on JAX; bfloat16 from compute capability 8 on."""
+    from artifacts import backend
+    from artifacts.devices import choose
+
+    below = backend.current()
+    monkeypatch.setattr(below, "gpus", lambda: [backend.Gpu("a GPU", (9, 0))])
+    dense, conv = choose(RECIPES["mlp"]), choose(RECIPES["cnn"])
+    assert (dense.name, dense.jit, dense.precision) == ("gpu:0", True, "float32")
+    assert (conv.name, conv.jit, conv.precision) == ("gpu:0", below.NAME == "jax", "mixed_bfloat16")
+    assert all((dense.jit_rule, conv.jit_rule))
+    monkeypatch.setattr(below, "gpus", lambda: [backend.Gpu("an old GPU", (7, 5))])
+    assert choose(RECIPES["cnn"]).precision == "float32"
+
+
+def test_why_conv_nets_are_no_xla_program_on_a_gpu() -> None:
+    """TensorFlow's XLA has no deterministic gradient of a max pool. Once this fails, CONV_ON_GPU may go."""
+    from artifacts import backend
+    from artifacts.loop import Loop
+
+    below, examples = backend.current(), blobs(8)
+    below.deterministic()
+    plan = Plan(epochs=1, batch=4, optimizer="sgd", learning_rate=0.1)
+    recipe = RECIPES["cnn-small"]
+    loop = Loop(recipe.build(Problem(12, 10, 3, 8), recipe.resolve({})), plan, 2, jit=True)
+    refused = pytest.raises(Exception, match="MaxPool gradient") if below.CONV_ON_GPU else contextlib.nullcontext()
+    with refused:
+        loop.epoch(feed(examples), (0, 0), 2)
 
 
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

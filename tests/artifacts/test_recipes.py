@@ -25,7 +25,7 @@ QUICK = {
     "mlp": "epochs=1,hidden=32",
     "cnn-small": "epochs=1",
     "cnn": "epochs=1",
-    "cnn-ensemble": "epochs=1,width=4",
+    "vgg": "epochs=1,width=4",
     "tiny": "epochs=1",
 }
 

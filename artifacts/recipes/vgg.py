@@ -1,0 +1,60 @@
+"""Five convolutions with batch norm, in VGG's plan, two nets that answer together: when accuracy is worth half an hour.
+
+Claim: not measured yet.
+
+Cost: not measured yet.
+
+Command: python -m benchmarks.training --rows times --only vgg
+"""
+
+from typing import Any
+
+from artifacts.recipes import cnn
+from artifacts.recipes.base import Problem, Recipe, Settings
+from artifacts.recipes.parameters import with_defaults
+
+
+def build(problem: Problem, settings: Settings) -> Any:
+    """Return one convolution, two and two more, all with batch norm and relu, a pool after each group; Dense."""
+    import keras
+    from keras import layers
+
+    from artifacts.recipes.layers import normed_conv as conv
+
+    width, relu = settings["width"], layers.ReLU
+    return keras.Sequential(
+        [
+            layers.Input((problem.height, problem.width)),
+            layers.Reshape((problem.height, problem.width, 1)),
+            *(*conv(width), layers.MaxPooling2D(), relu()),
+            *(*conv(2 * width), relu(), *conv(2 * width), layers.MaxPooling2D(), relu()),
+            *(*conv(4 * width), relu(), *conv(4 * width), layers.MaxPooling2D(), relu()),
+            layers.Flatten(),
+            layers.Dense(128, activation="relu", kernel_initializer="he_normal"),
+            layers.Dense(problem.n_classes, dtype="float32"),
+        ]
+    )
+
+
+RECIPE = Recipe(
+    name="vgg",
+    document=__doc__,
+    family="conv",
+    build=build,
+    plan=cnn.plan,
+    bfloat16=True,
+    parameters=with_defaults(
+        cnn.RECIPE.parameters,
+        width=32,
+        members=2,
+        epochs=28,
+        # In so many epochs AdamW is as good as Muon, or better, and the images have to vary (docs/log.md).
+        optimizer="adamw",
+        learning_rate=0.006,
+        warmup=0.2,
+        weight_decay=0.1,
+        shift=1,
+        beyond="yes",
+        cutout=8,
+    ),
+)
