@@ -1,8 +1,8 @@
 """Five convolutions with batch norm, in VGG's plan, two nets that answer together: when accuracy is worth half an hour.
 
-Claim: not measured yet.
+Claim: Fashion-MNIST test 94.96 % ± 0.11 (3 seeds, on validation 95.55; both sides of an image averaged).
 
-Cost: not measured yet.
+Cost: 1,626 s (3,080,000 images, for two nets), compilation and validation included, on two idle cores with avx512_bf16.
 
 Command: python -m benchmarks.training --rows times --only vgg
 """
