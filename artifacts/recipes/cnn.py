@@ -1,7 +1,8 @@
 """A small modern conv net, the default champion on a CPU: one cycle of Muon, shifts and flips.
 
 Claim: MNIST test 99.57 % ± 0.05, Fashion-MNIST test 93.12 % ± 0.06 (3 seeds each, on validation 99.60 and 93.94; both
-sides of an image averaged where a flip keeps the class).
+sides of an image averaged where a flip keeps the class). With 26 epochs of AdamW and cutouts (the row of 94 % in the
+benchmark) Fashion-MNIST 94.09 % ± 0.05, in 143 to 164 s.
 
 Cost: 24 to 28 s (220,000 images; the host's speed swings), compilation and validation included, on two idle cores with
 avx512_bf16.
