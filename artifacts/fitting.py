@@ -131,7 +131,7 @@ def fit(
     try:
         with keras.device(chosen.name), dtype_policy(chosen.precision):
             model = build(problem, settings)
-            loop = Loop(model, plan, plan.lengths(size(training))[0], chosen.jit)
+            loop = Loop(model, plan, size(training), chosen.jit)
             history = []
             for progress in _epochs(
                 loop, plan, training, validation, candidate, _Keeper(resume, plan, candidate, chosen)
@@ -162,24 +162,24 @@ def _epochs(
 ) -> Iterator[Progress]:
     """Train epoch by epoch, leave the weights to keep in the model, and yield how it goes."""
     started = time.monotonic()
-    total, per_epoch, epochs = plan.lengths(size(training))
+    lengths = plan.lengths(size(training))
     here, there = Feed(training, plan.batch), Feed(validation, 1)
     done = keeper.restore(loop)
     yield from done
-    for epoch in range(len(done), epochs):
+    for epoch in range(len(done), len(lengths)):
         if exhausted(keeper.history, plan.patience):
             break
         begun = time.monotonic()
-        loss, accuracy, trained = loop.epoch(here, (candidate.seed, epoch), min(per_epoch, total - epoch * per_epoch))
+        loss, accuracy, trained = loop.epoch(here, (candidate.seed, epoch), lengths[epoch])
         rate = trained / (time.monotonic() - begun)
         val_loss, val_accuracy = loop.measure(there) if np.isfinite(loss) else (loss, 0.0)
         if not np.isfinite([loss, val_loss]).all():
             raise TrainingFailed(
-                f"{candidate}: the loss stopped being finite in epoch {epoch + 1} of {epochs}",
+                f"{candidate}: the loss stopped being finite in epoch {epoch + 1} of {len(lengths)}",
                 f"use a learning rate below {plan.learning_rate:g}",
             )
         seconds = time.monotonic() - started
-        progress = Progress(epoch + 1, epochs, loss, accuracy, val_loss, val_accuracy, rate, seconds)
+        progress = Progress(epoch + 1, len(lengths), loss, accuracy, val_loss, val_accuracy, rate, seconds)
         keeper.keep(loop, progress)
         yield progress
     loop.finish()

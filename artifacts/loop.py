@@ -30,13 +30,13 @@ class Loop:
     Args:
         model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes), or a list of logits by its members.
         plan: how.
-        total_steps: steps of the whole training, which the schedule spans.
+        n: training images, which decide how many steps the schedule spans.
         jit: whether the epoch is compiled by XLA; on JAX everything is.
     """
 
-    def __init__(self, model: Any, plan: Plan, total_steps: int, jit: bool) -> None:
+    def __init__(self, model: Any, plan: Plan, n: int, jit: bool) -> None:
         self.model, self.plan = model, plan
-        self.optimizer = optimizer(plan, total_steps)
+        self.optimizer = optimizer(plan, sum(plan.lengths(n)))
         self.optimizer.build(model.trainable_variables)
         self.backend = backend.current()
         self._epoch = self.backend.compiled(_go_on, self._train, self._variables(), jit)

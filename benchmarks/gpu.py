@@ -70,7 +70,8 @@ def rate_of_fit(candidate: Candidate, problem: Problem, training: Images) -> flo
     recipe, settings = candidate.definition, candidate.resolved()
     plan, model = recipe.plan(problem, settings), recipe.build(problem, settings)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer(plan, plan.lengths(problem.n_train)[0], keras.optimizers.Adam), loss, metrics=["accuracy"])
+    steps = sum(plan.lengths(problem.n_train))
+    model.compile(optimizer(plan, steps, keras.optimizers.Adam), loss, metrics=["accuracy"])
     few = plan.batch * 20
     model.fit(training.images[:few], training.labels[:few], batch_size=plan.batch, verbose=0)
     started = time.perf_counter()

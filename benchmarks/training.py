@@ -75,9 +75,9 @@ def rate_of_loop(spec: str, training: Images) -> float:
     plan, device = recipe.plan(about, settings), choose(recipe)
     keras.utils.set_random_seed(0)
     with keras.device(device.name), dtype_policy(device.precision):
-        total, steps, _ = plan.lengths(len(training.labels))
-        loop, feed = Loop(recipe.build(about, settings), plan, total, device.jit), Feed(training, plan.batch)
-        return len(training.labels) / _median_s(lambda epoch: loop.epoch(feed, (0, epoch), steps))
+        n, feed = len(training.labels), Feed(training, plan.batch)
+        loop = Loop(recipe.build(about, settings), plan, n, device.jit)
+        return n / _median_s(lambda epoch: loop.epoch(feed, (0, epoch), plan.lengths(n)[0]))
 
 
 def rate_of_fit(spec: str, training: Images, epochs: int = EPOCHS) -> float:
@@ -95,7 +95,7 @@ def rate_of_fit(spec: str, training: Images, epochs: int = EPOCHS) -> float:
     n = len(training.labels)
     model = keras.models.clone_model(recipe.build(about, settings), clone_function=_of_keras)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer(plan, plan.lengths(n)[0], keras.optimizers.Adam), loss, metrics=["accuracy"])
+    model.compile(optimizer(plan, sum(plan.lengths(n)), keras.optimizers.Adam), loss, metrics=["accuracy"])
     few = Images(training.images[: plan.batch * 20], training.labels[: plan.batch * 20])
     model.fit(few.images, few.labels, batch_size=plan.batch, verbose=0)  # compiles
     timed = lambda _: model.fit(training.images, training.labels, batch_size=plan.batch, verbose=0)  # noqa: E731

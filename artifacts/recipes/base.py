@@ -5,6 +5,7 @@ Nothing here imports Keras: recipes are listed, parsed and validated in millisec
 
 import hashlib
 import inspect
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -94,11 +95,11 @@ class Plan:
     patience: int = 0
     step: Step | None = None
 
-    def lengths(self, n: int) -> tuple[int, int, int]:
-        """Return steps in all, steps of a full epoch, and epochs begun, for n training images."""
-        per_epoch = -(-n // self.batch)
-        total = min(self.steps or self.epochs * per_epoch, self.epochs * per_epoch)
-        return total, per_epoch, -(-total // per_epoch)
+    def lengths(self, n: int) -> tuple[int, ...]:
+        """Return how many steps each epoch has that is begun, for n training images."""
+        ends = itertools.accumulate([-(-n // self.batch)] * self.epochs)
+        within = [min(end, self.steps or end) for end in ends]
+        return tuple(end - start for start, end in itertools.pairwise([0, *within]) if end > start)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def test_batch_norm_is_keras_own(jit: bool) -> None:
     for norm in (BatchNorm, layers.BatchNormalization):
         model = net(norm, "AveragePooling2D")(Problem(12, 10, 3, 12), {})  # XLA does not take the gradient of the other
         some_weights(model)
-        loop = Loop(model, Plan(epochs=1, batch=4, optimizer="sgd", learning_rate=0.01), 3, jit)
+        loop = Loop(model, Plan(epochs=1, batch=4, optimizer="sgd", learning_rate=0.01), 12, jit)
         loop.epoch(Feed(blobs(12), 4), (0, 0), 3)
         ends.append(model.get_weights())
     for ours, theirs in zip(*ends, strict=True):
@@ -95,7 +95,7 @@ def test_a_last_batch_is_normalised_by_real_images() -> None:
     shape = examples.images.shape[1:]
     body = [layers.Reshape((*shape, 1)), BatchNorm(momentum=0.0), layers.Flatten(), layers.Dense(3)]
     model = keras.Sequential([layers.Input(shape), *body])
-    _, _, count = Loop(model, plan, 2, jit=False).epoch(Feed(examples, 4), (0, 0), 2)
+    _, _, count = Loop(model, plan, 5, jit=False).epoch(Feed(examples, 4), (0, 0), 2)
     last = draw(plan, 5, (0, 0, 0)).order[1]
     seen = examples.images[np.where(last < 0, -1 - last, last)]
     assert count == 5

@@ -22,9 +22,8 @@ def run(examples: Images, epochs: int = 1, jit: bool = False, start: Weights | N
     model, loop, _ = set_up(examples, jit=jit, epochs=epochs, **switches)
     if start is not None:
         model.set_weights(start)
-    total, per_epoch, begun = loop.plan.lengths(len(examples.labels))
-    for epoch in range(begun):
-        loop.epoch(feed(examples), (0, epoch), min(per_epoch, total - epoch * per_epoch))
+    for epoch, length in enumerate(loop.plan.lengths(len(examples.labels))):
+        loop.epoch(feed(examples), (0, epoch), length)
     loop.finish()
     return [np.asarray(weight) for weight in model.get_weights()]
 
@@ -37,7 +36,7 @@ def set_up(examples: Images, jit: bool = False, **switches: Any) -> tuple[Any, A
     _, height, width = examples.images.shape
     recipe = RECIPES["softmax-regression"]
     model = recipe.build(Problem(height, width, 3, len(examples.labels)), {})
-    return model, Loop(model, plan, plan.lengths(len(examples.labels))[0], jit), plan
+    return model, Loop(model, plan, len(examples.labels), jit), plan
 
 
 def feed(source: Any, batch: int = 4) -> Any:
@@ -321,7 +320,7 @@ def test_members_learn_as_if_alone_and_answer_together(examples: Images, optimiz
     build = side_by_side(RECIPES["softmax-regression"].build, 2)
     model = build(Problem(12, 10, 3, 10), {})
     model.set_weights([*starts[0], *starts[1]])
-    loop = Loop(model, Plan(**{**PLAIN, **switches}), 6, jit=False)
+    loop = Loop(model, Plan(**{**PLAIN, **switches}), 10, jit=False)
     for epoch in range(2):
         loop.epoch(feed(examples), (0, epoch), 3)
     for got, expected in zip(model.get_weights(), [*alone[0], *alone[1]], strict=True):
@@ -395,7 +394,7 @@ def muon_steps(examples: Images, epochs: int = 1, members: int = 1, **switches: 
     model = side_by_side(build, members)(Problem(*shape, 3, len(examples.labels)), {})
     before = [kernel for kernel in model.get_weights() if kernel.ndim > 1]
     plan = Plan(**{**PLAIN, "optimizer": "muon", "learning_rate": 0.01, "batch": len(examples.labels), **switches})
-    loop = Loop(model, plan, epochs, jit=False)
+    loop = Loop(model, plan, len(examples.labels), jit=False)
     for epoch in range(epochs):
         loop.epoch(feed(examples, plan.batch), (0, epoch), 1)
     after = [kernel for kernel in model.get_weights() if kernel.ndim > 1]
@@ -455,7 +454,7 @@ def test_a_hand_written_step_is_the_same_mathematics() -> None:
         model = recipe.build(problem, settings)
         start = start or model.get_weights()
         model.set_weights(start)
-        Loop(model, plan, 3, jit=False).epoch(feed(examples, 128), (0, 0), 3)
+        Loop(model, plan, len(examples.labels), jit=False).epoch(feed(examples, 128), (0, 0), 3)
         results.append(model.get_weights())
     for ours, theirs, before in zip(*results, start or [], strict=True):
         assert np.abs(ours - before).max() > 1e-3
@@ -534,7 +533,7 @@ def test_why_conv_nets_are_no_xla_program_on_a_gpu() -> None:
     below.deterministic()
     plan = Plan(epochs=1, batch=4, optimizer="sgd", learning_rate=0.1)
     recipe = RECIPES["cnn-small"]
-    loop = Loop(recipe.build(Problem(12, 10, 3, 8), recipe.resolve({})), plan, 2, jit=True)
+    loop = Loop(recipe.build(Problem(12, 10, 3, 8), recipe.resolve({})), plan, 8, jit=True)
     refused = pytest.raises(Exception, match="MaxPool gradient") if below.CONV_ON_GPU else contextlib.nullcontext()
     with refused:
         loop.epoch(feed(examples), (0, 0), 2)
@@ -576,7 +575,7 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
         optimizer(plan, 30, keras.optimizers.Adam), keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     )
     theirs.fit(examples.images, examples.labels, batch_size=32, epochs=3, shuffle=False, verbose=0)
-    loop = Loop(ours, plan, 30, jit)
+    loop = Loop(ours, plan, 300, jit)
     for epoch in range(3):
         loop.epoch(feed(examples, 32), (0, epoch), 10)
     for left, right in zip(ours.get_weights(), theirs.get_weights(), strict=True):
