@@ -1,6 +1,6 @@
-"""What is random about an epoch: order, flips, turns, shifts, cutouts, drawn outside the compiled loop, applied inside.
+"""What is random about an epoch: images, order, flips, turns, shifts, cutouts; drawn outside the loop, applied inside.
 
-All draws come from NumPy, from (seed, epoch, chunk) alone: they are the same on every backend and device, a resumed
+All draws come from NumPy, from (seed, epoch, chunk) and, where images are left out, from their losses: a resumed
 training draws what an unbroken one would have drawn, and the compiled loop contains no random state.
 """
 
@@ -21,8 +21,9 @@ class Draws:
     """The random part of one epoch.
 
     Args:
-        order: int32 (steps, batch); rows of the training images, each once. Where the last batch has no more it goes on
-            with -1 - row, from the first row on: images that nothing is learned from, but that batch norm may look at.
+        order: int32 (steps, batch); rows of the training images, each at most once. Behind the last it goes on with
+            -1 - row, from the first row on: images that nothing is learned from, but that batch norm may look at.
+        weights: float32 (steps, batch); how much each image counts, 1 in the mean.
         shifts: int32 (steps, batch, 2); where the window of each image starts in the padded image, 0..2 * shift.
         flips: bool (steps, batch); which images are flipped left-right.
         cutouts: float32 (steps, batch, 2); the centre of each image's cutout, as shares of height and width.
@@ -30,38 +31,66 @@ class Draws:
     """
 
     order: npt.NDArray[np.int32]
+    weights: npt.NDArray[np.float32]
     shifts: npt.NDArray[np.int32]
     flips: npt.NDArray[np.bool_]
     cutouts: npt.NDArray[np.float32]
     turns: npt.NDArray[np.float32]
 
     def tensors(self) -> tuple[Any, ...]:
-        """Return order, shifts, flips, cutouts and turns as tensors of the Keras backend."""
-        arrays = (self.order, self.shifts, self.flips, self.cutouts, self.turns)
+        """Return order, weights, shifts, flips, cutouts and turns as tensors of the Keras backend."""
+        arrays = (self.order, self.weights, self.shifts, self.flips, self.cutouts, self.turns)
         return tuple(ops.convert_to_tensor(array) for array in arrays)
 
 
-def draw(plan: Plan, n: int, seed: tuple[int, int, int], rows: int | None = None) -> Draws:
-    """Return the draws for training on n images once.
+def draw(
+    plan: Plan,
+    n: int,
+    seed: tuple[int, int, int],
+    rows: int | None = None,
+    steps: int | None = None,
+    losses: npt.NDArray[np.float32] | None = None,
+) -> Draws:
+    """Return the draws for training on n images once, or on some of them.
 
     Args:
         plan: batch size and largest shift.
         n: number of images.
         seed: of the training, the epoch, and the chunk of the epoch.
         rows: number of images to make room for, at least n: chunks of different sizes get draws of the same shape.
+        steps: how many batches to fill; by default as many as the images fill.
+        losses: float32 (n,), of every image when it was last seen; needed where some images are left out.
     """
     rng = np.random.default_rng(seed)
-    steps = -(-(rows or n) // plan.batch)
-    rows_in_turn = np.resize(rng.permutation(n).astype(np.int32), steps * plan.batch)
-    rows_in_turn[n:] = -1 - rows_in_turn[n:]
-    order = rows_in_turn.reshape(steps, plan.batch)
+    shape = (-(-(rows or n) // plan.batch), plan.batch)
+    turn, counts = rng.permutation(n), np.ones(n, np.float32)
+    if losses is not None and steps is not None and steps * plan.batch < n:
+        turn, counts = _some(turn, losses, steps * plan.batch)
+    order, weights = np.resize(turn.astype(np.int32), shape), np.resize(counts, shape)
+    order.ravel()[len(turn) :] = -1 - order.ravel()[len(turn) :]
     return Draws(
         order=order,
+        weights=weights,
         shifts=rng.integers(0, 2 * plan.shift + 1, (*order.shape, 2), np.int32),
         flips=_flips(order, n, seed),
         cutouts=rng.random((*order.shape, 2), np.float32),
         turns=2 * rng.random((*order.shape, 2), np.float32) - 1,
     )
+
+
+def _some(turn: npt.NDArray[np.intp], losses: npt.NDArray[np.float32], m: int) -> tuple[Any, npt.NDArray[np.float32]]:
+    """Return m of the rows, in the turn in which they are given, and how much each of them counts.
+
+    A third of them are those with the largest losses; the others are a random part of the rest, and count so much more
+    that the sum over all images is expected to be the same. The mean is 1, so steps stay as long as they were.
+    """
+    ranks = np.empty(len(turn), np.intp)
+    ranks[np.argsort(-losses, kind="stable")] = np.arange(len(turn))
+    hardest = ranks[turn] < m // 3
+    rest = np.flatnonzero(~hardest)[: m - m // 3]  # the turn is random already
+    taken = np.sort(np.concatenate([np.flatnonzero(hardest), rest]))
+    counts = np.where(hardest[taken], 1.0, (len(turn) - m // 3) / len(rest)) * (m / len(turn))
+    return turn[taken], counts.astype(np.float32)
 
 
 def _flips(order: npt.NDArray[np.int32], n: int, seed: tuple[int, int, int]) -> npt.NDArray[np.bool_]:

@@ -71,11 +71,13 @@ class Block:
     Args:
         images: float32 (rows, h, w) tensor on the device.
         labels: int32 (rows,) tensor on the device.
+        first: number of the first of them in the whole source.
         n: how many of them are real; black images behind them keep the shape, and so the compiled function, the same.
     """
 
     images: Any
     labels: Any
+    first: int
     n: int
 
 
@@ -89,18 +91,18 @@ class Feed:
 
     def __init__(self, source: Source, multiple_of: int) -> None:
         self.source, self.multiple_of = source, multiple_of
-        self._whole = None if isinstance(source, Stream) else _block(source, size(source))
+        self._whole = None if isinstance(source, Stream) else _block(source, 0, size(source))
 
     def __iter__(self) -> Iterator[Block]:
         if isinstance(self.source, Stream):
             rows = min(max(self.source.rows // self.multiple_of, 1) * self.multiple_of, self.source.n)
-            for chunk in self.source.chunks(self.multiple_of):
-                yield _block(chunk, rows)
+            for index, chunk in enumerate(self.source.chunks(self.multiple_of)):
+                yield _block(chunk, index * rows, rows)
         elif self._whole is not None:
             yield self._whole
 
 
-def _block(examples: Examples, rows: int) -> Block:
+def _block(examples: Examples, first: int, rows: int) -> Block:
     """Return images and labels as tensors on the current device, filled up to so many rows."""
     from keras import ops
 
@@ -108,7 +110,7 @@ def _block(examples: Examples, rows: int) -> Block:
     if n < rows:
         images = np.concatenate([images, np.zeros((rows - n, *images.shape[1:]), np.float32)])
         labels = np.concatenate([labels, np.zeros(rows - n, np.int32)])
-    return Block(ops.convert_to_tensor(images), ops.convert_to_tensor(labels), n)
+    return Block(ops.convert_to_tensor(images), ops.convert_to_tensor(labels), first, n)
 
 
 def survey(source: Source, shape: tuple[int, int], n_classes: int, what: str) -> npt.NDArray[np.float64]:

@@ -17,7 +17,7 @@ from keras import ops
 from artifacts import backend
 from artifacts.augmentation import augment, draw
 from artifacts.backend import State
-from artifacts.feed import Feed
+from artifacts.feed import Block, Feed
 from artifacts.recipes.base import Plan
 from artifacts.schedules import optimizer
 
@@ -39,6 +39,8 @@ class Loop:
         self.optimizer = optimizer(plan, sum(plan.lengths(n)))
         self.optimizer.build(model.trainable_variables)
         self.backend = backend.current()
+        # Of every training image when it was last seen, if the plan leaves some out.
+        self.losses: npt.NDArray[np.float32] = np.full(n if plan.leave_out else 0, np.inf, np.float32)
         self._epoch = self.backend.compiled(_go_on, self._train, self._variables(), jit)
         # Called once per epoch: not worth XLA.
         self._measure = self.backend.compiled(_go_on, self._look, model.variables, jit=False)
@@ -52,15 +54,24 @@ class Loop:
             steps: at most the number of batches in the feed.
 
         Returns:
-            Mean loss and accuracy over the images trained on, as the model changed under them (the accuracy is that
-            of augmented images, the loss includes label smoothing), and how many images that were.
+            Mean loss and accuracy over the images trained on, each as much as it counts, as the model changed under
+            them (the accuracy is that of augmented images, the loss includes label smoothing), and how many images
+            that were.
         """
         loss, correct, count = 0.0, 0.0, 0
         for index, block in enumerate(feed):
-            draws = draw(self.plan, block.n, (*seed, index), rows=block.labels.shape[0])
-            now = min(steps, -(-block.n // self.plan.batch))
-            sums = self._epoch(_start(), _int32(now), block.images, block.labels, *draws.tensors())
-            loss, correct, count = loss + float(sums[1]), correct + float(sums[2]), count + int(sums[3])
+            planned = self._steps(seed[1], block)
+            if planned == 0:
+                continue
+            losses = self.losses[block.first : block.first + block.n]  # a view: what is noted here stays
+            draws = draw(self.plan, block.n, (*seed, index), block.labels.shape[0], planned, losses)
+            seen = [ops.zeros(draws.order.shape)] if self.plan.leave_out else []
+            now = min(steps, planned)
+            sums = self._epoch((*_start(), *seen), _int32(now), block.images, block.labels, *draws.tensors())
+            loss, correct, count = loss + float(sums[1]), correct + float(sums[2]), count + round(float(sums[3]))
+            for noted in sums[4:]:
+                order = draws.order[:now]
+                losses[order[order >= 0]] = np.asarray(noted)[:now][order >= 0]
             steps -= now
             if steps == 0 or not np.isfinite(loss):
                 break
@@ -93,13 +104,16 @@ class Loop:
             self.model.set_weights(current)
 
     def state(self) -> list[npt.NDArray[Any]]:
-        """Return all that the next epoch depends on: the variables of the network and of the optimizer."""
-        return [variable.numpy() for variable in self._variables()]
+        """Return all that the next epoch depends on: the variables of network and optimizer, and losses if kept."""
+        return [*(variable.numpy() for variable in self._variables()), *([self.losses] if self.plan.leave_out else [])]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
         """Continue from what `state` returned."""
-        for variable, value in zip(self._variables(), state, strict=True):
+        variables = self._variables()
+        for variable, value in zip(variables, state[: len(variables)], strict=True):
             variable.assign(value)
+        for losses in state[len(variables) :]:
+            self.losses = losses
 
     def _variables(self) -> list[Any]:
         return [*self.model.variables, *self.optimizer.variables]
@@ -109,19 +123,25 @@ class Loop:
         if self.plan.ema:
             self.optimizer.finalize_variable_values(self.model.trainable_variables)
 
+    def _steps(self, epoch: int, block: Block) -> int:
+        first, batch = block.first, self.plan.batch
+        return self.plan.taken(epoch, -(-(first + block.n) // batch)) - self.plan.taken(epoch, first // batch)
+
     # -- inside the compiled functions --------------------------------------------------------------------------
 
-    def _train(self, state: State, _steps: Any, images: Any, labels: Any, order: Any, *moves: Any) -> State:
-        step = state[0]
+    def _train(self, state: State, _: Any, images: Any, labels: Any, order: Any, weights: Any, *moves: Any) -> State:
+        sums, seen, step = state[:4], state[4:], state[0]
         x, y, mask = self._batch(images, labels, order[step])
         x = augment(self.plan, x, *(drawn[step] for drawn in moves))
-        logits, losses = self._learn(x, y, mask)
-        return _added(state, losses, logits, y, mask)
+        counted = mask * weights[step]
+        logits, losses = self._learn(x, y, counted)
+        noted = (ops.slice_update(kept, (step, 0), _true_losses(y, logits)[None]) for kept in seen)
+        return (*_added(sums, losses, logits, y, counted), *noted)
 
     def _look(self, state: State, _steps: Any, images: Any, labels: Any, order: Any) -> State:
         x, y, mask = self._batch(images, labels, order[state[0]])
         logits = self._logits(x)
-        return _added(state, _cross_entropy(ops.one_hot(y, logits.shape[-1]), logits), logits, y, mask)
+        return _added(state, _true_losses(y, logits), logits, y, mask)
 
     def _batch(self, images: Any, labels: Any, rows: Any) -> tuple[Any, Any, Any]:
         """Return images (b, h, w), labels (b,) and a mask (b,) that is 0 where the last batch has no more images."""
@@ -182,6 +202,10 @@ def _mean(logits: list[Any]) -> Any:
 
 def _int32(value: Any) -> Any:
     return ops.convert_to_tensor(value, "int32")
+
+
+def _true_losses(y: Any, logits: Any) -> Any:
+    return _cross_entropy(ops.one_hot(y, logits.shape[-1]), logits)
 
 
 def _cross_entropy(targets: Any, logits: Any) -> Any:

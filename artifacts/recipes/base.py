@@ -6,6 +6,7 @@ Nothing here imports Keras: recipes are listed, parsed and validated in millisec
 import hashlib
 import inspect
 import itertools
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -68,6 +69,8 @@ class Plan:
         members: nets trained side by side from different initial weights; what is validated and kept gives the mean of
             their logits. Not with a hand-written step.
         ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
+        leave_out: share of the images, 0..1, that is left out of every epoch but the first and the last: some of those
+            with the smallest losses. Of these, the ones that stay count so much more (InfoBatch, Qin et al. 2024).
         patience: end after so many epochs without a better validation accuracy, and keep the weights of the best epoch;
             0 trains to the end and keeps the last.
         step: a hand-written step that replaces automatic differentiation and the optimizer.
@@ -92,14 +95,20 @@ class Plan:
     average_flips: bool = False
     members: int = 1
     ema: float = 0.0
+    leave_out: float = 0.0
     patience: int = 0
     step: Step | None = None
 
     def lengths(self, n: int) -> tuple[int, ...]:
         """Return how many steps each epoch has that is begun, for n training images."""
-        ends = itertools.accumulate([-(-n // self.batch)] * self.epochs)
+        ends = itertools.accumulate(self.taken(epoch, -(-n // self.batch)) for epoch in range(self.epochs))
         within = [min(end, self.steps or end) for end in ends]
         return tuple(end - start for start, end in itertools.pairwise([0, *within]) if end > start)
+
+    def taken(self, epoch: int, batches: int) -> int:
+        """Return how many steps an epoch, counted from 0, takes for the images of its first so many batches."""
+        whole = epoch in (0, self.epochs - 1)
+        return batches if whole else math.ceil(batches * (1.0 - self.leave_out))
 
 
 @dataclass(frozen=True)
@@ -113,7 +122,7 @@ class Recipe:
         parameters: what may be changed.
         build: (problem, settings) -> Keras model from float32 images (b, h, w) in [0, 1] to float32 logits (b, c).
         plan: (problem, settings) -> how to train it.
-        bfloat16: whether its accuracy has been shown unharmed in mixed bfloat16.
+        bfloat16: whether its accuracy has been shown unharmed in mixed bfloat16 (`benchmarks/precision.py`).
     """
 
     name: str

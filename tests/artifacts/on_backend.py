@@ -33,6 +33,7 @@ SWITCHES: dict[str, Any] = {
     "flip": True,
     "average_flips": True,
     "ema": 0.9,
+    "leave_out": 0.4,
 }
 
 
@@ -88,7 +89,7 @@ def _switched(path: Path) -> list[float]:
     )
     drawn = [rng.normal(0, 0.1, weight.shape).astype(np.float32) for weight in model.get_weights()]
     model.set_weights([np.abs(weight) + 0.5 if weight.shape == (4,) else weight for weight in drawn])
-    plan = Plan(epochs=2, batch=4, optimizer="sgd", learning_rate=0.1, **SWITCHES)
+    plan = Plan(epochs=3, batch=4, optimizer="sgd", learning_rate=0.1, **SWITCHES)
     loop = Loop(model, plan, 30, jit=True)
     for epoch in range(plan.epochs):
         loop.epoch(Feed(examples, 4), (0, epoch), 8)

@@ -291,6 +291,62 @@ def test_chunks_train_like_their_images_would(examples: Images) -> None:
     assert loop.measure(feed(stream)) == pytest.approx(loop.measure(feed(examples)), rel=1e-5)
 
 
+def test_of_what_is_known_some_is_left_out_and_the_rest_counts_more() -> None:
+    """The hardest images are always there, and every image is expected to count as much as in a whole epoch."""
+    from artifacts.augmentation import draw
+
+    losses = np.random.default_rng(0).random(50, np.float32)
+    hardest, total = set(np.argsort(-losses)[:10]), np.zeros(50)
+    for seed in range(500):
+        draws = draw(Plan(**PLAIN), 50, (seed, 1, 0), steps=8, losses=losses)
+        order, weights = draws.order[:8].ravel(), draws.weights[:8].ravel()
+        assert len({*order}) == 32
+        assert hardest <= {*order}
+        assert weights.mean() == pytest.approx(1, rel=1e-6)
+        np.add.at(total, order, weights * 50 / 32 / 500)
+    np.testing.assert_allclose(total, 1, atol=0.15)
+
+
+@pytest.mark.parametrize("chunks", [None, 8], ids=["whole", "in chunks of eight"])
+@pytest.mark.parametrize("jit", [False, True], ids=["without XLA", "with XLA"])
+def test_images_are_left_out_by_their_losses(chunks: int | None, jit: bool) -> None:
+    """Three epochs, the middle one on half of the images, give what NumPy gives: choice, weights, steps and losses."""
+    from artifacts.augmentation import draw
+    from artifacts.feed import Stream
+
+    examples, plan = blobs(22), Plan(**{**PLAIN, "epochs": 3}, leave_out=0.5)
+    flat, truth = examples.images.reshape(22, -1).astype(np.float64), np.eye(3)[examples.labels]
+    kernel, bias, losses = np.zeros((flat.shape[1], 3)), np.zeros(3), np.zeros(22)
+    # 22 images are six batches, three of them in the middle epoch: one, one and one, if they come in chunks of two
+    parts = [(0, 22, 3)] if chunks is None else [(0, 8, 1), (8, 8, 1), (16, 6, 1)]
+    lengths = []
+    for epoch in range(3):
+        lengths.append(0)
+        for chunk, (first, n, half) in enumerate(parts):
+            steps = half if epoch == 1 else -(-n // 4)
+            known = losses[first : first + n].astype(np.float32)
+            draws = draw(plan, n, (0, epoch, chunk), chunks, steps, known)
+            lengths[-1] += steps
+            for padded, counts in zip(draws.order[:steps], draws.weights[:steps], strict=True):
+                rows, weights = padded[padded >= 0] + first, counts[padded >= 0]
+                logits = flat[rows] @ kernel + bias
+                probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+                losses[rows] = -np.log(probabilities[truth[rows] == 1])
+                error = (probabilities - truth[rows]) * (weights / weights.sum())[:, None]
+                kernel, bias = kernel - 0.5 * flat[rows].T @ error, bias - 0.5 * error.sum(axis=0)
+
+    def read(rows: int) -> Any:
+        return (Images(examples.images[i : i + rows], examples.labels[i : i + rows]) for i in range(0, 22, rows))
+
+    model, loop, _ = set_up(examples, jit=jit, epochs=3, leave_out=0.5)
+    assert list(plan.lengths(22)) == lengths == [6, 3, 6]
+    source = feed(Stream(22, chunks, read) if chunks else examples)
+    seen = [loop.epoch(source, (0, epoch), length)[2] for epoch, length in enumerate(lengths)]
+    assert seen == [22, 12, 22]
+    np.testing.assert_allclose(model.get_weights()[0], kernel, atol=1e-5)
+    np.testing.assert_allclose(loop.losses, losses, atol=1e-4)
+
+
 def test_both_sides_of_an_image_are_averaged(examples: Images) -> None:
     """With `average_flips`, what is validated and kept gives an image and its mirror image the same logits."""
     from artifacts.saving import flip_averaged
@@ -564,7 +620,8 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
     examples = blobs(300)
     order = np.append(np.arange(300), [-1] * 20).astype(np.int32).reshape(10, 32)  # the last batch has 12 images
     pairs = np.zeros((10, 32, 2), np.float32)
-    in_order = Draws(order, pairs.astype(np.int32), np.zeros((10, 32), bool), cutouts=pairs, turns=pairs)
+    ones, shifts, flips = np.ones((10, 32), np.float32), pairs.astype(np.int32), np.zeros((10, 32), bool)
+    in_order = Draws(order, ones, shifts, flips, cutouts=pairs, turns=pairs)
     monkeypatch.setattr(module, "draw", lambda *_, **__: in_order)
     recipe = RECIPES["mlp-128"]
     problem = Problem(12, 10, 3, 300)

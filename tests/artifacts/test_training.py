@@ -111,10 +111,13 @@ def test_a_loss_that_is_not_finite_stops_the_candidate(examples: Images) -> None
     assert len(heard) < 667
 
 
-def test_a_killed_training_continues(examples: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("spec", ["tiny:epochs=4", "cnn-small:epochs=4,batch=16,leave_out=0.5"])
+def test_a_killed_training_continues(
+    examples: Images, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Killed after its second epoch and started again, it trains only the rest and ends with the same weights."""
     monkeypatch.setattr("artifacts.fitting.CHECKPOINT_EVERY_S", 0.0)
-    candidate, resume = Candidate.parse("tiny:epochs=4"), Resume(tmp_path / "state", data="these images")
+    candidate, resume = Candidate.parse(spec), Resume(tmp_path / "state", data="these images")
     trained: list[int] = []
 
     def run(stop_after: int = 9, **options: Any) -> str:
