@@ -132,11 +132,8 @@ def fit(
         with keras.device(chosen.name), dtype_policy(chosen.precision):
             model = build(problem, settings)
             loop = Loop(model, plan, size(training), chosen.jit)
-            history = []
-            for progress in _epochs(
-                loop, plan, training, validation, candidate, _Keeper(resume, plan, candidate, chosen)
-            ):
-                history.append(progress)
+            keeper = _Keeper(resume, plan, candidate, chosen)
+            for progress in _epochs(loop, plan, training, validation, candidate, keeper):
                 if on_progress is not None:
                     on_progress(progress)
         with keras.device(chosen.name), dtype_policy("float32"):
@@ -146,7 +143,7 @@ def fit(
         if isinstance(error, MemoryError) or backend.out_of_memory(error):
             raise _out_of_memory(candidate, chosen, error) from error
         raise
-    return Fitted(final, tuple(history), time.monotonic() - started, chosen)
+    return Fitted(final, tuple(keeper.history), time.monotonic() - started, chosen)
 
 
 def _out_of_memory(candidate: Candidate, device: "Device", error: Exception) -> OutOfMemory:
