@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy.typing as npt
+
 from data.errors import TrainingFailed
 
 State = tuple[Any, ...]  # scalars that a loop carries from step to step
@@ -57,6 +59,9 @@ class Backend(Protocol):
             variables: all that it reads or assigns to. They have their new values when `run` returns.
             jit: whether XLA compiles the loop as a whole.
         """
+
+    def tensor(self, array: npt.NDArray[Any]) -> Any:
+        """Return an array as a tensor on the current device, copied once at most: nobody may change it afterwards."""
 
     def gradients(self, model: Any, loss: Callable[[], tuple[Any, Any]]) -> tuple[list[Any], Any]:
         """Return the gradients of a loss by the model's trainable variables, inside a compiled step.

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import keras
+import numpy.typing as npt
 
 from artifacts.backend import Gpu, State
 
@@ -50,6 +51,11 @@ def compiled(
         return carried[1]
 
     return run
+
+
+def tensor(array: npt.NDArray[Any]) -> Any:
+    """See `Backend.tensor`."""
+    return jax.numpy.asarray(array)
 
 
 def gradients(model: Any, loss: Callable[[], tuple[Any, Any]]) -> tuple[list[Any], Any]:

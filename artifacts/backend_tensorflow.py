@@ -1,9 +1,11 @@
 """TensorFlow under the training loop: variables that change in place, and XLA where it is asked for."""
 
+import gc
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy.typing as npt
 import tensorflow as tf
 
 from artifacts.backend import Gpu, State
@@ -14,6 +16,8 @@ TITLE = "TensorFlow"
 CONV_ON_CPU = "conv nets on a CPU: oneDNN, no XLA"
 CONV_ON_GPU = "conv nets on a GPU: cuDNN, no XLA, whose gradient of a max pool is not deterministic"
 BFLOAT16_ON_CPU = True
+# 400,000 objects that stay as long as the process: looking through them for garbage takes a quarter of a second.
+gc.freeze()
 
 
 class Adam(keras.optimizers.Adam):  # type: ignore[misc] # keras ships no types
@@ -49,7 +53,13 @@ def compiled(
         here = (lambda *state: go_on(state, *arguments), lambda *state: step(state, *arguments))
         return tuple(tf.while_loop(*here, state, parallel_iterations=1))  # a step begins when the last one is over
 
-    return tf.function(run, jit_compile=jit)  # type: ignore[no-any-return] # tensorflow ships no types
+    # Nothing here branches on tensors in Python, and AutoGraph's rewriting costs half a second of a first training.
+    return tf.function(run, jit_compile=jit, autograph=False)  # type: ignore[no-any-return] # no types
+
+
+def tensor(array: npt.NDArray[Any]) -> Any:
+    """See `Backend.tensor`."""
+    return tf.raw_ops.Identity(input=array)  # tf.constant first makes a copy of its own, then often another
 
 
 def gradients(model: Any, loss: Callable[[], tuple[Any, Any]]) -> tuple[list[Any], Any]:

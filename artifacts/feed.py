@@ -104,13 +104,14 @@ class Feed:
 
 def _block(examples: Examples, first: int, rows: int) -> Block:
     """Return images and labels as tensors on the current device, filled up to so many rows."""
-    from keras import ops
+    from artifacts import backend
 
     images, labels, n = examples.images, examples.labels.astype(np.int32), len(examples.labels)
     if n < rows:
         images = np.concatenate([images, np.zeros((rows - n, *images.shape[1:]), np.float32)])
         labels = np.concatenate([labels, np.zeros(rows - n, np.int32)])
-    return Block(ops.convert_to_tensor(images), ops.convert_to_tensor(labels), first, n)
+    images, labels = map(backend.current().tensor, (images, labels))
+    return Block(images, labels, first, n)
 
 
 def survey(source: Source, shape: tuple[int, int], n_classes: int, what: str) -> npt.NDArray[np.float64]:
