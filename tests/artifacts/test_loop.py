@@ -626,6 +626,7 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
     recipe = RECIPES["mlp-128"]
     problem = Problem(12, 10, 3, 300)
     plan = recipe.plan(problem, recipe.resolve({}))
+    keras.utils.set_random_seed(0)  # now and then a start has a gradient near zero, where Adam's step is rounding
     theirs, ours = recipe.build(problem, {}), recipe.build(problem, {})
     ours.set_weights(theirs.get_weights())
     theirs.compile(
@@ -636,4 +637,4 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
     for epoch in range(3):
         loop.epoch(feed(examples, 32), (0, epoch), 10)
     for left, right in zip(ours.get_weights(), theirs.get_weights(), strict=True):
-        np.testing.assert_allclose(left, right, atol=2e-4)
+        np.testing.assert_allclose(left, right, atol=1e-5)

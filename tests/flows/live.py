@@ -148,13 +148,19 @@ class Live:
         return sorted((run for run in found if run.name.startswith("train")), key=lambda run: run.name)
 
     def record(self, id: UUID, *states: str, patience_s: float = PATIENCE_S) -> Record:
-        """Wait until the journal has a run in one of these states, and return its record."""
+        """Wait until the journal has a run in one of these states, and return its record; fail if it cannot."""
 
         def look() -> Record | None:
             found = journal.find(self.store, str(id))
-            return found if found and found.state in states else None
+            if found is None or found.state in states:
+                return found
+            assert found.active, f"{id} is {found.state}, not {' or '.join(states)}: {found.reason}"
+            return None
 
-        return until(look, f"{id} to be {' or '.join(states)}", patience_s)
+        try:
+            return until(look, f"{id} to be {' or '.join(states)}", patience_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error} (on the server: {self.run(id).state})") from None
 
     def training(self, id: UUID) -> list[Record]:
         """Wait until every training of a night has begun, and return their records."""
