@@ -3,8 +3,8 @@
 Claim: MNIST test 99.49 % ± 0.06; after three quarters of an epoch (`epochs=1,steps=160,shift=0`) 99.13 % ± 0.07
 (3 seeds each, on validation 99.55 and 99.13).
 
-Cost: 9 to 12 s, three quarters of an epoch 2.4 to 3.5 s (the host's speed swings); compilation and validation included,
-on two idle cores with avx512_bf16.
+Cost: 9 to 12.3 s, three quarters of an epoch 2.4 to 3.5 s (the host's speed swings); compilation and validation
+included, on two idle cores with avx512_bf16.
 
 Command: python -m benchmarks.training --rows times --only cnn-small
 """
