@@ -1,5 +1,6 @@
 """TensorFlow under the training loop: variables that change in place, and XLA where it is asked for."""
 
+import atexit
 import gc
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,8 +17,10 @@ TITLE = "TensorFlow"
 CONV_ON_CPU = "conv nets on a CPU: oneDNN, no XLA"
 CONV_ON_GPU = "conv nets on a GPU: cuDNN, no XLA, whose gradient of a max pool is not deterministic"
 BFLOAT16_ON_CPU = True
-# 400,000 objects that stay as long as the process: looking through them for garbage takes a quarter of a second.
+# 400,000 objects that stay as long as the process: looking through them for garbage takes a quarter of a second. When
+# the process ends they go, or libraries that look for leaks then would report them.
 gc.freeze()
+atexit.register(gc.unfreeze)
 
 
 class Adam(keras.optimizers.Adam):  # type: ignore[misc] # keras ships no types
