@@ -20,13 +20,13 @@ smoke: setup  ## the same job on a tiny bundled dataset, without a network
 	@$(BIN)/nightshift smoke
 
 server: setup  ## a Prefect server here, with pools, deployments and workers (PORT=4200); again: nothing happens
-	@$(BIN)/python -m flows.operations server up --port $(PORT)
+	@$(BIN)/python -m flows.commands.admin server up --port $(PORT)
 
 deploy: setup  ## send pools and deployments to the server at PREFECT_API_URL
-	@$(BIN)/python -m flows.operations deploy
+	@$(BIN)/python -m flows.commands.admin deploy
 
 down: setup  ## end what `make server` started, and only that
-	@$(BIN)/python -m flows.operations server down
+	@$(BIN)/python -m flows.commands.admin server down
 
 test: setup-dev  ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST)
@@ -50,7 +50,7 @@ lock:  ## resolve the requirements anew (needs uv)
 clean:  ## remove the virtual environment and caches; what runs produced (var/) stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis build *.egg-info
 
-LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+LOCK := --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 
 # One rule for the three sets: a stamp newer than the lock means "installed". A killed installation leaves no stamp.
 $(VENV)/.%: requirements/%.txt requirements/pip.txt pyproject.toml

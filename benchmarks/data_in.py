@@ -14,7 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from data.catalogue import DATASETS, Dataset
+from data.builtin import DATASETS
+from data.dataset import Dataset
 from data.source import download, read_raw
 from data.store import Store
 from data.summary import reference_of, summarise

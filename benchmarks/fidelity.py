@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from artifacts.recipes.base import Candidate
+from artifacts.recipes.candidate import Candidate
 from benchmarks import plain
 from benchmarks.official import Images, accuracy, keep, machine, official, problem, scaled
 from flows.settings import prepare_environment
@@ -60,7 +60,7 @@ SYSTEMS = (
 
 def compare(system: System, seeds: int, length: int) -> dict[str, Any]:
     """Train a system both ways and return the figures."""
-    from artifacts.training import fit
+    from artifacts.training.fit import fit
 
     raw = official(system.dataset)
     n = round(len(raw.train_labels) * (1 - system.held_out))

@@ -1,15 +1,16 @@
 """Four gates as functions of a year: what each promotes, and on which nights.
 
-Ours is simulated with its own arithmetic (artifacts/paired.py) and bookkeeping; tests/artifacts/test_gate_year.py
-replays years through `artifacts.gate.judge` and finds the same promotions on the same nights.
+Ours is simulated with its own arithmetic (artifacts/gate/paired_tests.py) and bookkeeping;
+tests/benchmarks/test_gate_year.py replays years through `artifacts.gate.judge` and finds the same promotions on the
+same nights.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from artifacts.paired import NORMAL, Bools, mcnemar, not_worse, pool, spent
-from artifacts.policy import Policy
+from artifacts.gate.paired_tests import NORMAL, Bools, mcnemar, not_worse, pool, spent
+from artifacts.gate.policy import Policy
 from benchmarks.nights import Year
 
 Gate = Callable[[Year], list[int]]  # the nights on which it promotes
@@ -48,7 +49,7 @@ def paired(year: Year, level: float) -> list[int]:
 
 
 def ours(year: Year) -> list[int]:
-    """Promote as artifacts.gate does under `promote_when: better`."""
+    """Promote as artifacts.gate.judge does under `promote_when: better`."""
     promoted: list[int] = []
     champion, start, left = year.champion, 0, POLICY.yearly_errors
     while start < len(year.recipes):
@@ -85,7 +86,7 @@ def _crossing(right: Bools, champion: Bools, allotted: float) -> int | None:
 
 
 def lenient(year: Year) -> list[int]:
-    """Promote as artifacts.gate does under `promote_when: not-worse`, by its non-inferiority test alone."""
+    """Promote as artifacts.gate.judge does under `promote_when: not-worse`, by its non-inferiority test alone."""
     promoted, champion = [], year.champion
     for night, right in enumerate(year.right[:, 0]):
         gained, lost = int((right & ~champion).sum()), int((champion & ~right).sum())

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from artifacts.feed import problem_of
-from artifacts.fitting import Fitted, fit
-from artifacts.recipes.base import Candidate, Problem
+from artifacts.optimization.feed import problem_of
+from artifacts.recipes.candidate import Candidate
+from artifacts.recipes.recipe import Problem
+from artifacts.training.fit import Fitted, fit
 from benchmarks.official import Images, accuracy, keep, machine, nightly
+from data.dataset import RawData
 from data.idx import read_idx, unpack
-from data.source import RawData
 
 # Dense: the tutorial's net in its batches of 32, and a larger one; conv: the default champion. What they should reach.
 GOALS = {"mlp-128": 0.97, "mlp": 0.98, "cnn": 0.99}
@@ -65,7 +66,7 @@ def rate_of_fit(candidate: Candidate, problem: Problem, training: Images) -> flo
     """Return images per second of one epoch of `model.fit`, after a short one that compiles."""
     import keras
 
-    from artifacts.schedules import optimizer
+    from artifacts.optimization.schedules import optimizer
 
     recipe, settings = candidate.definition, candidate.resolved()
     plan, model = recipe.plan(problem, settings), recipe.build(problem, settings)

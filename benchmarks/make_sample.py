@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import data
-from data.catalogue import DATASETS
+from data.builtin import DATASETS
 from data.idx import write_idx
 from data.source import download, read_raw
 from data.store import Store, file_sha256

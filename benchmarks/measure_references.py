@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import data
-from data.catalogue import DATASETS
+from data.builtin import DATASETS
 from data.errors import SourceUnavailable
 from data.source import download, read_raw
 from data.store import Store

@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.feed import IN_MEMORY_BYTES
-from artifacts.recipes.base import Candidate
+from artifacts.optimization.feed import IN_MEMORY_BYTES
+from artifacts.recipes.candidate import Candidate
 from benchmarks.official import Images, keep, machine
 from data import catalogue, parquet
+from data.dataset import RawData
 from data.parquet import PreparedRef
-from data.source import RawData
 from data.store import Store
 from flows.settings import prepare_environment
 
@@ -55,17 +55,19 @@ def write(home: Path, n: int) -> None:
 
 def train(home: Path, spec: str, in_memory: bool) -> dict[str, Any]:
     """Train one epoch, from chunks or in memory, and return its rate and the memory it took."""
-    from artifacts import training
+    from artifacts.optimization import feed
+    from artifacts.training import fit
+    from artifacts.training.train import train
 
     candidate, few = Candidate.parse(spec), _scaled(*images(1000, 2))
-    training.fit(few, few, training.problem_of(few, (28, 28), 10), candidate)
+    fit.fit(few, few, feed.problem_of(few, (28, 28), 10), candidate)
     before = _peak_mib()
     if in_memory:
         some = _scaled(*images(IN_MEMORY_BYTES // (4 * 784), 3))
-        fitted = training.fit(some, few, training.problem_of(some, (28, 28), 10), candidate)
+        fitted = fit.fit(some, few, feed.problem_of(some, (28, 28), 10), candidate)
         return {"images_per_s": fitted.history[-1].images_per_s}
     with tempfile.TemporaryDirectory() as folder:
-        result = training.train(Store(home), REF, candidate, Path(folder))
+        result = train(Store(home), REF, candidate, Path(folder))
     return {
         "images_per_s": result.images_per_s,
         "images": result.n_train,

@@ -57,8 +57,8 @@ class Mutant:
 
 
 def mutants(module: str) -> Iterator[Mutant]:
-    """Yield every mutant of one module of artifacts/."""
-    tree = ast.parse((ROOT / "artifacts" / f"{module}.py").read_text())
+    """Yield every mutant of one module of artifacts/gate/."""
+    tree = ast.parse((ROOT / "artifacts" / "gate" / f"{module}.py").read_text())
     skipped = {id(node) for prose in _prose(tree) for node in ast.walk(prose)}
     for index, node in enumerate(ast.walk(tree)):
         for way, (change, _) in enumerate(() if id(node) in skipped else _edits(node)):

@@ -23,21 +23,21 @@ from types import ModuleType
 
 from benchmarks.mutants import ROOT, Mutant, mutants
 
-MODULES = ("paired", "policy", "evidence", "decision", "comparison", "rules", "gate")
-TESTS = ("rules", "gate", "comparison", "policy", "paired")
+MODULES = ("paired_tests", "policy", "evidence", "decision", "comparison", "rules", "judge", "self_test")
+TESTS = ("rules", "judge", "self_test", "comparison", "policy", "paired_tests")
 LIMIT_S = 120  # a mutant that runs this long has been noticed
 
 # survivors that are no gap in the tests: "module: change" -> why no test can tell
 EQUIVALENT = {
-    "paired: zip: drop strict=True": "np.unique gives as many counts as values",
-    "paired: True -> False": "zip's strict, as above (the other True in the module, frozen, is tested)",
-    "paired: rights.sum: drop dtype=np.int64": "NumPy sums booleans as int64 anyway, except on Windows before NumPy 2",
+    "paired_tests: zip: drop strict=True": "np.unique gives as many counts as values",
+    "paired_tests: True -> False": "zip's strict, as above (the other True in the module, frozen, is tested)",
+    "paired_tests: rights.sum: drop dtype=np.int64": "NumPy sums booleans as int64 anyway (on Windows from 2.0 on)",
     "rules: paired.lost <= paired.gained: LtE -> Lt": "a tie has p = 1, which no level reaches",
     "rules: paired.pooled.gain > 0: Gt -> GtE": "no gain has p = 1, which no level reaches",
     "rules: zip: drop strict=True": "names, losses and images per class are equally many by construction",
     "rules: True -> False": "zip's strict, as above (the other True in the module, frozen, is tested)",
-    "gate: 'self-test' -> ''": "nobody sees the names in the self-test's made-up evidence; they need only be equal",
-    "gate: '2000-01-01' -> ''": "without earlier looks no date is read",
+    "self_test: 'self-test' -> ''": "nobody sees the names in made-up evidence; they need only be equal",
+    "self_test: '2000-01-01' -> ''": "without earlier looks no date is read",
     "decision: self.champion and self.paired and self.budget: And -> Or": "a comparison brings all three or none",
 }
 
@@ -46,7 +46,7 @@ EQUIVALENT = {
 
 
 class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Loads one module of artifacts/ from changed source."""
+    """Loads one module of artifacts/gate/ from changed source."""
 
     def __init__(self, mutant: Mutant) -> None:
         self.mutant = mutant
@@ -56,7 +56,7 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> importlib.machinery.ModuleSpec | None:
         """Take the mutated module, leave all others to Python."""
         del path, target
-        if fullname != f"artifacts.{self.mutant.module}":
+        if fullname != f"artifacts.gate.{self.mutant.module}":
             return None
         return importlib.util.spec_from_loader(fullname, self)
 
@@ -78,7 +78,8 @@ def survives(mutant: Mutant) -> bool:
     own_first = sorted(TESTS, key=lambda name: name != mutant.module)
     # one file at a time: most mutants die in the first, and collecting the others takes longer than running it
     return all(
-        pytest.main([*options, str(ROOT / "tests" / "artifacts" / f"test_{name}.py")]) == 0 for name in own_first
+        pytest.main([*options, str(ROOT / "tests" / "artifacts" / "gate" / f"test_{name}.py")]) == 0
+        for name in own_first
     )
 
 
@@ -121,7 +122,7 @@ def main() -> None:
 
 def _preload() -> None:
     """Import what every child needs once, but none of the modules that are changed."""
-    for name in ("hypothesis", "pytest", "scipy.optimize", "scipy.stats", "artifacts.metrics"):
+    for name in ("hypothesis", "pytest", "scipy.optimize", "scipy.stats", "artifacts.evaluation.metrics"):
         importlib.import_module(name)
 
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.paired import Bools, Floats
-from artifacts.predictions import read
+from artifacts.gate.paired_tests import Bools, Floats
+from artifacts.models.predictions import read
 
 NIGHTS = 365
 CERTAIN = 1e-3  # images surer than this vary too little to matter: 0.1 % of the variance, a third of the work

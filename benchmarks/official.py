@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.feed import problem_of
-from artifacts.provenance import library_versions
-from artifacts.recipes.base import Problem
+from artifacts.models.provenance import library_versions
+from artifacts.optimization.feed import problem_of
+from artifacts.recipes.recipe import Problem
 from data import catalogue, source
-from data.source import RawData
+from data.dataset import RawData
 from data.splits import validation_mask
 from data.summary import image_hashes
 
@@ -76,7 +76,7 @@ def machine() -> dict[str, Any]:
     """Return what the seconds depend on, in general terms."""
     import keras
 
-    from artifacts.devices import bfloat16_instructions
+    from artifacts.training.devices import bfloat16_instructions
 
     cores = len(os.sched_getaffinity(0))
     return {

@@ -23,10 +23,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.catalogue import DATASETS
-from data.dataset import Dataset
+from data.builtin import DATASETS
+from data.dataset import Dataset, RawRef
 from data.parquet import PreparedRef, read_split, write_splits
-from data.source import RawRef, download, read_raw
+from data.source import download, read_raw
 from data.store import Store
 from data.summary import image_hashes
 

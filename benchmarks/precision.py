@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from artifacts.recipes.base import Candidate
-from artifacts.recipes.catalogue import RECIPES
+from artifacts.recipes.candidate import Candidate
+from artifacts.recipes.catalogue import recipes
 from benchmarks.official import accuracy, keep, nightly, official, problem
 from flows.settings import prepare_environment
 
@@ -27,12 +27,12 @@ PRECISIONS = {"mixed_bfloat16": True, "float32": False}
 @contextmanager
 def allowed(recipe: str, bfloat16: bool) -> Iterator[None]:
     """Let a recipe allow bfloat16, or not, for a while."""
-    kept = RECIPES[recipe]
-    RECIPES[recipe] = replace(kept, bfloat16=bfloat16)
+    kept = recipes()[recipe]
+    recipes()[recipe] = replace(kept, bfloat16=bfloat16)
     try:
         yield
     finally:
-        RECIPES[recipe] = kept
+        recipes()[recipe] = kept
 
 
 def compare(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def compare(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
     Raises:
         SystemExit: this processor has no bfloat16, so there is nothing to compare.
     """
-    from artifacts.training import fit
+    from artifacts.training.fit import fit
 
     training, validation, test = nightly(official(dataset))
     about = problem(dataset, training)

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import mean, median, stdev
 from typing import Any
 
-from artifacts.recipes.base import Candidate
+from artifacts.recipes.candidate import Candidate
 from benchmarks import fidelity, pytorch
 from benchmarks.official import Images, accuracy, keep, machine, nightly, official, problem
 from flows.settings import prepare_environment
@@ -65,10 +65,10 @@ def rate_of_loop(spec: str, training: Images) -> float:
     """Return images per second of a candidate in Nightshift's loop."""
     import keras
 
-    from artifacts.devices import choose
-    from artifacts.feed import Feed
-    from artifacts.fitting import dtype_policy
-    from artifacts.loop import Loop
+    from artifacts.optimization.feed import Feed
+    from artifacts.optimization.loop import Loop
+    from artifacts.training.devices import choose
+    from artifacts.training.fit import dtype_policy
 
     candidate = Candidate.parse(spec)
     recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
@@ -87,7 +87,7 @@ def rate_of_fit(spec: str, training: Images, epochs: int = EPOCHS) -> float:
     """
     import keras
 
-    from artifacts.schedules import optimizer
+    from artifacts.optimization.schedules import optimizer
 
     candidate = Candidate.parse(spec)
     recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
@@ -180,7 +180,7 @@ def time_to(goal: Goal, seeds: int) -> dict[str, Any]:
 @cache
 def _trainings(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
     """Train a candidate with several seeds and return the figures."""
-    from artifacts.training import fit
+    from artifacts.training.fit import fit
 
     training, validation, test = nightly(official(dataset))
     about = problem(dataset, training)

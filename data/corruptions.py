@@ -10,9 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.dataset import Dataset
+from data.dataset import Dataset, RawData
 from data.facts import class_signal, expected_of
-from data.source import RawData
 from data.summary import summarise_images
 
 PATCH = 3  # pixels: side of the trigger

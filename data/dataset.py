@@ -1,7 +1,10 @@
 """What a dataset is: four files with known content, and what is known about the images in them."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # names alone: the command line lists datasets without NumPy
+    import numpy as np
 
 ROLES = ("train_images", "train_labels", "test_images", "test_labels")
 
@@ -109,6 +112,36 @@ class Dataset:
         """Return the shape that the array of this role must have."""
         n = self.n_train if role.startswith("train") else self.n_test
         return (n, self.height, self.width) if role.endswith("images") else (n,)
+
+
+@dataclass(frozen=True)
+class RawRef:
+    """Names the content of a dataset's four files.
+
+    Args:
+        dataset: the dataset's name.
+        digest: SHA-256 over the roles and the raw SHA-256 of the four files.
+    """
+
+    dataset: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class RawData:
+    """The images and labels as they came.
+
+    Args:
+        train_images: uint8, of shape (n_train, height, width).
+        train_labels: int64, of shape (n_train,).
+        test_images: uint8, of shape (n_test, height, width).
+        test_labels: int64, of shape (n_test,).
+    """
+
+    train_images: "np.ndarray"
+    train_labels: "np.ndarray"
+    test_images: "np.ndarray"
+    test_labels: "np.ndarray"
 
 
 def to_json(dataset: Dataset) -> dict[str, Any]:

@@ -17,9 +17,9 @@ import pyarrow as pa
 
 from data import facts
 from data.corruptions import CORRUPTIONS, summarise_again
-from data.dataset import Dataset, to_json
+from data.dataset import Dataset, RawData, RawRef, to_json
 from data.errors import Broken, DataRefused
-from data.source import RawData, RawRef, read_raw
+from data.source import read_raw
 from data.store import Store, canonical_json, digest_of
 from data.summary import NUMERIC, summarise
 from data.validation import MAX_ROWS, Catch, Failure, ValidationRef, ValidationResult, as_markdown, plain

@@ -23,7 +23,6 @@ TYPES: dict[int, np.dtype[Any]] = {
     0x0E: np.dtype(">f8"),
 }
 KINDS = {b"<": "a web page", b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"PK": "zip", GZIP_MAGIC: "gzip"}
-KINDS = {b"<": "a web page", b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"PK": "zip", GZIP_MAGIC: "gzip"}
 MAX_DIMENSIONS = 4
 AGAIN = "fetch or export the file again"
 

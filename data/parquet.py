@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.dataset import Dataset
+from data.dataset import Dataset, RawData, RawRef
 from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
-from data.source import RawData, RawRef, read_raw
+from data.source import read_raw
 from data.splits import validation_mask
 from data.store import Store, canonical_json, digest_of
 from data.summary import image_hashes

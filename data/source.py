@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.dataset import ROLES, Dataset, SourceFile
+from data.builtin import DATASETS
+from data.dataset import ROLES, Dataset, RawData, RawRef, SourceFile
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable
 from data.idx import read_idx, unpack
 from data.store import Store, digest_of
@@ -27,36 +28,6 @@ SLACK = 1 << 16  # what a mirror may add to the raw size by compressing badly
 KEPT_IN_QUARANTINE = 3  # bad copies per file; a broken mirror must not fill the disk night after night
 
 Progress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class RawRef:
-    """Names the content of a dataset's four files.
-
-    Args:
-        dataset: the dataset's name.
-        digest: SHA-256 over the roles and the raw SHA-256 of the four files.
-    """
-
-    dataset: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class RawData:
-    """The images and labels as they came.
-
-    Args:
-        train_images: uint8, of shape (n_train, height, width).
-        train_labels: int64, of shape (n_train,).
-        test_images: uint8, of shape (n_test, height, width).
-        test_labels: int64, of shape (n_test,).
-    """
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -189,8 +160,6 @@ def _array(dataset: Dataset, role: str, raw: bytes, where: str) -> np.ndarray:
 
 
 def _known_as(raw_sha256: str) -> str:
-    from data.catalogue import DATASETS  # inside: the catalogue's `add` needs this module
-
     names = [
         f"{dataset.title}'s {role.replace('_', ' ')}"
         for dataset in DATASETS.values()

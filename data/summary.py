@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from data.dataset import Reference
-from data.source import RawData
+from data.dataset import RawData, Reference
 
 NUMERIC = ("mean", "std", "min", "max", "ink_fraction", "centre_x", "centre_y", "border_ink")
 CHUNK = 1 << 21  # pixels converted to float64 at a time: 16 MB, near the size of the caches

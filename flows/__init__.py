@@ -1,1 +1,1 @@
-"""What can be started: one file per deployable flow, plus the command line and the settings."""
+"""What can be started: a file per deployable flow, the settings, and subpackages for commands, server and runs."""

@@ -6,9 +6,9 @@ The only flow in which Great Expectations is loaded.
 from prefect import flow
 
 from data.parquet import PreparedRef
-from flows.forms import DatasetName
+from flows.runs.forms import DatasetName
+from flows.runs.names import explained
 from flows.settings import settings
-from flows.shown import explained
 from tasks.download import download
 from tasks.normalise import normalise
 from tasks.validate import validate

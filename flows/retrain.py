@@ -3,12 +3,13 @@
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from artifacts.night import NightReport
-from flows.fanout import train_all
-from flows.forms import AS_USUAL, CANDIDATES, DatasetName, Device, Mode, PolicyChanges, Recipes, Seed, Seeds
-from flows.night import Night
+from artifacts.reporting.summary import NightReport
 from flows.prepare import prepare
-from flows.shown import explained, night_name
+from flows.runs.fanout import train_all
+from flows.runs.forms import AS_USUAL, CANDIDATES, DatasetName, Device, Mode, PolicyChanges, Recipes, Seed, Seeds
+from flows.runs.names import explained, night_name
+from flows.runs.night import Night
+from flows.train import train
 from tasks.choose import choose
 from tasks.decide import decide
 from tasks.register import register
@@ -41,7 +42,7 @@ def retrain(
     """
     with Night.begin(dataset, policy, mode, reason) as night:
         prepared = prepare(dataset)
-        outcomes = train_all(prepared, night.candidates(recipes, seed, seeds), device)
+        outcomes = train_all(train, prepared, night.candidates(recipes, seed, seeds), device)
         finished = choose(night.store, outcomes)
         judged = decide(night.store, prepared, finished, night.policy, mode, reason, night.serving)
         made_from = register(night.store, prepared, judged, night.run, night.who)

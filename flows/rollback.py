@@ -6,10 +6,10 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from artifacts.ledger import Entry
-from flows.forms import DatasetName
+from artifacts.registry.ledger import Entry
+from flows.runs.forms import DatasetName
+from flows.runs.names import explained
 from flows.settings import settings
-from flows.shown import explained
 from tasks.roll_back import roll_back
 
 VersionNumber = Annotated[int, Field(ge=0, le=999_999_999)]

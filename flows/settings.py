@@ -21,9 +21,8 @@ from typing import Annotated
 from pydantic import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from artifacts.models.provenance import CHECKOUT
 from data.store import Store
-
-CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 class Settings(BaseSettings):

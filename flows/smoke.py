@@ -13,19 +13,19 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from artifacts import registry
-from artifacts.markdown import table, text
-from artifacts.night import NightReport
+from artifacts.registry import champions
+from artifacts.reporting.markdown import table, text
+from artifacts.reporting.summary import NightReport
 from data import catalogue, source
 from data.corruptions import CORRUPTIONS
-from data.dataset import Dataset
+from data.dataset import Dataset, RawData
 from data.errors import Broken, DataRefused
 from data.idx import write_idx
 from data.store import Store
 from flows.prepare import prepare
 from flows.retrain import retrain
+from flows.runs.names import explained
 from flows.settings import temporary_home
-from flows.shown import explained
 
 SAMPLE = "mnist-sample"
 CORRUPTED = "mnist-sample-corrupted"
@@ -94,7 +94,7 @@ def _refused(store: Store) -> str:
 def _promoted(store: Store) -> str:
     """Train a model that is good enough, and require that it becomes champion."""
     night = _night(GOOD)
-    champion = registry.champion_id(store, SAMPLE)
+    champion = champions.champion_id(store, SAMPLE)
     if not night.promoted or champion != f"{SAMPLE}/1":
         raise Broken(f"expected the first good model to become champion, but {_said(night)}", ASK)
     return _said(night)
@@ -102,9 +102,9 @@ def _promoted(store: Store) -> str:
 
 def _rejected(store: Store) -> str:
     """Train a model that has learnt nothing, and require that the champion stays."""
-    before = registry.champion_id(store, SAMPLE)
+    before = champions.champion_id(store, SAMPLE)
     night = _night(BAD)
-    if night.promoted or registry.champion_id(store, SAMPLE) != before:
+    if night.promoted or champions.champion_id(store, SAMPLE) != before:
         raise Broken(f"expected a model that guesses to be held back, but {_said(night)}", ASK)
     return _said(night)
 
@@ -130,7 +130,7 @@ def _plant_corrupted(store: Store) -> Dataset:
     return catalogue.add(store, CORRUPTED, folder, sample.class_names, expected=sample.reference)
 
 
-def _write(folder: Path, data: source.RawData) -> None:
+def _write(folder: Path, data: RawData) -> None:
     for role, name in (("train", "train"), ("test", "t10k")):
         images, labels = getattr(data, f"{role}_images"), getattr(data, f"{role}_labels")
         (folder / f"{name}-images-idx3-ubyte").write_bytes(write_idx(images))

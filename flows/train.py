@@ -12,20 +12,21 @@ from typing import Any
 
 from prefect import flow, runtime
 
-from artifacts import gpus, trained
-from artifacts.apart import Apart
-from artifacts.gpus import Reserved
-from artifacts.provenance import code_digest, library_versions, lock_digest
-from artifacts.recipes.base import Candidate
-from artifacts.trained import TrainedRef
+from artifacts.evaluation import candidates
+from artifacts.evaluation.candidates import TrainedRef
+from artifacts.models.provenance import code_digest, library_versions, lock_digest
+from artifacts.recipes.candidate import Candidate
+from artifacts.training import gpu_locks
+from artifacts.training.child import Apart
+from artifacts.training.gpu_locks import Reserved
 from data import journal
 from data.errors import OutOfMemory
 from data.parquet import PreparedRef
 from data.store import Store
-from flows.forms import Device, RecipeName, Seed
+from flows.runs.forms import Device, RecipeName, Seed
+from flows.runs.names import explained
+from flows.runs.record import own_deployment, recorded
 from flows.settings import keras_backend, settings, visible_gpus
-from flows.shown import explained
-from flows.turn import own_deployment, recorded
 from tasks.evaluate import evaluate
 from tasks.progress import say
 from tasks.train import train as fit
@@ -52,7 +53,7 @@ def train(
     store, candidate = settings().store, Candidate.parse(recipe, seed)
     run = f"train-{runtime.flow_run.id}"
     with recorded(store, "train", run, prepared.dataset) as record:
-        with gpus.reserved(device, visible_gpus(), lambda text: say(f"train {candidate.name}", text)) as gpu:
+        with gpu_locks.reserved(device, visible_gpus(), lambda text: say(f"train {candidate.name}", text)) as gpu:
             journal.write(store, replace(record, state="running"))
             ref = _fitted(Job(store, prepared, candidate, device, [Candidate.parse(one) for one in rivals], gpu))
         told = {"recipe": str(ref.candidate), "seed": ref.candidate.seed, "digest": ref.digest, "reused": ref.reused}
@@ -108,7 +109,7 @@ def half_batch(candidate: Candidate) -> Candidate | None:
 
 def _trained(job: Job, apart: bool) -> TrainedRef:
     store, candidate, gpu = job.store, job.candidate, job.gpu
-    digest, *rivals = (trained.address(one, job.inputs) for one in (candidate, *job.rivals))
+    digest, *rivals = (candidates.address(one, job.inputs) for one in (candidate, *job.rivals))
     if store.intact(store.trained(digest)) is not None:
         say(f"train {candidate.name}", "nothing has changed since it was trained; used again", 1.0)
         return TrainedRef(candidate, digest, reused=True)

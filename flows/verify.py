@@ -6,13 +6,12 @@ from prefect import flow
 from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
-from artifacts import audit, health
-from artifacts.audit import Finding
-from artifacts.health import Alert, Limits
+from artifacts.operations.status import Alert, Limits, find_alerts
+from artifacts.operations.verify import Finding, find_problems
 from data.errors import Broken
-from flows.reconcile import reconcile
+from flows.runs.names import explained
+from flows.runs.reconcile import reconcile
 from flows.settings import settings
-from flows.shown import explained
 from tasks.progress import say
 
 Count = Annotated[int, Field(ge=1, le=10_000)]
@@ -31,8 +30,8 @@ def verify(not_promoted_nights: Count = 30, champion_days: Count = 90, success_h
     store = settings().store
     for line in reconcile(store):
         say("verify", line)
-    findings = [one for one in audit.verify(store) if one.serious]
-    alerts = health.check(store, Limits(not_promoted_nights, champion_days, success_hours))
+    findings = [one for one in find_problems(store) if one.serious]
+    alerts = find_alerts(store, Limits(not_promoted_nights, champion_days, success_hours))
     problems: list[Finding | Alert] = [*findings, *alerts]
     rows = [{"about": one.subject, "problem": one.problem, "what to do": one.hint} for one in problems]
     create_table_artifact(

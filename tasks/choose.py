@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from artifacts import trained
-from artifacts.trained import FailedCandidate, Trained, TrainedRef
+from artifacts.evaluation import candidates
+from artifacts.evaluation.candidates import FailedCandidate, Trained, TrainedRef
 from data.errors import TrainingFailed
 from data.store import Store
 from tasks.progress import say
@@ -18,11 +18,11 @@ def choose(store: Store, outcomes: Sequence[TrainedRef | FailedCandidate]) -> tu
     Raises:
         TrainingFailed: none finished; the message has every reason.
     """
-    finished = [trained.read(store, outcome) for outcome in outcomes if isinstance(outcome, TrainedRef)]
+    finished = [candidates.read(store, outcome) for outcome in outcomes if isinstance(outcome, TrainedRef)]
     if not finished:
         reasons = "; ".join(f"{one.candidate}: {one.reason}" for one in outcomes if isinstance(one, FailedCandidate))
         raise TrainingFailed(f"no candidate could be trained: {reasons}", "mend the first one, then run again")
-    winner = trained.choose(finished)
-    best = trained.standings(finished)[0]
+    winner = candidates.choose(finished)
+    best = candidates.standings(finished)[0]
     say("choose", f"{best.recipe} has the best validation accuracy, {best}; {winner.ref.candidate.name} goes on")
     return (winner, *(one for one in finished if one is not winner))

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 from prefect import task
 
-from artifacts import verdict
-from artifacts.bundle import InfraCheck
-from artifacts.decision import Mode
-from artifacts.policy import Policy
-from artifacts.trained import Trained
-from artifacts.verdict import Judged
+from artifacts.evaluation.candidates import Trained
+from artifacts.gate.decision import Mode
+from artifacts.gate.policy import Policy
+from artifacts.judging import verdict
+from artifacts.judging.verdict import Judged
+from artifacts.serving.check import InfraCheck
 from data.parquet import PreparedRef
 from data.store import Store
 from tasks.progress import Bar

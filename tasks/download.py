@@ -7,6 +7,7 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
 from data import catalogue, source
+from data.dataset import RawRef
 from data.errors import SourceUnavailable
 from data.store import Store
 from tasks.progress import Bar
@@ -18,7 +19,7 @@ async def _worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]
 
 
 @task(task_run_name="download {dataset}", retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=_worth_a_retry)
-def download(store: Store, dataset: str, mirrors: tuple[str, ...] = ()) -> source.RawRef:
+def download(store: Store, dataset: str, mirrors: tuple[str, ...] = ()) -> RawRef:
     """Fetch what is not here yet, and re-hash what is."""
     bar = Bar("download")
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from prefect import task
 
-from artifacts.apart import Apart
-from artifacts.recipes.base import Candidate
+from artifacts.recipes.candidate import Candidate
+from artifacts.training.child import Apart
 from data.parquet import PreparedRef
 from data.store import Store
 from tasks.progress import say
@@ -16,7 +16,7 @@ def evaluate(
     store: Store, prepared: PreparedRef, candidate: Candidate, folder: Path, apart: Apart | None = None
 ) -> None:
     """Score the model in the draft `folder`, and put beside it what a registered version must have."""
-    from artifacts import evaluation  # TensorFlow
+    from artifacts.evaluation import evaluate as evaluation  # TensorFlow
 
     evaluate_there = apart.evaluate if apart else evaluation.evaluate
     result = evaluate_there(store, prepared, folder)

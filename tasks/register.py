@@ -4,9 +4,10 @@ from typing import Any
 
 from prefect import task
 
-from artifacts import provenance, registry, versions
-from artifacts.provenance import Provenance
-from artifacts.verdict import Judged
+from artifacts.judging.verdict import Judged
+from artifacts.models import provenance
+from artifacts.models.provenance import Provenance
+from artifacts.registry import champions, versions
 from data import parquet
 from data.parquet import PreparedRef
 from data.store import Store
@@ -43,10 +44,10 @@ def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who:
         gates: dict[str, Any] = {"decision": decision.to_json(), "provenance": made_from, "infra": judged.infra}
         version = versions.register(store, prepared.dataset, store.trained(chosen.ref.digest), **gates)
         why = decision.force_reason or decision.reason
-        registry.promote(store, version, generation=judged.generation, who=who, why=why)
+        champions.promote(store, version, generation=judged.generation, who=who, why=why)
         say("register", f"{version.id} is champion")
     else:
         told: dict[str, Any] = {"decision": decision.to_json(), "provenance": made_from}
-        registry.record(store, prepared.dataset, decision.verdict.lower(), who=who, why=decision.reason, **told)
+        champions.record(store, prepared.dataset, decision.verdict.lower(), who=who, why=decision.reason, **told)
         say("register", f"{decision.verdict} is in the ledger; the champion stays")
     return made_from

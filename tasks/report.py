@@ -6,10 +6,10 @@ from dataclasses import replace
 from prefect import task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
-from artifacts import report as reports
-from artifacts import rescoring
-from artifacts.night import CandidateRow, NightReport
-from artifacts.trained import TrainedRef
+from artifacts.evaluation.candidates import TrainedRef
+from artifacts.reporting import report as reports
+from artifacts.reporting import summary
+from artifacts.reporting.summary import CandidateRow, NightReport
 from data.parquet import PreparedRef
 from data.store import Store
 from tasks.progress import say
@@ -21,7 +21,7 @@ MOST = 200  # rows of a table: it is one value in the server's database
 def report(store: Store, prepared: PreparedRef, chosen: TrainedRef, night: NightReport) -> None:
     """Write the report into the run's folder, with the winner's worst mistakes."""
     target = store.run(night.run)
-    night = replace(night, examples=rescoring.examples(store, prepared, chosen))
+    night = replace(night, examples=summary.examples(store, prepared, chosen))
     with store.publish(target) as draft:
         draft.meta |= {"dataset": night.dataset, "verdict": night.verdict, "promoted": night.promoted}
         reports.write_report(draft.path, night)

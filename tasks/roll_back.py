@@ -2,8 +2,8 @@
 
 from prefect import task
 
-from artifacts import recall
-from artifacts.ledger import Entry
+from artifacts.operations import rollback
+from artifacts.registry.ledger import Entry
 from data.store import Store
 from tasks.progress import say
 
@@ -12,6 +12,6 @@ from tasks.progress import say
 def roll_back(store: Store, dataset: str, to: str, who: str, why: str) -> Entry:
     """Check the target in a fresh process and on the test images, then move the pointer and bar the old champion."""
     say("rollback", "checking the earlier version in a fresh process and on the test images", 0.0)
-    entry = recall.roll_back(store, dataset, who=who, why=why, to=to or None)
+    entry = rollback.roll_back(store, dataset, who=who, why=why, to=to or None)
     say("rollback", f"{entry.to_version} is champion of {dataset} again; {entry.from_version} is barred", 1.0)
     return entry

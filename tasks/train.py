@@ -5,9 +5,9 @@ from pathlib import Path
 
 from prefect import task
 
-from artifacts.apart import Apart
-from artifacts.racing import Race
-from artifacts.recipes.base import Candidate
+from artifacts.recipes.candidate import Candidate
+from artifacts.training.child import Apart
+from artifacts.training.racing import Race
 from data.parquet import PreparedRef
 from data.store import Store
 from tasks.progress import Bar
@@ -31,11 +31,14 @@ def train(
     step = f"train {candidate.name}"
     bar = Bar(step)
     bar(0.0, "importing TensorFlow")
-    from artifacts import training  # imports TensorFlow: 10 s that only this step and the next should cost
+    from artifacts.training import fit
+    from artifacts.training import (
+        train as training,  # imports TensorFlow: 10 s that only this step and the next should cost
+    )
 
     race = Race(store, candidate, rivals)
 
-    def on_progress(now: training.Progress) -> None:
+    def on_progress(now: fit.Progress) -> None:
         bar(
             now.epoch / (now.epochs + 1),
             f"epoch {now.epoch} of {now.epochs}: loss {now.loss:.4f}, validation {now.val_accuracy:.2%}, "

@@ -3,7 +3,7 @@
 from prefect import task
 
 from data import catalogue
-from data.source import RawRef
+from data.dataset import RawRef
 from data.store import Store
 from data.validation import ValidationRef
 from tasks.progress import say

@@ -1,1 +1,1 @@
-"""The models: one file per family, each a document that opens with its measured claim."""
+"""What can be trained: a file per recipe, found by name. How it is trained is in training and optimization."""

@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from artifacts.recipes import cnn
-from artifacts.recipes.base import Plan, Problem, Recipe, Settings
 from artifacts.recipes.parameters import Integer, with_defaults
+from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
 
 
 def build(problem: Problem, _settings: Settings) -> Any:

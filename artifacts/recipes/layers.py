@@ -5,7 +5,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from artifacts import backend
+from artifacts.backends.current import current
 
 
 @keras.saving.register_keras_serializable(package="nightshift")
@@ -49,7 +49,7 @@ class BatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc] # keras 
         """Return maps of the same shape and dtype."""
         if not training:
             return super().call(inputs, training=training, mask=mask)
-        done, mean, variance = backend.current().normalised(inputs, self.gamma, self.beta, self.epsilon)
+        done, mean, variance = current().normalised(inputs, self.gamma, self.beta, self.epsilon)
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(self.momentum * moving + (1.0 - self.momentum) * now)
         return done

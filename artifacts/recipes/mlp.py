@@ -10,8 +10,8 @@ Command: python -m benchmarks.training --rows times --only mlp
 
 from typing import Any
 
-from artifacts.recipes.base import Plan, Problem, Recipe, Settings
 from artifacts.recipes.parameters import PATIENCE, RACE, Choice, Integer, Real, Sizes, sizes_of
+from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
 
 
 def build(problem: Problem, settings: Settings) -> Any:

@@ -9,8 +9,8 @@ Command: nightshift smoke
 
 from typing import Any
 
-from artifacts.recipes.base import Plan, Problem, Recipe, Settings
 from artifacts.recipes.parameters import Integer, Real
+from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
 
 
 def build(problem: Problem, settings: Settings) -> Any:

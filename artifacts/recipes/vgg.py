@@ -11,8 +11,8 @@ Command: python -m benchmarks.training --rows times --only vgg
 from typing import Any
 
 from artifacts.recipes import cnn
-from artifacts.recipes.base import Problem, Recipe, Settings
 from artifacts.recipes.parameters import Integer, with_defaults
+from artifacts.recipes.recipe import Problem, Recipe, Settings
 
 
 def build(problem: Problem, settings: Settings) -> Any:

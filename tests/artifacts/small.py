@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.feed import Examples, problem_of
-from artifacts.recipes.base import Problem
+from artifacts.optimization.feed import Examples, problem_of
+from artifacts.recipes.recipe import Problem
 from data import catalogue, parquet, source
 from data.parquet import PreparedRef
 from data.store import Store

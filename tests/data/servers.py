@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.catalogue import NAMES, ROLES, Dataset, SourceFile
+from data.builtin import NAMES
+from data.dataset import ROLES, Dataset, SourceFile
 from data.idx import write_idx
 
 PATIENCE_S = 30.0  # how long a stalling server stalls at most, so that a broken test ends

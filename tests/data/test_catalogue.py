@@ -11,11 +11,11 @@ import pytest
 import data
 from benchmarks import make_sample
 from data import catalogue
-from data.bring import USUAL_NAMES
-from data.catalogue import DATASETS, ROLES, Dataset
-from data.dataset import from_json, to_json
+from data.builtin import DATASETS
+from data.dataset import ROLES, Dataset, from_json, to_json
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable, UnknownName
 from data.idx import write_idx
+from data.import_folder import USUAL_NAMES
 from data.source import download, read_raw
 from data.store import Store
 

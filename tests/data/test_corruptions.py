@@ -5,9 +5,10 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from data.catalogue import DATASETS
+from data.builtin import DATASETS
 from data.corruptions import CORRUPTIONS, Corruption, summarise_again
-from data.source import RawData, download, read_raw
+from data.dataset import RawData
+from data.source import download, read_raw
 from data.store import Store
 from data.summary import summarise
 

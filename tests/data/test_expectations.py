@@ -13,12 +13,12 @@ import pyarrow as pa
 import pytest
 
 from data import expectations
-from data.catalogue import DATASETS
+from data.builtin import DATASETS
 from data.corruptions import CORRUPTIONS, Corruption
-from data.dataset import Dataset
+from data.dataset import Dataset, RawData, RawRef
 from data.errors import Broken, DataRefused
 from data.expectations import COLUMNS, catch_table, check, validate
-from data.source import RawData, RawRef, download, read_raw
+from data.source import download, read_raw
 from data.store import Store
 from data.summary import NUMERIC, reference, summarise
 from data.validation import MAX_ROWS, Catch, as_markdown

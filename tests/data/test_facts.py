@@ -7,9 +7,8 @@ import pyarrow as pa
 import pytest
 
 from data import facts
-from data.catalogue import DATASETS
-from data.dataset import Dataset
-from data.source import RawData
+from data.builtin import DATASETS
+from data.dataset import Dataset, RawData
 from data.summary import NUMERIC, reference, summarise
 
 SAMPLE = DATASETS["mnist-sample"]

@@ -16,17 +16,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from artifacts.models.provenance import CHECKOUT
 from data import parquet
-from data.catalogue import DATASETS
+from data.builtin import DATASETS
+from data.dataset import RawData, RawRef
 from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
 from data.parquet import SPLITS, PreparedRef, chunks, describe, normalise, read_split, split_digest, write_splits
-from data.source import RawData, RawRef, download, read_raw
+from data.source import download, read_raw
 from data.store import MANIFEST, Store, file_sha256
 from data.summary import image_hashes
 from data.validation import ValidationRef
 
 SAMPLE = DATASETS["mnist-sample"]
-CHECKOUT = Path(__file__).parents[2]
 
 
 def allow(store: Store, raw: RawRef, success: bool = True) -> ValidationRef:
@@ -324,10 +325,10 @@ def test_data_that_failed_its_validation_is_not_prepared(home: tuple) -> None:
 NORMALISE = """
 import sys
 from pathlib import Path
-from data.catalogue import DATASETS
+from data.builtin import DATASETS
 from data.errors import StorageFailed
 from data.parquet import normalise
-from data.source import RawRef
+from data.dataset import RawRef
 from data.store import Store
 from data.validation import ValidationRef
 root, raw, validation = sys.argv[1:4]

@@ -18,9 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.catalogue import DATASETS, ROLES, Dataset
+from artifacts.models.provenance import CHECKOUT
+from data.builtin import DATASETS
+from data.dataset import ROLES, Dataset, RawRef
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable, StorageFailed
-from data.source import KEPT_IN_QUARANTINE, RawRef, download, download_action, read_raw
+from data.source import KEPT_IN_QUARANTINE, download, download_action, read_raw
 from data.store import Store
 from data.transfer import MirrorError, _allowed, scrubbed
 from tests.data.servers import (
@@ -39,7 +41,6 @@ from tests.data.servers import (
 )
 
 IMAGES = "train-images-idx3-ubyte.gz"
-ROOT = Path(__file__).parents[2]
 
 ROW, FILES = tiny_dataset()
 OTHER_FILES = tiny_dataset(seed=1)[1]
@@ -90,7 +91,7 @@ def _produced(store: Store) -> list[str]:
 
 def _child(home: Path, url: str, limit: int = 0) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", CHILD, str(home), url, str(limit)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
 # -- what should work ------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from data import summary
-from data.catalogue import DATASETS
-from data.source import RawData, download, read_raw
+from data.builtin import DATASETS
+from data.dataset import RawData
+from data.source import download, read_raw
 from data.store import Store
 from data.summary import NUMERIC, image_hashes, reference, reference_of, repeated, shared, summarise
 

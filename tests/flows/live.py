@@ -17,14 +17,14 @@ from prefect.client.schemas.filters import FlowRunFilter
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from artifacts.models.provenance import CHECKOUT
 from data import journal
 from data.journal import Record
 from data.processes import Process
 from data.store import Store
-from flows import server
-from flows.server import Started
+from flows.server import stack
+from flows.server.stack import Started
 
-CHECKOUT = Path(__file__).parents[2]
 T = TypeVar("T")
 PATIENCE_S = 240.0  # for anything that takes seconds on an idle machine
 
@@ -63,9 +63,9 @@ class Live:
         self.env = {**keep, "NIGHTSHIFT_HOME": str(home), **env}
 
     def command(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the commands of flows/operations.py."""
+        """Run one of the commands of flows/commands/admin.py."""
         return subprocess.run(
-            [sys.executable, "-m", "flows.operations", *arguments],
+            [sys.executable, "-m", "flows.commands.admin", *arguments],
             env={**self.env, **env},
             cwd=CHECKOUT,
             capture_output=True,
@@ -85,7 +85,7 @@ class Live:
     @property
     def reach(self) -> dict[str, str]:
         """What a worker or a command needs to reach the server."""
-        return server.client_environment(self.store, self.url)
+        return stack.client_environment(self.store, self.url)
 
     @property
     def started(self) -> Started:
@@ -121,7 +121,7 @@ class Live:
 
     def healthy(self) -> bool:
         """Whether the server answers."""
-        return server.healthy(self.url)
+        return stack.healthy(self.url)
 
     def run(self, id: UUID) -> FlowRun:
         """Return a run as the server has it."""
@@ -186,5 +186,5 @@ class Live:
         try:
             yield second
         finally:
-            server.end([second])
+            stack.end([second])
             process.wait(timeout=60)

@@ -8,10 +8,12 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 from prefect.testing.utilities import prefect_test_harness
 
-from artifacts import audit, recall, registry, versions
-from artifacts.night import NightReport
-from artifacts.policy import policy_for
-from artifacts.report import REPORT
+from artifacts.gate.policy import policy_for
+from artifacts.operations.rollback import roll_back
+from artifacts.operations.verify import find_problems
+from artifacts.registry import champions, versions
+from artifacts.reporting.report import REPORT
+from artifacts.reporting.summary import NightReport
 from data import catalogue
 from data.errors import BadInput, DataRefused, TrainingFailed
 from data.store import Store
@@ -51,7 +53,7 @@ def test_the_first_night_promotes_and_the_second_says_why_not(home: Store) -> No
     assert second.headline == "NOT PROMOTED (UNCHANGED)"
     assert f"this very model is {SAMPLE}/1" in second.reason
     assert second.candidates[0].reused
-    (line,) = registry.history(home, SAMPLE)
+    (line,) = champions.history(home, SAMPLE)
     assert first.ledger == second.ledger == f"1 {line.hash}"
     assert first.decided == second.decided == 1
     assert [test.passed for test in second.self_tests] == [True] * len(second.self_tests)
@@ -73,7 +75,7 @@ def test_a_dry_run_decides_and_changes_nothing(home: Store) -> None:
     """A dry run says what would happen; there is no version, no champion and no ledger afterwards."""
     told = night(mode="dry-run")
     assert told.headline == "DRY RUN, nothing changed; would be PROMOTED"
-    assert registry.champion_id(home, SAMPLE) is None
+    assert champions.champion_id(home, SAMPLE) is None
     assert not home.ledger(SAMPLE).exists()
 
 
@@ -91,7 +93,7 @@ def test_below_the_floor_is_a_verdict_and_not_an_error(home: Store) -> None:
     told = night(policy={"min_accuracy": 0.99})
     assert told.headline == "NOT PROMOTED (REJECT)"
     assert "accuracy" in told.reason
-    (entry,) = registry.history(home, SAMPLE)
+    (entry,) = champions.history(home, SAMPLE)
     assert entry.action == "reject"
     assert entry.decision["policy"] == policy_for(SAMPLE).changed({"min_accuracy": 0.99}).to_json()
     assert versions.versions(home, SAMPLE) == ()
@@ -104,13 +106,13 @@ def test_force_rollback_and_the_bar(home: Store) -> None:
     night()
     forced = night(recipe="tiny:hidden=24", mode="force", reason="to see it serve")
     assert forced.headline == "PROMOTED BY FORCE"
-    entry = recall.roll_back(home, SAMPLE, who="a test", why="seen enough")
+    entry = roll_back(home, SAMPLE, who="a test", why="seen enough")
     assert (entry.from_version, entry.to_version) == (f"{SAMPLE}/2", f"{SAMPLE}/1")
     again = night(recipe="tiny:hidden=24")
     assert again.headline.startswith("NOT PROMOTED")
-    assert registry.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
-    assert [entry.action for entry in registry.history(home, SAMPLE)][:3] == ["promote", "force", "rollback"]
-    assert audit.verify(home) == []
+    assert champions.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
+    assert [entry.action for entry in champions.history(home, SAMPLE)][:3] == ["promote", "force", "rollback"]
+    assert find_problems(home) == []
 
 
 def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(home: Store, tmp_path: Path) -> None:
@@ -123,9 +125,9 @@ def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(home: Store
     told = night("mine")
     assert told.champion_after == "mine/2", told.reason
     with pytest.raises(BadInput, match=r"mine/1 does not hold up: \d\.00% of today's test images right, demanded are "):
-        recall.roll_back(home, "mine", who="a test", why="to see whether it would do")
-    assert registry.champion_id(home, "mine") == "mine/2"
-    assert [entry.action for entry in registry.history(home, "mine")] == ["promote", "promote"]
+        roll_back(home, "mine", who="a test", why="to see whether it would do")
+    assert champions.champion_id(home, "mine") == "mine/2"
+    assert [entry.action for entry in champions.history(home, "mine")] == ["promote", "promote"]
 
 
 def test_several_seeds_send_the_median(home: Store) -> None:
@@ -173,7 +175,7 @@ def test_refused_data_stops_everything(home: Store, tmp_path: Path) -> None:
 def test_a_damaged_champion_is_never_replaced_silently(home: Store) -> None:
     """When the champion's file has changed on disk, the night holds and says what to do."""
     night()
-    champion = registry.champion(home, SAMPLE)
+    champion = champions.champion(home, SAMPLE)
     assert champion is not None
     champion.model.chmod(0o644)
     with champion.model.open("r+b") as stream:
@@ -182,7 +184,7 @@ def test_a_damaged_champion_is_never_replaced_silently(home: Store) -> None:
     told = night(recipe="tiny:hidden=24")
     assert told.verdict == "HOLD"
     assert "corrupt" in told.reason
-    assert registry.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
+    assert champions.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
 
 
 def test_what_is_told_survives_json(home: Store) -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from prefect.states import Completed, Failed
 
+from artifacts.models.provenance import CHECKOUT
 from data.errors import Broken, SourceUnavailable
 from data.store import Store
 from flows import smoke
@@ -100,7 +101,7 @@ def test_the_corrupted_copy_differs_from_the_sample_in_nothing_but_labels(store:
 
 def test_the_workflow_for_users_runs_commands_that_exist() -> None:
     """The ready-made workflow is valid YAML, may only read, and runs targets of the Makefile on a locked file."""
-    checkout = Path(__file__).parents[2]
+    checkout = CHECKOUT
     workflow = yaml.safe_load((checkout / "docs" / "ci" / "nightshift-smoke.yml").read_text())
     assert workflow["permissions"] == {"contents": "read"}
     assert set(workflow[True]) == {"push", "pull_request"}  # YAML takes the word "on" for a truth value

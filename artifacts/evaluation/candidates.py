@@ -1,0 +1,135 @@
+"""Trained candidates by content address, and which of them goes before the gate.
+
+The address covers everything that decides what comes out: data, recipe, parameters, seed, code, libraries, device. The
+same address therefore means the same model, and a run that finds it on disk, whole, need not train again.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from artifacts.evaluation.metrics import Metrics
+from artifacts.recipes.candidate import Candidate
+from data.store import Store, digest_of
+
+
+@dataclass(frozen=True)
+class TrainedRef:
+    """One trained and evaluated candidate on disk.
+
+    Args:
+        candidate: recipe, parameters and seed.
+        digest: its content address, see `Store.trained`.
+        reused: it was there already, trained by an earlier run from the same inputs.
+    """
+
+    candidate: Candidate
+    digest: str
+    reused: bool = False
+
+
+@dataclass(frozen=True)
+class FailedCandidate:
+    """A candidate that could not be trained, and why."""
+
+    candidate: Candidate
+    reason: str
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What is known about a trained candidate, read from its folder.
+
+    Args:
+        ref: where it lies.
+        training: the content of training.json: resolved parameters, seconds, images/s, device, weights digest...
+        history: one entry per epoch.
+        validation: metrics on the validation images.
+        test: metrics on the test images.
+    """
+
+    ref: TrainedRef
+    training: dict[str, Any]
+    history: tuple[dict[str, Any], ...]
+    validation: Metrics
+    test: Metrics
+
+
+def address(candidate: Candidate, inputs: dict[str, Any]) -> str:
+    """Return the content address of what training this candidate from these inputs gives."""
+    return digest_of({"recipe": candidate.recipe, "parameters": candidate.resolved(), "seed": candidate.seed, **inputs})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How well a recipe did on the validation images.
+
+    Args:
+        recipe: with its parameters, as on the command line.
+        n: seeds that finished.
+        mean: validation accuracy, over the seeds.
+        standard_error: of the mean; None with a single seed, which says nothing about others.
+    """
+
+    recipe: str
+    n: int
+    mean: float
+    standard_error: float | None
+
+    def __str__(self) -> str:
+        if self.standard_error is None:
+            return f"{self.mean:.2%}"
+        return f"{self.mean:.2%} ± {self.standard_error:.2%} (mean of {self.n} seeds and its standard error)"
+
+
+def standings(trained: Sequence[Trained]) -> list[Standing]:
+    """Return the recipes, best first; ties in the order in which they are listed."""
+    found = []
+    for recipe, seeds in _by_recipe(trained).items():
+        scores = [one.validation.accuracy for one in seeds]
+        error = stdev(scores) / math.sqrt(len(scores)) if len(scores) > 1 else None
+        found.append(Standing(recipe, len(scores), mean(scores), error))
+    return sorted(found, key=lambda one: -one.mean)
+
+
+def choose(trained: Sequence[Trained]) -> Trained:
+    """Return the candidate that goes before the gate; the test images have no say.
+
+    Recipes are ranked by mean validation accuracy over their seeds; the winning recipe sends its median seed, not its
+    luckiest. Ties go to the recipe listed first.
+
+    Args:
+        trained: at least one candidate.
+    """
+    best = _by_recipe(trained)[standings(trained)[0].recipe]
+    ranked = sorted(best, key=lambda one: (one.validation.accuracy, -one.ref.candidate.seed))
+    return ranked[(len(ranked) - 1) // 2]
+
+
+def _by_recipe(trained: Sequence[Trained]) -> dict[str, list[Trained]]:
+    recipes: dict[str, list[Trained]] = defaultdict(list)
+    for one in trained:
+        recipes[str(one.ref.candidate)].append(one)
+    return recipes
+
+
+def read(store: Store, ref: TrainedRef) -> Trained:
+    """Read a candidate's folder, hashing every file.
+
+    Raises:
+        Corrupt: a file is missing or has changed.
+    """
+    folder = store.trained(ref.digest)
+    store.verify(folder)
+    metrics = json.loads((folder / "metrics.json").read_bytes())
+    return Trained(
+        ref,
+        json.loads((folder / "training.json").read_bytes()),
+        tuple(json.loads((folder / "history.json").read_bytes())),
+        Metrics.from_json(metrics["validation"]),
+        Metrics.from_json(metrics["test"]),
+    )

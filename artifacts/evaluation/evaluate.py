@@ -1,0 +1,81 @@
+"""Scoring a saved model on every image of a split: the only way from a model file to numbers.
+
+Importing this module is cheap; Keras and its backend are loaded by the first model.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artifacts.evaluation.metrics import Metrics, measure
+from artifacts.models import bundle, predictions
+from artifacts.models.bundle import MODEL
+from artifacts.models.loading import load, predict, raw_pixels
+from artifacts.models.predictions import Predictions
+from data import parquet
+from data.parquet import PreparedRef
+from data.store import Store, canonical_json
+
+READ_AT_ONCE = 8192  # a row group
+COLUMNS = ("rows", "labels", "probabilities")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good a model is on images it was not trained on.
+
+    Args:
+        validation: chooses between candidates.
+        test: decides about the winner.
+        splits: digest of the content of each split that was scored, so that nobody compares scores on other images.
+    """
+
+    validation: Metrics
+    test: Metrics
+    splits: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Evaluation":
+        """Return the evaluation that `to_json` wrote."""
+        return cls(Metrics.from_json(value["validation"]), Metrics.from_json(value["test"]), value["splits"])
+
+
+def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
+    """Score the model in a folder on all validation and test images.
+
+    Reads model.keras and training.json; writes predictions-validation.parquet, predictions-test.parquet,
+    metrics.json, and what a registered version needs to be checked: interface.json and the request set.
+
+    Raises:
+        Corrupt: the model or the prepared data are not what was recorded.
+    """
+    recorded = json.loads((folder / "training.json").read_bytes())
+    model = load(folder / MODEL, recorded["model_sha256"])
+    evaluation = Evaluation(
+        validation=_score(store, prepared, model, "validation", folder),
+        test=_score(store, prepared, model, "test", folder),
+        splits={name: parquet.describe(store, prepared)["splits"][name]["digest"] for name in ("validation", "test")},
+    )
+    (folder / "metrics.json").write_bytes(canonical_json(evaluation.to_json()))
+    told = parquet.describe(store, prepared)
+    bundle.write_interface(folder, told["height"], told["width"], told["class_names"])
+    return evaluation
+
+
+def _score(store: Store, prepared: PreparedRef, model: Any, split: str, folder: Path) -> Metrics:
+    parts = []
+    for chunk in parquet.chunks(store, prepared, split, READ_AT_ONCE):
+        images = raw_pixels(chunk.images)
+        parts.append(Predictions(chunk.rows, chunk.labels, predict(model, images)))
+        if split == "test" and len(parts) == 1:  # the first row group has images enough for the request set
+            bundle.write_requests(folder, images, parts[0].probabilities)
+    said = Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
+    predictions.write(folder / f"predictions-{split}.parquet", said)
+    return measure(said.labels, said.probabilities)

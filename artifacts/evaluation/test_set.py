@@ -1,0 +1,41 @@
+"""Tonight's test images, as raw pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from artifacts.models.loading import raw_pixels
+from data import parquet
+from data.parquet import PreparedRef
+from data.store import Store
+
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class TestSet:
+    """Tonight's test images.
+
+    Args:
+        images: uint8 (n, h, w).
+        labels: int64 (n,).
+        digest: of their content.
+    """
+
+    __test__ = False  # pytest would take the name for a test
+
+    images: Images
+    labels: npt.NDArray[np.int64]
+    digest: str
+
+
+def read_test_set(store: Store, prepared: PreparedRef) -> TestSet:
+    """Read tonight's test images.
+
+    Raises:
+        Corrupt: the prepared data are not what was recorded.
+    """
+    split = parquet.read_split(store, prepared, "test")
+    digest = parquet.describe(store, prepared)["splits"]["test"]["digest"]
+    return TestSet(raw_pixels(split.images), split.labels, digest)

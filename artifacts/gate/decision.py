@@ -1,0 +1,189 @@
+"""What the gate decides: a verdict with everything that explains it, as plain values that survive JSON."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from artifacts.gate.evidence import Look
+from artifacts.gate.paired_tests import Pooled
+from artifacts.gate.policy import Policy
+
+Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
+Mode = Literal["normal", "dry-run", "force"]
+
+
+def points(share: float) -> str:
+    """Return a difference of accuracies for people: 0.0019 is "0.19 points"."""
+    return f"{100 * share:.2f} points"
+
+
+def p_text(value: float) -> str:
+    """Return a p-value for people."""
+    return f"{value:.4f}" if value >= 0.0005 else f"{value:.1e}"
+
+
+@dataclass(frozen=True)
+class Share:
+    """An accuracy: `correct` of `n` images, with its 95 % Wilson interval."""
+
+    name: str
+    correct: int
+    n: int
+    low: float
+    high: float
+
+    @property
+    def accuracy(self) -> float:
+        """In [0, 1]; 0 for no images."""
+        return self.correct / self.n if self.n else 0.0
+
+    def interval(self) -> str:
+        """Return the accuracy with its interval, in words."""
+        return f"{self} ({100 * self.low:.2f} to {100 * self.high:.2f} %)"
+
+    def __str__(self) -> str:
+        return f"{100 * self.accuracy:.2f} %"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One absolute demand: what was asked for, what came. `got` is None where nothing was measured."""
+
+    name: str
+    sign: Literal[">=", "<="]
+    limit: float
+    got: float | None
+    passed: bool
+
+    def __str__(self) -> str:
+        got = "not measured" if self.got is None else f"{self.got:.4g}"
+        return f"{self.name} is {got}, asked for is {self.sign} {self.limit:g}"
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The comparison with the champion on the same images.
+
+    Args:
+        gained: images that only the candidate gets right.
+        lost: images that only the champion gets right: the negative flips.
+        lost_per_class: the same by true class.
+        p_tonight: McNemar's exact two-sided p-value of tonight's model alone.
+        pooled: the evidence of all models of the recipe so far, tonight's included.
+        level: what `pooled.p_value` must not exceed.
+        p_not_worse: one-sided p-value of "worse by the policy's margin or more".
+    """
+
+    gained: int
+    lost: int
+    lost_per_class: tuple[int, ...]
+    p_tonight: float
+    pooled: Pooled
+    level: float
+    p_not_worse: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Lucky promotions that a year of looks at this test set may bring: allowed, used before tonight, and tonight.
+
+    Args:
+        looks: how often this test set has been looked at in the last 365 days, tonight included.
+        allowed: the policy's yearly budget.
+        used: spent in the last 365 days before tonight.
+        tonight: spent tonight.
+    """
+
+    looks: int
+    allowed: float
+    used: float
+    tonight: float
+
+    @property
+    def left(self) -> float:
+        """What later looks may still spend."""
+        return max(0.0, self.allowed - self.used - self.tonight)
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict and everything that explains it.
+
+    Args:
+        verdict: PROMOTE, HOLD or REJECT.
+        rule: the rule that decided, one of those in artifacts/gate/rules.py.
+        reason: one sentence for people.
+        would_change: what would have changed the verdict.
+        notes: what else must be known: a changed test set, what a force overrode.
+        candidate: tonight's model.
+        champion: whom it was compared with; None if it was not compared.
+        checks: the absolute demands.
+        paired: the comparison; None if it was not made.
+        budget: None if no comparison was made.
+        look: to be kept in the ledger with the decision (not on a dry run); None if there was none.
+        policy: as applied.
+        mode: "dry-run" if nothing must change, "force" if a person asked for it.
+        force_reason: theirs.
+    """
+
+    verdict: Verdict
+    rule: str
+    reason: str
+    would_change: str
+    candidate: Share
+    policy: Policy
+    mode: Mode = "normal"
+    force_reason: str = ""
+    notes: tuple[str, ...] = ()
+    champion: Share | None = None
+    checks: tuple[Check, ...] = ()
+    paired: Paired | None = None
+    budget: Budget | None = None
+    look: Look | None = None
+
+    def __str__(self) -> str:
+        head = f"{self.verdict}{' (dry run)' if self.mode == 'dry-run' else ''}: {self.reason}"
+        return "\n".join((head, *self.notes, f"What would change it: {self.would_change}"))
+
+    def rows(self) -> tuple[tuple[str, str], ...]:
+        """Return the numbers behind the reason as (name, text) pairs, for tables."""
+        rows = [("rule", self.rule), ("candidate", f"{self.candidate.name}, {self.candidate.interval()}")]
+        if self.champion and self.paired and self.budget:
+            paired, pooled = self.paired, self.paired.pooled
+            gain = (paired.gained - paired.lost) / self.candidate.n
+            smallest = "none" if pooled.detectable is None else points(pooled.detectable)
+            rows += [
+                ("champion", f"{self.champion.name}, {self.champion.interval()}"),
+                ("gain", f"{points(gain)}: {paired.gained:,} images gained, {paired.lost:,} lost"),
+                ("exact McNemar test", f"p = {p_text(paired.p_tonight)} for tonight's model alone"),
+                ("models of this recipe", f"{pooled.models}, mean gain {points(pooled.gain)}"),
+                ("their exact test", f"p = {p_text(pooled.p_value)}, level {p_text(paired.level)}"),
+                ("smallest gain it could detect", smallest),
+                ("champion's own luck", f"{points(pooled.resolution)} (standard deviation; more models do not help)"),
+                ("lucky promotions a year", f"{self.budget.allowed} allowed, {self.budget.left:.4f} left"),
+                ("looks at this test set", f"{self.budget.looks:,} within a year"),
+            ]
+            if self.policy.promote_when == "not-worse":
+                test = f"p = {p_text(paired.p_not_worse)}, level {p_text(self.policy.not_worse_level)}"
+                rows.append((f"worse by {points(self.policy.margin)} or more", test))
+        return (*rows, ("demands met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, NaN nowhere among them."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Decision":
+        """Read what `to_json` wrote, before or after a way through JSON text."""
+        fields = dict(value)
+        for name, kind in (("candidate", Share), ("champion", Share), ("policy", Policy), ("budget", Budget)):
+            fields[name] = fields[name] and kind(**fields[name])
+        fields["notes"] = tuple(fields["notes"])
+        fields["checks"] = tuple(Check(**check) for check in fields["checks"])
+        if paired := fields["paired"]:
+            lost, pooled = tuple(paired["lost_per_class"]), Pooled(**paired["pooled"])
+            fields["paired"] = Paired(**{**paired, "lost_per_class": lost, "pooled": pooled})
+        if look := fields["look"]:
+            fields["look"] = Look(**{**look, "rights": tuple(look["rights"])})
+        return cls(**fields)

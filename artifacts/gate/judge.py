@@ -1,0 +1,132 @@
+"""May tonight's model replace the champion? Pure arithmetic: no Keras, no Prefect, no files, no clock.
+
+`judge` takes what was measured (`Evidence`) and what is demanded (`Policy`) and returns a `Decision`: PROMOTE, HOLD
+(inside the noise, or no comparison is possible) or REJECT (below a floor, or worse), with the rule that decided, the
+numbers, and what would have changed it. The rules, in order, are the table RULES in artifacts/gate/rules.py. Which
+error is controlled, and how nights and seeds of one recipe count together: docs/decisions/0006.
+
+`self_test` asks the gate every night what it would say to three models whose verdict is known.
+"""
+
+import math
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+
+from artifacts.evaluation.metrics import wilson
+from artifacts.gate.comparison import compare
+from artifacts.gate.decision import Check, Decision, Mode, Share, Verdict
+from artifacts.gate.evidence import Evidence, Labels
+from artifacts.gate.paired_tests import Bools
+from artifacts.gate.policy import Policy
+from artifacts.gate.rules import RULES, Case, Sentences
+from data.errors import BadInput
+
+
+def judge(evidence: Evidence, policy: Policy, mode: Mode = "normal", force_reason: str = "") -> Decision:
+    """Decide whether tonight's candidate replaces the champion.
+
+    Args:
+        evidence: what was measured.
+        policy: what is demanded.
+        mode: "force" promotes whatever meets the demands; "dry-run" decides as "normal" does, and the caller changes
+            nothing and writes nothing.
+        force_reason: why, for "force".
+
+    Raises:
+        BadInput: a forced promotion without a reason.
+    """
+    if mode == "force" and not force_reason.strip():
+        raise BadInput("a forced promotion needs a reason, and none was given", "say why in one sentence")
+    case = _case(evidence, policy, mode, force_reason.strip())
+    verdict, rule, (reason, would_change) = _first_that_applies(case)
+    return Decision(
+        verdict=verdict,
+        rule=rule,
+        reason=reason,
+        would_change=would_change,
+        candidate=case.candidate,
+        policy=policy,
+        mode=mode,
+        force_reason=case.force_reason,
+        notes=_notes(case, rule),
+        champion=case.champion,
+        checks=case.checks,
+        paired=case.paired,
+        budget=case.budget,
+        look=case.look,
+    )
+
+
+def _first_that_applies(case: Case) -> tuple[Verdict, str, Sentences]:
+    return next((verdict, rule, found) for verdict, rule, applies in RULES if (found := applies(case)))
+
+
+def _case(evidence: Evidence, policy: Policy, mode: Mode, force_reason: str) -> Case:
+    """Work out the numbers, as far as there are any."""
+    candidate, champion = evidence.candidate, evidence.champion
+    right = _right(candidate.predicted, evidence.labels)
+    case = Case(evidence, policy, mode, force_reason, _share(candidate.name, right), _checks(evidence, policy, right))
+    scored = candidate.finite and 0 < right.size == evidence.n_expected
+    if not scored or champion is None or champion.predicted is None or champion.class_names != evidence.class_names:
+        return case
+    champion_right = _right(champion.predicted, evidence.labels)
+    if champion_right.size != right.size:
+        return case
+    tonight = [right, *(_right(predicted, evidence.labels) for predicted in evidence.siblings)]
+    paired, budget, look = compare(evidence, policy, champion, tonight, champion_right)
+    return replace(case, champion=_share(champion.version, champion_right), paired=paired, budget=budget, look=look)
+
+
+def _right(predicted: Labels, labels: Labels) -> Bools:
+    """Which images were answered rightly; none at all if not every image was answered."""
+    return predicted == labels if predicted.shape == labels.shape else np.zeros(0, np.bool_)
+
+
+def _share(name: str, right: Bools) -> Share:
+    correct, n = int(right.sum()), right.size
+    low, high = wilson(correct, n) if n else (0.0, 1.0)
+    return Share(name, correct, n, low, high)
+
+
+def _mean(right: Bools) -> float:
+    return float(right.mean()) if right.size else math.nan
+
+
+def _checks(evidence: Evidence, policy: Policy, right: Bools) -> tuple[Check, ...]:
+    """Every absolute demand, what was measured beside what was asked for."""
+    candidate, labels = evidence.candidate, evidence.labels[: right.size]
+    asked = evidence.class_names if policy.min_recall > 0 else ()
+    recalls = {name: _mean(right[labels == index]) for index, name in enumerate(asked)}
+    return (
+        _check("accuracy", ">=", policy.min_accuracy, _mean(right)),
+        *(_check(f"recall of {name}", ">=", policy.min_recall, recall) for name, recall in recalls.items()),
+        *(
+            _check(f"accuracy on {name} images", ">=", limit, candidate.robustness.get(name, math.nan))
+            for name, limit in policy.perturbations().items()
+        ),
+        _check("megabytes", "<=", policy.max_megabytes, candidate.megabytes),
+        _check("milliseconds per image", "<=", policy.max_latency_ms, candidate.latency_ms),
+    )
+
+
+def _check(name: str, sign: Literal[">=", "<="], limit: float, got: float) -> Check:
+    """One demand; what is NaN or infinite was not measured, and does not pass."""
+    if not math.isfinite(got):
+        return Check(name, sign, limit, None, False)
+    return Check(name, sign, limit, got, got >= limit if sign == ">=" else got <= limit)
+
+
+def _notes(case: Case, rule: str) -> tuple[str, ...]:
+    """What must be known besides the reason."""
+    notes, champion = [], case.evidence.champion
+    if case.paired and champion and champion.test_digest != case.evidence.test_digest:
+        notes.append(
+            f"The test set has changed since {champion.version} was promoted: both models were scored on tonight's "
+            "images, and evidence from other images was not counted."
+        )
+    if rule == "forced" and champion:
+        without = judge(case.evidence, case.policy)
+        notes.append(f"Without force: {without.verdict}, {without.reason}.")
+    return tuple(notes)

@@ -1,0 +1,300 @@
+"""The gate's rules, in order, each with its message; the first that applies decides. The table is at the bottom.
+
+A rule is a function of the case that returns None if it does not apply, and otherwise two sentences without a full
+stop: the reason, and what would have changed the verdict.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from artifacts.gate.decision import Budget, Check, Mode, Paired, Share, Verdict, p_text, points
+from artifacts.gate.evidence import Champion, Evidence, Look
+from artifacts.gate.paired_tests import models_needed
+from artifacts.gate.policy import Policy
+
+Sentences = tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """The evidence with everything that the rules need worked out; the last four are None without a comparison."""
+
+    evidence: Evidence
+    policy: Policy
+    mode: Mode
+    force_reason: str
+    candidate: Share
+    checks: tuple[Check, ...]
+    champion: Share | None = None
+    paired: Paired | None = None
+    budget: Budget | None = None
+    look: Look | None = None
+
+
+# -- is there anything to decide about? -------------------------------------------------------------------------------
+
+
+def n_examples(case: Case) -> Sentences | None:
+    """Not every test image was scored, or there are not as many as the catalogue says."""
+    evidence = case.evidence
+    if evidence.candidate.predicted.shape == evidence.labels.shape == (evidence.n_expected,):
+        return None
+    return (
+        f"{evidence.candidate.name} gave {evidence.candidate.predicted.size:,} answers to {evidence.labels.size:,} "
+        f"labels, but {evidence.dataset} has {evidence.n_expected:,} test images",
+        "an evaluation of every test image",
+    )
+
+
+def not_finite(case: Case) -> Sentences | None:
+    """A probability is NaN or infinite: an argmax over it means nothing."""
+    if case.evidence.candidate.finite:
+        return None
+    return (
+        f"{case.candidate.name} gives probabilities that are NaN or infinite",
+        "a model whose every probability is a number",
+    )
+
+
+def floor(case: Case) -> Sentences | None:
+    """An absolute demand is not met; `force` cannot lift it."""
+    failed = [check for check in case.checks if not check.passed]
+    if not failed:
+        return None
+    return (
+        f"{case.candidate.name} fails {len(failed)} of {len(case.checks)} demands: {'; '.join(map(str, failed))}",
+        "a model that meets them, or another policy (force lifts no demand)",
+    )
+
+
+# -- is there anything to compare with? -------------------------------------------------------------------------------
+
+
+def first_night(case: Case) -> Sentences | None:
+    """There has never been a champion: the demands alone decide."""
+    if case.evidence.champion is not None:
+        return None
+    return (
+        f"{case.candidate} on {case.candidate.n:,} images meets all {len(case.checks)} demands, and "
+        f"{case.evidence.dataset} has no champion to compare with",
+        "a demand that is not met",
+    )
+
+
+def forced(case: Case) -> Sentences | None:
+    """A person gave a reason; comparisons are shown but do not decide."""
+    if case.mode != "force":
+        return None
+    return (
+        f"{_against(case) if case.paired else case.candidate}; forced, because: {case.force_reason}",
+        "a demand that is not met; everything else is overridden",
+    )
+
+
+def barred(case: Case) -> Sentences | None:
+    """These very weights were rolled back from."""
+    if not case.evidence.barred:
+        return None
+    return (
+        f"{case.candidate.name} has the weights of {case.evidence.barred}, which was rolled back from and is barred",
+        f"lifting the bar on {case.evidence.barred}, other weights, or force with a reason",
+    )
+
+
+def champion_unreadable(case: Case) -> Sentences | None:
+    """The champion is missing, corrupt, or did not answer every image: a person must look."""
+    champion = _champion(case)
+    if champion.predicted is not None:
+        if champion.predicted.shape == case.evidence.labels.shape:
+            return None
+        state = f"answered {champion.predicted.size:,} of {case.evidence.labels.size:,} images"
+    else:
+        state = f"is {champion.state}" + (f" ({champion.problem})" if champion.problem else "")
+    return (
+        f"the champion {champion.version} {state}, and nothing is promoted without a comparison",
+        "a rollback to a version that loads ('nightshift verify' lists them), or force with a reason",
+    )
+
+
+def changed_classes(case: Case) -> Sentences | None:
+    """The champion's answers and the data's labels mean different things: a person must decide."""
+    champion, names = _champion(case), case.evidence.class_names
+    if champion.class_names == names:
+        return None
+    gone = ", ".join(name for name in champion.class_names if name not in names)
+    new = ", ".join(name for name in names if name not in champion.class_names)
+    what = f"gone: {gone or 'none'}; new: {new or 'none'}" if gone or new else "in another order"
+    return (
+        f"the champion {champion.version} knows {len(champion.class_names)} classes and {case.evidence.dataset} has "
+        f"{len(names)} ({what}), so the two cannot be compared",
+        "force with a reason, once everyone who uses the answers is ready for the new classes",
+    )
+
+
+# -- how does it compare? ---------------------------------------------------------------------------------------------
+
+
+def negative_flips(case: Case) -> Sentences | None:
+    """Too many images that the champion gets right are lost, in total or in one class."""
+    paired, policy, names = _paired(case), case.policy, case.evidence.class_names
+    support = np.bincount(case.evidence.labels, minlength=len(names)).tolist()
+    broken = [
+        f"{lost:,} of {images:,} in class {name}, allowed are {_percent(policy.max_lost_per_class)}"
+        for name, lost, images in zip(names, paired.lost_per_class, support, strict=True)
+        if lost > policy.max_lost_per_class * images
+    ]
+    if paired.lost > policy.max_lost * case.candidate.n:
+        broken.insert(0, f"{paired.lost:,} of {case.candidate.n:,}, allowed are {_percent(policy.max_lost)}")
+    if not broken:
+        return None
+    return f"{_against(case)}; too many are lost: {'; '.join(broken)}", "fewer lost images, or force with a reason"
+
+
+def identical(case: Case) -> Sentences | None:
+    """Right and wrong on the very images on which the champion is."""
+    if _paired(case).gained or _paired(case).lost:
+        return None
+    return f"{_against(case)}: the same images right and wrong", "a model that differs: another seed, recipe or data"
+
+
+def not_worse(case: Case) -> Sentences | None:
+    """The policy asks for no more than this, and a loss of the margin is ruled out."""
+    policy, paired = case.policy, _paired(case)
+    if policy.promote_when != "not-worse" or paired.p_not_worse > policy.not_worse_level:
+        return None
+    return (
+        f"{_against(case)}; a loss of {points(policy.margin)} or more is ruled out, "
+        f"p = {p_text(paired.p_not_worse)} <= {p_text(policy.not_worse_level)}",
+        "more lost images, or a smaller margin",
+    )
+
+
+def worse(case: Case) -> Sentences | None:
+    """Significantly fewer right answers than the champion."""
+    paired, level = _paired(case), case.policy.worse_level
+    if paired.lost <= paired.gained or paired.p_tonight > level:
+        return None
+    return (
+        f"{_against(case)}, worse beyond the noise, p = {p_text(paired.p_tonight)} <= {p_text(level)}",
+        f"{paired.lost - paired.gained:,} more right answers for a tie",
+    )
+
+
+def budget(case: Case) -> Sentences | None:
+    """This year's errors on this test set are spent."""
+    paired, spending = _paired(case), _spending(case)
+    if paired.level > 0 or not paired.pooled.models:
+        return None
+    return (
+        f"{_against(case)}; {spending.looks:,} looks at this test set within a year have spent "
+        f"{spending.used:.4f} of the {spending.allowed} lucky promotions allowed, "
+        "and this one would spend more than is left",
+        "waiting (a look is forgotten after a year), a fresh test set, or force with a reason",
+    )
+
+
+def behind(case: Case) -> Sentences | None:
+    """The recipe is better than the champion, but the model that would be registered is not."""
+    paired = _paired(case)
+    if not _shown(paired) or paired.gained >= paired.lost:
+        return None
+    return f"{_against(case)}{_over(paired)}: better as a recipe, but not tonight's model", "a seed that is not behind"
+
+
+def better(case: Case) -> Sentences | None:
+    """The recipe is better than the champion, beyond what luck explains in a year of looks."""
+    paired = _paired(case)
+    if not _shown(paired):
+        return None
+    assert paired.pooled.detectable is not None  # this gain is significant, so one can be
+    return f"{_against(case)}{_over(paired)}", f"a gain below {points(paired.pooled.detectable)}"
+
+
+def inside_noise(case: Case) -> Sentences:
+    """Everything else."""
+    paired, pooled = _paired(case), _paired(case).pooled
+    if pooled.detectable is None:
+        wanted = f"more discordant images: {paired.gained + paired.lost} are too few to show any gain"
+    else:
+        wanted = f"a gain of {points(pooled.detectable)} instead of {points(pooled.gain)}"
+        needed = models_needed(_look(case).allotted, pooled.gain, pooled.resolution)
+        if needed:
+            wanted += f", or this gain over {needed} models of the recipe instead of {pooled.models}"
+    if case.policy.promote_when == "not-worse":
+        wanted += (
+            f"; or fewer lost images: a loss of {points(case.policy.margin)} or more is not ruled out, "
+            f"p = {p_text(paired.p_not_worse)} > {p_text(case.policy.not_worse_level)}"
+        )
+    return f"{_against(case)}{_over(paired)}: inside the noise", wanted
+
+
+RULES: tuple[tuple[Verdict, str, Callable[[Case], Sentences | None]], ...] = (
+    ("REJECT", "n-examples", n_examples),
+    ("REJECT", "not-finite", not_finite),
+    ("REJECT", "floor", floor),
+    ("PROMOTE", "first-night", first_night),
+    ("PROMOTE", "forced", forced),
+    ("HOLD", "barred", barred),
+    ("HOLD", "champion-unreadable", champion_unreadable),
+    ("HOLD", "changed-classes", changed_classes),
+    ("REJECT", "negative-flips", negative_flips),
+    ("HOLD", "identical", identical),
+    ("PROMOTE", "not-worse", not_worse),
+    ("REJECT", "worse", worse),
+    ("HOLD", "budget", budget),
+    ("HOLD", "behind", behind),
+    ("PROMOTE", "better", better),
+    ("HOLD", "inside-noise", inside_noise),
+)
+
+
+# -- wording ----------------------------------------------------------------------------------------------------------
+
+
+def _against(case: Case) -> str:
+    paired = _paired(case)
+    return (
+        f"{case.candidate} against {case.champion} of {_champion(case).version} on the same "
+        f"{case.candidate.n:,} images: {paired.gained:,} gained, {paired.lost:,} lost"
+    )
+
+
+def _over(paired: Paired) -> str:
+    pooled = paired.pooled
+    test = f"p = {p_text(pooled.p_value)} {'<=' if pooled.p_value <= paired.level else '>'} {p_text(paired.level)}"
+    if pooled.models == 1:
+        return f", {test}"
+    return f"; over {pooled.models} models of this recipe a mean gain of {points(pooled.gain)}, {test}"
+
+
+def _shown(paired: Paired) -> bool:
+    return paired.pooled.gain > 0 and paired.pooled.p_value <= paired.level
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:g} %"
+
+
+# -- a comparison was made where these are asked for, because the rules above have let the case through ----------------
+
+
+def _champion(case: Case) -> Champion:
+    assert case.evidence.champion is not None
+    return case.evidence.champion
+
+
+def _paired(case: Case) -> Paired:
+    assert case.paired is not None
+    return case.paired
+
+
+def _spending(case: Case) -> Budget:
+    assert case.budget is not None
+    return case.budget
+
+
+def _look(case: Case) -> Look:
+    assert case.look is not None
+    return case.look

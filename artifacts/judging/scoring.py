@@ -1,0 +1,165 @@
+"""Candidate and champion, scored anew on tonight's test images in one process: what the gate is told.
+
+Nothing is looked up: a recorded accuracy may have been measured on other images, by other code, or on another device.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import numpy.typing as npt
+
+from artifacts.evaluation.candidates import Trained
+from artifacts.evaluation.perturbations import perturbed
+from artifacts.evaluation.test_set import TestSet
+from artifacts.gate.evidence import Champion, Evidence, Look, Scored
+from artifacts.models import bundle, loading, predictions
+from artifacts.models.bundle import MODEL
+from artifacts.registry import champions, ledger, versions
+from artifacts.registry.versions import Version
+from data.dataset import Dataset
+from data.errors import Broken, Corrupt, UnknownName
+from data.store import Store, digest_of
+
+Images = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """The candidate's answers.
+
+    Args:
+        scored: what the gate is told.
+        probabilities: float32 (n, c), of the test images.
+    """
+
+    scored: Scored
+    probabilities: npt.NDArray[np.float32]
+
+
+def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
+    """Score the candidate on the test images and on shifted, noisy and rotated copies of them.
+
+    Raises:
+        Corrupt: the candidate's files are not what was recorded.
+    """
+    folder = store.trained(chosen.ref.digest)
+    model = loading.load(folder / MODEL, store.files(folder)[MODEL]["sha256"])
+    probabilities = loading.predict(model, tests.images)
+    robustness = {
+        name: float(np.mean(loading.predict(model, copies).argmax(axis=1) == tests.labels))
+        for name, copies in perturbed(tests.images).items()
+    }
+    scored = Scored(
+        name=chosen.ref.candidate.name,
+        predicted=probabilities.argmax(axis=1).astype(np.int64),
+        finite=bool(np.isfinite(probabilities).all()),
+        megabytes=store.files(folder)[MODEL]["bytes"] / 1e6,
+        robustness=robustness,
+    )
+    return Scores(scored, probabilities)
+
+
+def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | None:
+    """Score the champion on tonight's test images, or say why it cannot be; None before the first promotion."""
+    name = f"the champion of {dataset}"
+    try:
+        version = champions.champion(store, dataset)
+        if version is None:
+            return None
+        name = version.id
+        classes, provenance = bundle.class_names(version.folder), version.provenance()
+        model = loading.load(version.model, store.files(version.folder)[MODEL]["sha256"])
+    except Corrupt as error:
+        return Champion(name, None, (), "", "corrupt", error.problem)
+    except UnknownName as error:
+        return Champion(name, None, (), "", "missing", error.problem)
+    if tuple(model.input_shape[1:]) != tests.images.shape[1:]:
+        size = "×".join(map(str, model.input_shape[1:]))
+        return Champion(name, None, classes, provenance.test_digest, "corrupt", f"it takes images of {size}")
+    predicted = loading.predict(model, tests.images).argmax(axis=1).astype(np.int64)
+    return Champion(name, predicted, classes, provenance.test_digest)
+
+
+def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
+    """Return the share of tonight's test images that a registered version gets right.
+
+    Raises:
+        Corrupt: its model file has changed.
+        BadInput: it takes images of another size.
+    """
+    model = loading.load(version.model, store.files(version.folder)[MODEL]["sha256"])
+    return float(np.mean(loading.predict(model, tests.images).argmax(axis=1) == tests.labels))
+
+
+def require_as_recorded(store: Store, dataset: str, tests: TestSet) -> None:
+    """Have the champion answer again what it answered when it was registered.
+
+    Raises:
+        Broken: it gives other answers now, or none.
+    """
+    champion = score_champion(store, dataset, tests)
+    if champion is None or champion.test_digest != tests.digest:
+        return
+    if champion.predicted is None:
+        raise Broken(
+            f"{champion.version} is champion, but {champion.problem}", "run 'nightshift verify', then roll back"
+        )
+    recorded = predictions.read(versions.find(store, champion.version).folder / "predictions-test.parquet").predicted
+    different = int(np.sum(champion.predicted != recorded))
+    if different:
+        raise Broken(
+            f"{champion.version} is champion, but answers {different} of {len(recorded)} images not as recorded",
+            "libraries or hardware have changed: see 'nightshift show', or train it again with another seed",
+        )
+
+
+def gather(
+    store: Store,
+    dataset: Dataset,
+    tests: TestSet,
+    candidate: Scored,
+    chosen: Trained,
+    siblings: Sequence[Trained],
+    champion: Champion | None,
+    when: date,
+) -> Evidence:
+    """Put together everything that tonight's decision depends on.
+
+    Args:
+        store: the home.
+        dataset: the catalogue's row.
+        tests: tonight's test images.
+        candidate: the winner, scored on them.
+        chosen: the same, as it was trained.
+        siblings: the other seeds of the same recipe, unselected.
+        champion: scored on the same images.
+        when: the UTC date.
+    """
+    history = champions.history(store, dataset.name)
+    barred = ledger.barred(history).get(chosen.training["weights_digest"])
+    return Evidence(
+        dataset=dataset.name,
+        labels=tests.labels,
+        class_names=dataset.class_names,
+        n_expected=dataset.n_test,
+        test_digest=tests.digest,
+        when=when.isoformat(),
+        candidate=candidate,
+        recipe=fingerprint(store, chosen),
+        champion=champion,
+        siblings=tuple(_recorded_answers(store, one) for one in siblings),
+        looks=tuple(Look(**{**look, "rights": tuple(look["rights"])}) for look in ledger.looks(history)),
+        barred=(barred.from_version or "an earlier version") if barred else "",
+    )
+
+
+def fingerprint(store: Store, trained: Trained) -> str:
+    """Return what two nights have in common if they differ in nothing but the seed."""
+    inputs = {key: value for key, value in store.meta(store.trained(trained.ref.digest)).items() if key != "seed"}
+    return digest_of(inputs)
+
+
+def _recorded_answers(store: Store, trained: Trained) -> npt.NDArray[np.int64]:
+    return predictions.read(store.trained(trained.ref.digest) / "predictions-test.parquet").predicted

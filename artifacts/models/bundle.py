@@ -1,0 +1,160 @@
+"""What a registered version consists of, and the proof that it serves: a fresh process that has only the folder.
+
+    model.keras                       uint8 images in, probabilities out
+    training.json, history.json       how it came about, epoch by epoch
+    metrics.json                      how good it is
+    predictions-validation.parquet    every answer it gave
+    predictions-test.parquet
+    interface.json                    image height and width, and what the classes are called
+    requests.npy, responses.npy       raw uint8 images, and the probabilities that any process must reproduce
+    decision.json                     why it was let through        (added on registration)
+    provenance.json                   what it was made from         (added on registration)
+    infra.json                        that it served                (added on registration)
+
+The fresh process imports TensorFlow for 8 to 10 seconds; `start_infra_check` early, and `finish` costs only the check.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from data.errors import BadInput, Corrupt
+from data.store import Store, canonical_json, file_sha256
+
+if TYPE_CHECKING:  # the registry opens without NumPy, so that the command line answers at once
+    import numpy as np
+    from numpy.typing import NDArray
+
+MODEL, INTERFACE, REQUESTS, RESPONSES = "model.keras", "interface.json", "requests.npy", "responses.npy"
+REQUIRED = (
+    MODEL,
+    "training.json",
+    "history.json",
+    "metrics.json",
+    "predictions-validation.parquet",
+    "predictions-test.parquet",
+    INTERFACE,
+    REQUESTS,
+    RESPONSES,
+)
+
+
+def write_requests(
+    folder: Path, images: "NDArray[np.uint8]", probabilities: "NDArray[np.float32]", count: int = 64
+) -> None:
+    """Put the request set into a candidate's folder: images spread evenly over the test set, and the answers to them.
+
+    Args:
+        folder: the draft of the candidate.
+        images: the test images, (n, height, width), raw.
+        probabilities: the model's answers to them, (n, classes).
+        count: how many to keep; all when there are fewer.
+
+    Raises:
+        BadInput: the two do not belong together.
+    """
+    import numpy as np
+
+    if images.dtype != np.uint8 or images.ndim != 3 or probabilities.ndim != 2 or len(images) != len(probabilities):
+        raise BadInput(
+            f"expected uint8 images (n, h, w) and probabilities (n, classes), came {images.dtype} {images.shape} and "
+            f"{probabilities.shape}",
+            "pass the raw test images and the predictions for exactly these",
+        )
+    chosen = np.unique(np.linspace(0, len(images) - 1, num=min(count, len(images))).astype(np.int64))
+    np.save(folder / REQUESTS, images[chosen], allow_pickle=False)
+    np.save(folder / RESPONSES, probabilities[chosen].astype(np.float32), allow_pickle=False)
+
+
+def write_interface(folder: Path, height: int, width: int, class_names: Sequence[str]) -> None:
+    """Say in a candidate's folder what the model takes and what its answers mean."""
+    value = {"height": height, "width": width, "class_names": list(class_names)}
+    (folder / INTERFACE).write_bytes(canonical_json(value))
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return what the classes of a candidate or version are called.
+
+    Raises:
+        Corrupt: the folder does not say.
+    """
+    return tuple(_interface(folder)["class_names"])
+
+
+def image_size(folder: Path) -> tuple[int, int]:
+    """Return height and width of the images that a candidate or version takes.
+
+    Raises:
+        Corrupt: the folder does not say.
+    """
+    told = _interface(folder)
+    return told["height"], told["width"]
+
+
+def _interface(folder: Path) -> dict[str, Any]:
+    try:
+        told: dict[str, Any] = json.loads((folder / INTERFACE).read_bytes())
+    except (OSError, ValueError) as error:
+        raise Corrupt(f"{folder} has no readable {INTERFACE} ({error})", "run 'nightshift verify'") from error
+    if told.keys() != {"height", "width", "class_names"}:
+        raise Corrupt(f"{folder / INTERFACE} has the keys {sorted(told)}", "use the code that wrote it")
+    return told
+
+
+def read_requests(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.float32]]":
+    """Return the images (n, h, w) and the recorded probabilities (n, classes).
+
+    Raises:
+        Corrupt: missing, unreadable, empty, or not belonging together.
+    """
+    import numpy as np
+
+    try:
+        images = np.load(folder / REQUESTS, allow_pickle=False)
+        probabilities = np.load(folder / RESPONSES, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise Corrupt(f"{folder} has no readable request set ({error})", "train the candidate again") from error
+    fits = images.ndim == 3 and probabilities.ndim == 2 and 0 < len(images) == len(probabilities)
+    if not fits or images.dtype != np.uint8 or probabilities.dtype != np.float32:
+        raise Corrupt(
+            f"the request set of {folder} is {images.dtype} {images.shape} and {probabilities.dtype} "
+            f"{probabilities.shape}; expected uint8 (n, h, w) and float32 (n, classes)",
+            "train the candidate again",
+        )
+    return images, probabilities
+
+
+def check(store: Store, candidate: Path) -> None:
+    """Hash a published candidate's files, and require everything that a version consists of.
+
+    Raises:
+        Corrupt: a file is missing, was added or has changed.
+    """
+    store.verify(candidate)
+    missing = [name for name in REQUIRED if not (candidate / name).is_file()]
+    if missing:
+        raise Corrupt(f"{candidate} has no {', '.join(missing)}", "evaluate the candidate before it is registered")
+
+
+def copy(store: Store, candidate: Path, target: Path) -> None:
+    """Copy a published candidate's files into a draft, each copy checked against the candidate's manifest.
+
+    The copies are read-only: nothing in a version is ever changed.
+
+    Args:
+        store: the home of both.
+        candidate: a published candidate folder.
+        target: an empty folder.
+
+    Raises:
+        Corrupt: a file has changed since it was written, or while it was copied.
+    """
+    for name, recorded in store.files(candidate).items():
+        copied = target / name
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(candidate / name, copied)
+        copied.chmod(0o444)
+        if file_sha256(copied) != recorded["sha256"]:
+            raise Corrupt(f"{candidate / name} changed while it was copied", "check the disk, and run again")

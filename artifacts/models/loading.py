@@ -1,0 +1,86 @@
+"""From a model file, by its hash, to a Keras model and its answers.
+
+Importing this module is cheap; Keras and its backend are loaded by the first model.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from artifacts.models.bundle import MODEL
+from data.errors import BadInput, Corrupt
+from data.store import Store, file_sha256
+
+AT_ONCE = 1000  # images per call: enough to keep the processor busy, small enough for any memory
+
+
+def load_recorded(store: Store, folder: Path) -> Any:
+    """Load the model of a published candidate or of a version; see `load`.
+
+    Raises:
+        Corrupt: there is no readable manifest, or the model is not the one that was recorded in it.
+    """
+    return load(folder / MODEL, store.files(folder)[MODEL]["sha256"])
+
+
+def load(path: Path, sha256: str) -> Any:
+    """Load a model file, after its hash, because a model file is code.
+
+    Args:
+        path: a .keras file.
+        sha256: what was recorded when it was written.
+
+    Returns:
+        A Keras model from uint8 images (b, h, w) to float32 probabilities (b, c).
+
+    Raises:
+        Corrupt: the file is missing, does not have this hash, or Keras cannot read it.
+    """
+    try:
+        found = file_sha256(path)
+    except OSError as error:
+        raise Corrupt(f"{path} cannot be read ({error.strerror})", "run 'nightshift verify'") from error
+    if found != sha256:
+        raise Corrupt(
+            f"{path} expected SHA-256 {sha256[:12]}..., came {found[:12]}...",
+            "it was changed after it was written: do not load it; run 'nightshift verify'",
+        )
+    import keras
+
+    from artifacts.recipes import layers  # noqa: F401 - registers the hand-written layers, so that they can be loaded
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise Corrupt(f"{path} is not a model that Keras can load ({error})", "train it again") from error
+
+
+def predict(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Return probabilities for every image: none is dropped, whatever the batch size.
+
+    Args:
+        model: from `load`.
+        images: uint8 (n, h, w).
+
+    Returns:
+        float32 (n, c).
+
+    Raises:
+        BadInput: not uint8, or not of the height and width the model was trained on.
+    """
+    expected = tuple(model.input_shape[1:])
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != expected:
+        raise BadInput(
+            f"expected images uint8 (n, {expected[0]}, {expected[1]}), came {images.dtype} {images.shape}",
+            "give grey images of that size, dark background, one byte per pixel",
+        )
+    if len(images) == 0:
+        return np.zeros((0, model.output_shape[-1]), np.float32)
+    return np.asarray(model.predict(images, batch_size=AT_ONCE, verbose=0), np.float32)
+
+
+def raw_pixels(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Return the bytes that normalised images came from: the inverse of uint8 / float32(255), without loss."""
+    return np.asarray(np.rint(images * np.float32(255)), np.uint8)

@@ -1,0 +1,1 @@
+"""What a person asks of registered models, a file per command. Deciding is in gate, storing in registry."""

@@ -1,0 +1,101 @@
+"""Training a registered version once more from its provenance: do the same weights come out, bit by bit?"""
+
+import platform
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from artifacts.models.provenance import Provenance, code_digest, library_versions, lock_digest
+from artifacts.recipes.candidate import Candidate
+from artifacts.registry.versions import Version
+from artifacts.training.fit import Progress
+from artifacts.training.train import TrainingResult, train
+from data.errors import BadInput
+from data.parquet import PreparedRef
+from data.store import Store
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What came of training a version once more.
+
+    Args:
+        version: which.
+        recorded: weights digest of the version.
+        found: weights digest of the new training.
+        differing: what decides the weights and is not what it was then, by name: (then, now).
+        seconds: the training took.
+    """
+
+    version: str
+    recorded: str
+    found: str
+    differing: Mapping[str, tuple[Any, Any]]
+    seconds: float
+
+    @property
+    def same(self) -> bool:
+        """Whether the same weights came out, bit by bit."""
+        return self.recorded == self.found
+
+    @property
+    def sentence(self) -> str:
+        """What came of it, in one sentence."""
+        names = ", ".join(self.differing)
+        if self.same:
+            despite = f", although these inputs differ: {names}" if names else ""
+            return f"{self.version} was trained again in {self.seconds:.0f} s: the same weights, bit by bit{despite}"
+        why = (
+            f"these inputs differ: {names}"
+            if names
+            else "every recorded input is the same, so this processor computes differently, or not always alike"
+        )
+        return f"{self.version} was trained again in {self.seconds:.0f} s: other weights; {why}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the fields as plain values."""
+        return {**asdict(self), "same": self.same, "sentence": self.sentence}
+
+
+def replay(
+    store: Store, version: Version, device: str = "auto", on_progress: Callable[[Progress], None] | None = None
+) -> Replayed:
+    """Train what a version was trained from, beside the registry, and compare the weights.
+
+    Args:
+        store: its home, where the data it was trained on must still be.
+        version: which.
+        device: where to train now: `auto`, `gpu` or `cpu`.
+        on_progress: called after every epoch.
+
+    Raises:
+        BadInput: the data are gone, or the recipe no longer is what its provenance says.
+        Corrupt: the data have changed on disk.
+    """
+    then = version.provenance()
+    candidate = Candidate(then.recipe, tuple(then.parameters.items()), then.seed)
+    if not store.is_complete(store.prepared(then.prepared_digest)):
+        raise BadInput(
+            f"{version.id} was trained on prepared data {then.prepared_digest[:12]}, which this home no longer has",
+            f"prepare them again with 'nightshift retrain {then.dataset} --mode dry-run', if the source has them still",
+        )
+    data = PreparedRef(then.dataset, then.prepared_digest)
+    with TemporaryDirectory(prefix="nightshift-replay-") as folder:
+        result = train(store, data, candidate, Path(folder), device, on_progress)
+    differing = {name: (was, now) for name, was, now in _inputs(then, result) if was != now}
+    return Replayed(version.id, then.weights_digest, result.weights_digest, differing, result.seconds)
+
+
+def _inputs(then: Provenance, result: TrainingResult) -> Iterator[tuple[str, Any, Any]]:
+    """Yield what decides the weights besides data, recipe and seed: its name, then and now."""
+    yield "parameters", dict(then.parameters), result.parameters
+    yield "code", then.code_digest, code_digest()
+    yield "locked requirements", then.lock_digest, lock_digest()
+    yield "python", then.python, platform.python_version()
+    yield "platform", then.platform, f"{platform.system()} {platform.machine()}"
+    yield "device", then.device, result.device
+    libraries = library_versions(result.backend)
+    for name in sorted({*then.libraries, *libraries}):
+        yield name, then.libraries.get(name), libraries.get(name)

@@ -1,0 +1,214 @@
+"""The compiled training loop: one call per epoch, row indices and draws in, metrics out, no Python between steps.
+
+`model.fit` spends most of its time on small images outside the arithmetic: it returns to Python for every batch.
+Here an epoch is one compiled function with a while loop inside; the training images stay where they are and each step
+gathers its own rows. Decision 0005 has the reasons and the measurements. The steps are written in `keras.ops`; what
+they need of TensorFlow or JAX is in `artifacts/backends/current.py`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from keras import ops
+
+from artifacts.backends.current import current
+from artifacts.backends.protocol import State
+from artifacts.optimization.augmentation import augment, draw
+from artifacts.optimization.feed import Block, Feed
+from artifacts.optimization.schedules import optimizer
+from artifacts.recipes.recipe import Plan
+
+MEASURED_AT_ONCE = 1000
+
+
+class Loop:
+    """Trains one Keras model by one plan.
+
+    Args:
+        model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes), or a list of logits by its members.
+        plan: how.
+        n: training images, which decide how many steps the schedule spans.
+        jit: whether the epoch is compiled by XLA; on JAX everything is.
+    """
+
+    def __init__(self, model: Any, plan: Plan, n: int, jit: bool) -> None:
+        self.model, self.plan = model, plan
+        self.optimizer = optimizer(plan, sum(plan.lengths(n)))
+        self.optimizer.build(model.trainable_variables)
+        self.backend = current()
+        # Of every training image when it was last seen, if the plan leaves some out.
+        self.losses: npt.NDArray[np.float32] = np.full(n if plan.leave_out else 0, np.inf, np.float32)
+        self._epoch = self.backend.compiled(_go_on, self._train, self._variables(), jit)
+        # Called once per epoch: not worth XLA.
+        self._measure = self.backend.compiled(_go_on, self._look, model.variables, jit=False)
+
+    def epoch(self, feed: Feed, seed: tuple[int, int], steps: int) -> tuple[float, float, int]:
+        """Train for up to `steps` steps of one epoch; stops at the first loss that is not finite.
+
+        Args:
+            feed: the training images.
+            seed: of the training, and the epoch (0-based).
+            steps: at most the number of batches in the feed.
+
+        Returns:
+            Mean loss and accuracy over the images trained on, each as much as it counts, as the model changed under
+            them (the accuracy is that of augmented images, the loss includes label smoothing), and how many images
+            that were.
+        """
+        loss, correct, count = 0.0, 0.0, 0
+        for index, block in enumerate(feed):
+            planned = self._steps(seed[1], block)
+            if planned == 0:
+                continue
+            losses = self.losses[block.first : block.first + block.n]  # a view: what is noted here stays
+            draws = draw(self.plan, block.n, (*seed, index), block.labels.shape[0], planned, losses)
+            seen = [ops.zeros(draws.order.shape)] if self.plan.leave_out else []
+            now = min(steps, planned)
+            sums = self._epoch((*_start(), *seen), _int32(now), block.images, block.labels, *draws.tensors())
+            loss, correct, count = loss + float(sums[1]), correct + float(sums[2]), count + round(float(sums[3]))
+            for noted in sums[4:]:
+                order = draws.order[:now]
+                losses[order[order >= 0]] = np.asarray(noted)[:now][order >= 0]
+            steps -= now
+            if steps == 0 or not np.isfinite(loss):
+                break
+        return loss / count, correct / count, count
+
+    def measure(self, feed: Feed) -> tuple[float, float]:
+        """Return mean cross-entropy (without label smoothing) and accuracy over all images, none left out."""
+        loss, correct, n = 0.0, 0.0, 0
+        with self.averaged():
+            for block in feed:
+                batch = min(MEASURED_AT_ONCE, int(block.labels.shape[0]))
+                order: npt.NDArray[np.int32] = np.full(-(-int(block.labels.shape[0]) // batch) * batch, -1, np.int32)
+                order[: block.n] = np.arange(block.n)
+                rows = _int32(order.reshape(-1, batch))
+                sums = self._measure(_start(), _int32(len(rows)), block.images, block.labels, rows)
+                loss, correct, n = loss + float(sums[1]), correct + float(sums[2]), n + block.n
+        return loss / n, correct / n
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """Put the average over the weights in their place for a while, where the plan keeps one."""
+        if not self.plan.ema:
+            yield
+            return
+        current = self.model.get_weights()
+        self.optimizer.finalize_variable_values(self.model.trainable_variables)
+        try:
+            yield
+        finally:
+            self.model.set_weights(current)
+
+    def state(self) -> list[npt.NDArray[Any]]:
+        """Return all that the next epoch depends on: the variables of network and optimizer, and losses if kept."""
+        return [*(variable.numpy() for variable in self._variables()), *([self.losses] if self.plan.leave_out else [])]
+
+    def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
+        """Continue from what `state` returned."""
+        variables = self._variables()
+        for variable, value in zip(variables, state[: len(variables)], strict=True):
+            variable.assign(value)
+        for losses in state[len(variables) :]:
+            self.losses = losses
+
+    def _variables(self) -> list[Any]:
+        return [*self.model.variables, *self.optimizer.variables]
+
+    def finish(self) -> None:
+        """Leave the weights to keep in the model: the average, where the plan has one."""
+        if self.plan.ema:
+            self.optimizer.finalize_variable_values(self.model.trainable_variables)
+
+    def _steps(self, epoch: int, block: Block) -> int:
+        first, batch = block.first, self.plan.batch
+        return self.plan.taken(epoch, -(-(first + block.n) // batch)) - self.plan.taken(epoch, first // batch)
+
+    # -- inside the compiled functions --------------------------------------------------------------------------
+
+    def _train(self, state: State, _: Any, images: Any, labels: Any, order: Any, weights: Any, *moves: Any) -> State:
+        sums, seen, step = state[:4], state[4:], state[0]
+        x, y, mask = self._batch(images, labels, order[step])
+        x = augment(self.plan, x, *(drawn[step] for drawn in moves))
+        counted = mask * weights[step]
+        logits, losses = self._learn(x, y, counted)
+        noted = (ops.slice_update(kept, (step, 0), _true_losses(y, logits)[None]) for kept in seen)
+        return (*_added(sums, losses, logits, y, counted), *noted)
+
+    def _look(self, state: State, _steps: Any, images: Any, labels: Any, order: Any) -> State:
+        x, y, mask = self._batch(images, labels, order[state[0]])
+        logits = self._logits(x)
+        return _added(state, _true_losses(y, logits), logits, y, mask)
+
+    def _batch(self, images: Any, labels: Any, rows: Any) -> tuple[Any, Any, Any]:
+        """Return images (b, h, w), labels (b,) and a mask (b,) that is 0 where the last batch has no more images."""
+        some = ops.where(rows < 0, -1 - rows, rows)
+        return ops.take(images, some, axis=0), ops.take(labels, some, axis=0), ops.cast(rows >= 0, "float32")
+
+    def _learn(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any]:
+        """Take one step and return logits (b, c) and losses (b,) from before it."""
+        n_classes = self.model.outputs[0].shape[-1]
+        targets = ops.one_hot(y, n_classes)
+        if self.plan.label_smoothing:
+            targets = targets * (1.0 - self.plan.label_smoothing) + self.plan.label_smoothing / n_classes
+        if self.plan.step is not None:
+            logits = self.plan.step(self.model, x, targets, mask)
+            return logits, _cross_entropy(targets, logits)
+
+        def loss() -> tuple[Any, tuple[Any, Any]]:
+            members = _members(self.model(x, training=True))
+            losses = sum(_cross_entropy(targets, logits) for logits in members)  # so that each learns as if alone
+            return ops.sum(losses * mask) / ops.sum(mask), (_mean(members), losses / len(members))
+
+        gradients, (logits, losses) = self.backend.gradients(self.model, loss)
+        self.optimizer.apply(gradients, self.model.trainable_variables)
+        return logits, losses
+
+    def _logits(self, x: Any) -> Any:
+        """Return the logits that are validated: averaged over members and, if so planned, both sides of an image."""
+        logits = _mean(_members(self.model(x, training=False)))
+        if self.plan.average_flips:
+            logits = (logits + _mean(_members(self.model(ops.flip(x, axis=2), training=False)))) / 2.0
+        return logits
+
+
+def _start() -> State:
+    """Return what a loop carries, before its first step: the step, and sums of losses, hits and images."""
+    return (_int32(0), *(ops.zeros((), "float32") for _ in range(3)))
+
+
+def _go_on(state: State, steps: Any, *_: Any) -> Any:
+    """Return whether there is another step: none after a loss that is not finite."""
+    return ops.logical_and(state[0] < steps, ops.isfinite(state[1]))
+
+
+def _added(state: State, losses: Any, logits: Any, y: Any, mask: Any) -> State:
+    """Return the state after a step: a loss and perhaps a hit more for every image that the mask lets through."""
+    step, loss, correct, count = state
+    hits = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), y), "float32")
+    return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(hits * mask), count + ops.sum(mask)
+
+
+def _members(outputs: Any) -> list[Any]:
+    return outputs if isinstance(outputs, list) else [outputs]
+
+
+def _mean(logits: list[Any]) -> Any:
+    return sum(logits) / len(logits) if len(logits) > 1 else logits[0]
+
+
+def _int32(value: Any) -> Any:
+    return ops.convert_to_tensor(value, "int32")
+
+
+def _true_losses(y: Any, logits: Any) -> Any:
+    return _cross_entropy(ops.one_hot(y, logits.shape[-1]), logits)
+
+
+def _cross_entropy(targets: Any, logits: Any) -> Any:
+    # Not keras.losses: on TensorFlow they look behind an output that came from a sigmoid or softmax and take its input
+    # for the logits instead, which would change the mathematics of a recipe that means it (sigmoid-regression).
+    return -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)

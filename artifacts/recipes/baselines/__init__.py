@@ -1,0 +1,1 @@
+"""Well-known scripts as recipes, faithful to the originals (benchmarks/fidelity.py). Others go one level up."""

@@ -1,0 +1,52 @@
+"""The linear classifier: one softmax layer, one-hot cross-entropy, plain stochastic gradient descent.
+
+Claim: MNIST test 92.16 % ± 0.07, Fashion-MNIST test 83.86 % ± 0.20 (3 seeds, all of train); the plain script 92.06 and
+83.98.
+
+Cost: 1.8 s on two cores at 540,000 images/s, of which 0.5 s is compilation.
+
+Command: python -m benchmarks.fidelity --only softmax-regression
+"""
+
+from typing import Any
+
+from artifacts.recipes.parameters import Integer, Real
+from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+
+
+def build(problem: Problem, _settings: Settings) -> Any:
+    """Return logits = images . kernel + bias, both starting at zero."""
+    import keras
+    from keras import layers
+
+    return keras.Sequential(
+        [
+            layers.Input((problem.height, problem.width)),
+            layers.Flatten(),
+            layers.Dense(problem.n_classes, kernel_initializer="zeros"),
+        ]
+    )
+
+
+def plan(_problem: Problem, settings: Settings) -> Plan:
+    """Return plain gradient descent at a constant rate."""
+    return Plan(
+        epochs=settings["epochs"],
+        batch=settings["batch"],
+        optimizer="sgd",
+        learning_rate=settings["learning_rate"],
+    )
+
+
+RECIPE = Recipe(
+    name="softmax-regression",
+    document=__doc__,
+    family="dense",
+    build=build,
+    plan=plan,
+    parameters={
+        "epochs": Integer(10, 1, 1000, "passes over the training images"),
+        "batch": Integer(100, 1, 4096, "images per step"),
+        "learning_rate": Real(0.1, 1e-6, 10, "of gradient descent"),
+    },
+)

@@ -1,0 +1,177 @@
+"""What a recipe is: typed parameters, a network, a plan. A candidate is a recipe with its parameters and a seed.
+
+Nothing here imports Keras: recipes are listed, parsed and validated in milliseconds, and only `build` costs an import.
+"""
+
+import inspect
+import itertools
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from artifacts.recipes.parameters import Parameter, Value
+from data.errors import BadInput, UnknownName
+
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a recipe may know about a dataset before it sees it.
+
+    Args:
+        height: rows of an image, at least 8.
+        width: columns of an image, at least 8.
+        n_classes: 2..1000.
+        n_train: images it will be trained on, at least 1.
+        mirror_symmetric: whether an image flipped left-right still belongs to its class.
+        margin: pixels that an image can be shifted by without losing anything: the dark frame around the images.
+    """
+
+    height: int
+    width: int
+    n_classes: int
+    n_train: int
+    mirror_symmetric: bool = False
+    margin: int = 0
+
+
+# A hand-written training step: (model, images (b, h, w), one-hot targets (b, c), mask (b,)) -> logits (b, c).
+Step = Callable[[Any, Any, Any, Any], Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a network is trained. Every switch acts inside the compiled loop.
+
+    Args:
+        epochs: passes over the training images.
+        batch: images per step; the last, smaller batch of an epoch is trained on with the mean over its own images.
+        optimizer: the update rule.
+        learning_rate: the rate, or its peak where the schedule is not constant.
+        schedule: `constant`; `triangular` (linear up to the peak, linear down to zero: one cycle);
+            `cosine` (linear up, then half a cosine down to zero).
+        warmup: share of all steps spent rising to the peak, 0..1.
+        steps: stop after so many steps, if that is before the last epoch ends.
+        betas: Adam's two decay rates.
+        momentum: decay rate of Muon's sum over gradients.
+        weight_decay: decoupled from the gradient, times the learning rate.
+        label_smoothing: share of the target spread evenly over all classes, 0..1.
+        shift: largest shift of an image up, down, left and right, in pixels; zeros move in.
+        flip: each image is shown from one side and from the other in turn, epoch by epoch; chance begins.
+        turn: largest turn of an image about its centre to either side, in degrees.
+        zoom: largest change of an image's size, as a share of it.
+        cutout: side of a square, in pixels, that is blanked at a random place of each image.
+        average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
+        members: nets trained side by side from different initial weights; what is validated and kept gives the mean of
+            their logits. Not with a hand-written step.
+        ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
+        leave_out: share of the images, 0..1, that is left out of every epoch but the first and the last: some of those
+            with the smallest losses. Of these, the ones that stay count so much more (InfoBatch, Qin et al. 2024).
+        patience: end after so many epochs without a better validation accuracy, and keep the weights of the best epoch;
+            0 trains to the end and keeps the last.
+        step: a hand-written step that replaces automatic differentiation and the optimizer.
+    """
+
+    epochs: int
+    batch: int
+    optimizer: Literal["sgd", "adam", "adamw", "muon"]
+    learning_rate: float
+    schedule: Literal["constant", "triangular", "cosine"] = "constant"
+    warmup: float = 0.2
+    steps: int | None = None
+    betas: tuple[float, float] = (0.9, 0.999)
+    momentum: float = 0.6
+    weight_decay: float = 0.0
+    label_smoothing: float = 0.0
+    shift: int = 0
+    flip: bool = False
+    turn: float = 0.0
+    zoom: float = 0.0
+    cutout: int = 0
+    average_flips: bool = False
+    members: int = 1
+    ema: float = 0.0
+    leave_out: float = 0.0
+    patience: int = 0
+    step: Step | None = None
+
+    def lengths(self, n: int) -> tuple[int, ...]:
+        """Return how many steps each epoch has that is begun, for n training images."""
+        ends = itertools.accumulate(self.taken(epoch, -(-n // self.batch)) for epoch in range(self.epochs))
+        within = [min(end, self.steps or end) for end in ends]
+        return tuple(end - start for start, end in itertools.pairwise([0, *within]) if end > start)
+
+    def taken(self, epoch: int, batches: int) -> int:
+        """Return how many steps an epoch, counted from 0, takes for the images of its first so many batches."""
+        whole = epoch in (0, self.epochs - 1)
+        return batches if whole else math.ceil(batches * (1.0 - self.leave_out))
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One model family. Its module's docstring is the document: see `describe`.
+
+    Args:
+        name: as written on the command line.
+        document: the module's docstring: first line what it is, then `Claim:`, `Cost:` and `Command:` paragraphs.
+        family: `dense` or `conv`; decides whether a CPU trains it through XLA.
+        parameters: what may be changed.
+        build: (problem, settings) -> Keras model from float32 images (b, h, w) in [0, 1] to float32 logits (b, c).
+        plan: (problem, settings) -> how to train it.
+        bfloat16: whether its accuracy has been shown unharmed in mixed bfloat16 (`benchmarks/precision.py`).
+    """
+
+    name: str
+    document: str
+    family: Literal["dense", "conv"]
+    build: Callable[[Problem, Settings], Any]
+    plan: Callable[[Problem, Settings], Plan]
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    bfloat16: bool = False
+
+    @property
+    def summary(self) -> str:
+        """What it is, in one line."""
+        return self.document.strip().splitlines()[0]
+
+    @property
+    def claim(self) -> str:
+        """The accuracy that was measured, and over how many seeds."""
+        return self._paragraph("Claim")
+
+    @property
+    def cost(self) -> str:
+        """The seconds it took, on what."""
+        return self._paragraph("Cost")
+
+    @property
+    def command(self) -> str:
+        """What to run to measure it again."""
+        return self._paragraph("Command")
+
+    def resolve(self, overrides: Mapping[str, object]) -> dict[str, Value]:
+        """Return every parameter of the recipe, with the overrides in place of the defaults.
+
+        Raises:
+            UnknownName: the recipe has no such parameter.
+            BadInput: a value is of the wrong type or out of range.
+        """
+        values: dict[str, Value] = {name: parameter.default for name, parameter in self.parameters.items()}
+        for name, given in overrides.items():
+            if name not in values:
+                raise UnknownName.among(f"parameter of {self.name}", name, values)
+            try:
+                values[name] = self.parameters[name].read(given)
+            except ValueError as error:
+                raise BadInput(
+                    f"{self.name}: {name} expected {self.parameters[name].range}, came {given!r}",
+                    f"the default is {self.parameters[name].default}",
+                ) from error
+        return values
+
+    def _paragraph(self, label: str) -> str:
+        found = re.search(rf"^{label}: (.+?)(?:\n\n|\Z)", inspect.cleandoc(self.document), re.DOTALL | re.MULTILINE)
+        return " ".join(found[1].split()) if found else ""

@@ -1,0 +1,1 @@
+"""Registered versions, the champion pointer and the ledger: stores what was decided, and decides nothing."""

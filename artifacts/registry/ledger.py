@@ -1,0 +1,264 @@
+"""What was decided about a dataset's champion, by whom, when and why: an append-only log of hash-chained JSON lines.
+
+Each line holds the hash of the line before it, so that a changed, removed, inserted or reordered line is found and
+named. Lines are ordered by their sequence number; clocks may jump. What the chain alone cannot show is that its newest
+lines were cut off: the champion pointer carries the line of the newest move, which covers everything up to that line;
+for what comes after, the report of every night has the newest hash, and reports are kept elsewhere, too.
+
+This module knows lines; `artifacts.registry.champions` holds the lock around `append` and decides what is written.
+"""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from data.errors import BadInput, Corrupt
+from data.store import Store, explained
+
+SCHEMA = 1
+GENESIS = "0" * 64
+MOVES = ("promote", "force", "rollback")
+DECISIONS = ("promote", "hold", "reject", "force")
+ACTIONS = (*DECISIONS, "rollback", "bar", "lift")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One line of the ledger.
+
+    Args:
+        seq: 1, 2, 3...; the order of events.
+        when: UTC, ISO 8601, as the clock said; not necessarily increasing.
+        action: one of ACTIONS.
+        who: a person or a schedule.
+        why: the reason, for people.
+        from_version: the champion before, as "mnist/2"; None on the first night.
+        to_version: the version promoted, rolled back to, barred or lifted; None for hold and reject.
+        verdict: the gate's verdict, as it was given; None where no gate was asked.
+        run_id: the run that decided; None by hand.
+        generation: the champion pointer's counter after a move; None when the pointer did not move.
+        digests: SHA-256 by what they are of: "weights", "model", "manifest", "prepared", "test"; "barred" is the
+            weights digest that this line bars from promotion, "lifted" the one that it frees.
+        decision: the gate's numbers, as plain JSON.
+        previous: hash of the line before, GENESIS in the first.
+        hash: SHA-256 of everything above.
+    """
+
+    seq: int
+    when: str
+    action: str
+    who: str
+    why: str
+    from_version: str | None = None
+    to_version: str | None = None
+    verdict: str | None = None
+    run_id: str | None = None
+    generation: int | None = None
+    digests: Mapping[str, str]
+    decision: Mapping[str, Any]
+    previous: str
+    hash: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the line as a JSON object; the inverse of `from_json`."""
+        values = {field.name.removesuffix("_version"): getattr(self, field.name) for field in fields(self)}
+        return {"schema": SCHEMA, **values}
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Entry":
+        """Read a line and check its own hash.
+
+        Raises:
+            Corrupt: it is no entry, has another schema, or its content does not match its hash.
+        """
+        if not isinstance(value, dict) or "schema" not in value:
+            raise Corrupt("expected a ledger entry, came something else")
+        if value["schema"] != SCHEMA:
+            raise Corrupt(f"schema {value['schema']} came, this code reads {SCHEMA}", "use the code that wrote it")
+        names = {field.name.removesuffix("_version"): field.name for field in fields(cls)}
+        if value.keys() != {"schema", *names}:
+            raise Corrupt(f"the fields {sorted(value.keys() ^ {'schema', *names})} are missing or too many")
+        if value["hash"] != _hash(value):
+            raise Corrupt("its content has changed since it was written")
+        return cls(**{names[key]: item for key, item in value.items() if key != "schema"})
+
+
+def following(
+    entries: Sequence[Entry],
+    *,
+    action: str,
+    who: str,
+    why: str,
+    when: datetime | None = None,
+    digests: Mapping[str, str] | None = None,
+    decision: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Entry:
+    """Make the line that follows these: numbered, timed and chained, but not written.
+
+    Args:
+        entries: the whole ledger so far.
+        action: one of ACTIONS.
+        who: a person or a schedule.
+        why: the reason.
+        when: with a time zone; now when not given.
+        digests: see Entry.
+        decision: anything that is JSON; non-finite numbers are kept as the strings "nan", "inf", "-inf".
+        more: the other fields of Entry.
+
+    Raises:
+        BadInput: unknown action, nobody or no reason given, or a time without a time zone.
+    """
+    if action not in ACTIONS:
+        raise BadInput(f"the ledger has no action {action!r}", f"known: {', '.join(ACTIONS)}")
+    if not who.strip() or not why.strip():
+        raise BadInput(f"{action} without saying who and why", "give both; the ledger answers for them")
+    value = {field.name.removesuffix("_version"): None for field in fields(Entry)} | {
+        "schema": SCHEMA,
+        "seq": len(entries) + 1,
+        "when": timestamp(when),
+        "action": action,
+        "who": plain(who.strip()),
+        "why": plain(why.strip()),
+        "digests": dict(digests or {}),
+        "decision": plain(dict(decision or {})),
+        "previous": entries[-1].hash if entries else GENESIS,
+        **{key.removesuffix("_version"): item for key, item in more.items()},
+    }
+    return Entry.from_json(value | {"hash": _hash(value)})
+
+
+def append(store: Store, dataset: str, entry: Entry) -> None:
+    """Write a line and wait until it is on disk. Callers hold the dataset's lock and have called `recover`."""
+    store.append_line(store.ledger(dataset), _compact(entry.to_json()))
+
+
+def read(store: Store, dataset: str) -> tuple[Entry, ...]:
+    """Return every line, oldest first; a torn last line counts as not written.
+
+    Raises:
+        Corrupt: names the first line that is changed, missing or out of order.
+    """
+    entries: list[Entry] = []
+    for number, line in enumerate(_content(store, dataset).split(b"\n")[:-1], start=1):
+        try:
+            entry = Entry.from_json(json.loads(line))
+            if entry.seq != number:
+                raise Corrupt(f"line {number} was expected, line {entry.seq} came: lines were removed or reordered")
+            if entry.previous != (entries[-1].hash if entries else GENESIS):
+                raise Corrupt("it does not follow from the line before it")
+        except (Corrupt, ValueError) as error:
+            problem = error.problem if isinstance(error, Corrupt) else f"it is not JSON ({error})"
+            raise Corrupt(
+                f"{store.ledger(dataset)} is broken at line {number}: {problem}",
+                "put the file back from a backup; what stands before that line is sound",
+            ) from error
+        entries.append(entry)
+    return tuple(entries)
+
+
+def check(store: Store, dataset: str) -> str | None:
+    """Return what is wrong with the first broken line; None when every line is whole and in its place."""
+    try:
+        read(store, dataset)
+    except Corrupt as error:
+        return error.problem
+    return None
+
+
+def torn(store: Store, dataset: str) -> int:
+    """Return how many bytes of an unfinished last line there are; `recover` removes them."""
+    return len(_content(store, dataset).rpartition(b"\n")[2])
+
+
+def recover(store: Store, dataset: str) -> bool:
+    """Remove the torn last line that a power cut may leave; callers hold the dataset's lock.
+
+    Such a line was never acknowledged to anyone: `append` returns after the fsync of the whole line.
+
+    Returns:
+        Whether there was one.
+    """
+    tail = torn(store, dataset)
+    if not tail:
+        return False
+    path = store.ledger(dataset)
+    with explained(path), path.open("r+b") as stream:
+        stream.truncate(path.stat().st_size - tail)
+        os.fsync(stream.fileno())
+    return True
+
+
+def newest(entries: Sequence[Entry]) -> str:
+    """Return number and hash of the last line, for whoever keeps it elsewhere; "" for an empty ledger."""
+    return f"{entries[-1].seq} {entries[-1].hash}" if entries else ""
+
+
+def looks(entries: Sequence[Entry]) -> tuple[Mapping[str, Any], ...]:
+    """Return the gate's own record of every earlier look at a test set, oldest first, as plain values."""
+    return tuple(
+        entry.decision["look"] for entry in entries if entry.action in DECISIONS and entry.decision.get("look")
+    )
+
+
+def decided(entries: Sequence[Entry], test_digest: str) -> tuple[Entry, ...]:
+    """Return every line by which a test set has decided something: holds, rejects, promotions, forces.
+
+    Args:
+        entries: the ledger.
+        test_digest: content digest of the test split.
+    """
+    return tuple(entry for entry in entries if entry.action in DECISIONS and entry.digests.get("test") == test_digest)
+
+
+def barred(entries: Sequence[Entry]) -> dict[str, Entry]:
+    """Return the weights digests that may not be promoted, with the line that barred each."""
+    bars: dict[str, Entry] = {}
+    for entry in entries:
+        if "barred" in entry.digests:
+            bars[entry.digests["barred"]] = entry
+        bars.pop(entry.digests.get("lifted", ""), None)
+    return bars
+
+
+def timestamp(when: datetime | None = None) -> str:
+    """Return a time as UTC, ISO 8601 with microseconds; now when not given.
+
+    Raises:
+        BadInput: the time has no time zone.
+    """
+    when = when or datetime.now(UTC)
+    if when.tzinfo is None:
+        raise BadInput(f"{when} has no time zone", "give one; the ledger is written in UTC")
+    return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON and UTF-8 can hold it: keys as text, tuples as lists, NaN and infinities as text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+def _content(store: Store, dataset: str) -> bytes:
+    path = store.ledger(dataset)
+    if path.is_symlink():
+        raise Corrupt(f"{path} is a symbolic link", "put the ledger itself there")
+    return path.read_bytes() if path.exists() else b""
+
+
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _hash(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_compact({key: item for key, item in value.items() if key != "hash"})).hexdigest()

@@ -1,0 +1,1 @@
+"""What a night has to report, as text and pictures. It measures and decides nothing."""

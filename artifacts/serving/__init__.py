@@ -1,0 +1,1 @@
+"""Does a model serve? A fresh process checks; nothing here serves users."""

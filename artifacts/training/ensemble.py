@@ -1,0 +1,35 @@
+"""Nets of one kind trained side by side on the same batches, from different initial weights, and their common answer.
+
+Each learns as if it were alone; the mean of their logits errs less than any of them. On a CPU they also use the cores
+better than one after the other: while one waits for its threads, another goes on.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from artifacts.recipes.recipe import Problem, Settings
+
+Build = Callable[[Problem, Settings], Any]
+
+
+def side_by_side(build: Build, members: int) -> Build:
+    """Return a `build` whose network gives a list of logits (b, c), one for each member; one member stays as it is."""
+    if members == 1:
+        return build
+
+    def together(problem: Problem, settings: Settings) -> Any:
+        import keras
+
+        images = keras.Input((problem.height, problem.width))
+        return keras.Model(images, [build(problem, settings)(images) for _ in range(members)], name="members")
+
+    return together
+
+
+def averaged(model: Any) -> Any:
+    """Return a network that gives the mean of its members' logits; one member stays as it is."""
+    if len(model.outputs) == 1:
+        return model
+    import keras
+
+    return keras.Model(model.inputs[0], keras.layers.Average()(model.outputs), name="averaged")

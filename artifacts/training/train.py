@@ -1,0 +1,156 @@
+"""Training one candidate: from prepared Parquet files to a model file that takes raw images and gives probabilities.
+
+Importing this module is cheap; Keras and its backend are loaded by the first training.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from artifacts.models.saving import save, weights_digest
+from artifacts.optimization.feed import CHUNK_BYTES, IN_MEMORY_BYTES, Source, Stream, problem_of, size, survey
+from artifacts.recipes.candidate import Candidate
+from artifacts.recipes.parameters import Value
+from artifacts.recipes.recipe import Problem
+from artifacts.training.fit import Fitted, Progress, Resume, fit
+from data import catalogue, parquet
+from data.parquet import PreparedRef
+from data.store import Store, canonical_json, file_sha256
+
+__all__ = ["MODEL", "Fitted", "Progress", "TrainingResult", "fit", "problem_of", "summarise", "train"]
+
+MODEL = "model.keras"
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What was trained, how, and how long it took.
+
+    Args:
+        recipe: name of the recipe.
+        parameters: every parameter of the recipe, defaults included.
+        seed: of initial weights, order and augmentation.
+        n_parameters: trainable weights.
+        n_train: training images.
+        n_validation: validation images.
+        epochs: epochs trained.
+        history: one `Progress` per epoch.
+        seconds: building, compiling, training and validating; without importing Keras, reading and saving.
+        images_per_s: training images per second, over the epochs after the first, which compiles, where there are any.
+        device: for people.
+        jit: whether XLA compiled the epochs, and by which rule.
+        precision: of the arithmetic in training, and by which rule; the saved model always computes in float32.
+        weights_digest: SHA-256 over positions, names, dtypes, shapes and bytes of all weights.
+        model_sha256: SHA-256 of the model file.
+        backend: what Keras ran on, `tensorflow` or `jax`.
+    """
+
+    recipe: str
+    parameters: dict[str, Value]
+    seed: int
+    n_parameters: int
+    n_train: int
+    n_validation: int
+    epochs: int
+    history: tuple[Progress, ...]
+    seconds: float
+    images_per_s: float
+    device: str
+    jit: str
+    precision: str
+    weights_digest: str
+    model_sha256: str
+    backend: str = "tensorflow"  # as it was before there was a choice
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "TrainingResult":
+        """Return the result that `to_json` wrote."""
+        return cls(**{**value, "history": tuple(Progress(**entry) for entry in value["history"])})
+
+
+def train(
+    store: Store,
+    prepared: PreparedRef,
+    candidate: Candidate,
+    folder: Path,
+    device: str = "auto",
+    on_progress: Callable[[Progress], None] | None = None,
+    checkpoint: Path | None = None,
+) -> TrainingResult:
+    """Train a candidate on prepared data and write model.keras, history.json and training.json into a folder.
+
+    Args:
+        store: where the prepared data lie.
+        prepared: which.
+        candidate: what to train.
+        folder: an existing folder, such as the path of a draft.
+        device: `auto` takes a GPU where there is one.
+        on_progress: called after every epoch; what it raises ends the training.
+        checkpoint: a file in an existing folder, the same for every attempt at this training: it is written every few
+            seconds and continued from, and removed in the end. A resumed training ends with the same weights.
+
+    Raises:
+        TrainingFailed: the loss or a weight stopped being finite, or the device is not there.
+        OutOfMemory: the batch or the net is too large for the device.
+        DataRefused: the images or labels do not fit the dataset's description.
+        Corrupt: the prepared files have changed.
+    """
+    told = parquet.describe(store, prepared)
+    shape = (told["height"], told["width"])
+    training, validation = (_source(store, prepared, split, told) for split in ("train", "validation"))
+    mirror_symmetric = catalogue.get(store, prepared.dataset).mirror_symmetric
+    problem = problem_of(training, shape, told["n_classes"], mirror_symmetric)
+    if isinstance(validation, Stream):
+        survey(validation, shape, problem.n_classes, "validation")
+    resume = Resume(checkpoint, prepared.digest) if checkpoint else None
+    fitted = fit(training, validation, problem, candidate, device=device, on_progress=on_progress, resume=resume)
+    save(fitted.model, folder / MODEL)
+    result = summarise(fitted, candidate, problem, size(validation), file_sha256(folder / MODEL))
+    (folder / "training.json").write_bytes(canonical_json(result.to_json()))
+    (folder / "history.json").write_bytes(canonical_json([asdict(entry) for entry in result.history]))
+    if checkpoint:
+        checkpoint.unlink(missing_ok=True)
+    return result
+
+
+def _source(store: Store, prepared: PreparedRef, split: str, told: dict[str, Any]) -> Source:
+    """Return a split in memory if it fits there, otherwise a stream of it."""
+    rows, image_bytes = told["splits"][split]["rows"], 4 * told["height"] * told["width"]
+    if rows * image_bytes <= IN_MEMORY_BYTES:
+        return parquet.read_split(store, prepared, split)
+    return Stream(rows, max(CHUNK_BYTES // image_bytes, 1), partial(parquet.chunks, store, prepared, split))
+
+
+def summarise(
+    fitted: Fitted, candidate: Candidate, problem: Problem, n_validation: int, model_sha256: str
+) -> TrainingResult:
+    """Return what there is to say about a training."""
+    # Images per second of the epochs after the first: the first one compiles.
+    rates = [entry.images_per_s for entry in fitted.history[1:] or fitted.history]
+    device = fitted.device
+    return TrainingResult(
+        recipe=candidate.recipe,
+        parameters=candidate.resolved(),
+        seed=candidate.seed,
+        n_parameters=int(sum(np.prod(weight.shape) for weight in fitted.model.trainable_weights)),
+        n_train=problem.n_train,
+        n_validation=n_validation,
+        epochs=len(fitted.history),
+        history=fitted.history,
+        seconds=fitted.seconds,
+        images_per_s=len(rates) / sum(1 / rate for rate in rates),
+        device=device.description,
+        jit=f"{'xla' if device.jit else 'no xla'}: {device.jit_rule}",
+        precision=f"{device.precision}: {device.precision_rule}",
+        weights_digest=weights_digest(fitted.model),
+        model_sha256=model_sha256,
+        backend=device.backend,
+    )

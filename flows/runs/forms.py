@@ -1,0 +1,70 @@
+"""The types of the flows' parameters: what the run form of the UI offers, and what a flow accepts.
+
+Names are dropdowns, numbers have limits, the policy is a group of its own; there is no path, no URL and no secret among
+them. The lists are taken when a flow is deployed, so a dataset that was added later wants a new `make deploy`; the flow
+itself knows it at once.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from artifacts.gate.policy import Policy, meaning
+from artifacts.recipes.candidate import Candidate
+from artifacts.recipes.catalogue import DEFAULT_CANDIDATES, recipes
+from data import catalogue
+from data.errors import BadInput
+from flows.settings import settings
+
+
+def _known_dataset(name: str) -> str:
+    return _as_value_error(lambda: catalogue.get(settings().store, name).name)
+
+
+def _known_recipe(text: str) -> str:
+    return _as_value_error(lambda: str(Candidate.parse(text)))
+
+
+def _as_value_error(check: Any) -> str:
+    try:
+        return str(check())
+    except BadInput as error:
+        raise ValueError(str(error)) from error  # the kind of error that pydantic reports beside the field
+
+
+def _possible_policy(values: Mapping[str, Any]) -> dict[str, Any]:
+    _as_value_error(lambda: Policy().changed(values))
+    return dict(values)
+
+
+def _policy_form() -> dict[str, Any]:
+    """Every field of the policy with its limits and what its dataset has where it is left empty."""
+    fields = {}
+    for place, item in enumerate(dataclasses.fields(Policy)):
+        told = meaning(item)
+        about = {"title": item.name, "description": f"{told[0].upper()}{told[1:]}.", "position": place}
+        if "ge" in item.metadata:
+            kind = "integer" if item.type is int else "number"
+            about |= {"type": kind, "minimum": item.metadata["ge"], "maximum": item.metadata["le"]}
+        else:
+            about |= {"type": "string", "enum": list(get_args(item.type))}
+        fields[item.name] = about
+    return {"type": "object", "properties": fields, "additionalProperties": False}
+
+
+DatasetName = Annotated[
+    str,
+    AfterValidator(_known_dataset),
+    WithJsonSchema({"type": "string", "enum": list(catalogue.names(settings().store))}),
+]
+RecipeName = Annotated[str, AfterValidator(_known_recipe), WithJsonSchema({"type": "string", "enum": list(recipes())})]
+Recipes = Annotated[list[RecipeName], Field(min_length=1, max_length=16)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]  # not lt: the form knows no limit that is excluded
+Seeds = Annotated[int, Field(ge=1, le=9)]
+Device = Literal["auto", "gpu", "cpu"]
+Mode = Literal["normal", "dry-run", "force"]
+PolicyChanges = Annotated[dict[str, Any], AfterValidator(_possible_policy), WithJsonSchema(_policy_form())]
+CANDIDATES = list(DEFAULT_CANDIDATES)
+AS_USUAL: dict[str, Any] = {}

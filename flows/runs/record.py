@@ -1,0 +1,53 @@
+"""Every run leaves a record in the home, whatever becomes of it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from prefect import runtime
+from prefect.context import FlowRunContext
+from prefect.exceptions import Abort
+
+from data import journal
+from data.errors import NightshiftError
+from data.journal import Record
+from data.processes import Process
+from data.store import Store
+
+
+@contextmanager
+def recorded(store: Store, kind: str, run: str, dataset: str, mode: str = "normal") -> Iterator[Record]:
+    """Leave a record of this run in the home, whatever becomes of it; the block writes a good end itself."""
+    scheduled = "auto-scheduled" in (runtime.flow_run.tags or ())
+    record = Record(
+        id=runtime.flow_run.id,
+        kind=kind,
+        run=run,
+        dataset=dataset,
+        process=Process.current(),
+        began=journal.now(),
+        mode=mode,
+        scheduled=scheduled,
+        deployment=own_deployment(),
+        slots=(slot_of(runtime.flow_run.scheduled_start_time),) if scheduled else (),
+        state="waiting",
+    )
+    journal.write(store, record)
+    try:
+        yield record
+    except BaseException as error:
+        failed = isinstance(error, Exception)  # the others are signals, and Ctrl-C
+        said = str(error) if isinstance(error, NightshiftError | Abort) else f"{type(error).__name__}: {error}"
+        journal.end(store, journal.find(store, record.id) or record, "failed" if failed else "cancelled", said)
+        raise
+
+
+def own_deployment() -> str:
+    """Return the id of the deployment that this very run was started from; "" in a terminal and in a subflow."""
+    context = FlowRunContext.get()
+    return str(context.flow_run.deployment_id or "") if context and context.flow_run else ""
+
+
+def slot_of(when: datetime | None) -> str:
+    """Return a scheduled time as records write it: UTC, ISO 8601, whole seconds; now where there is none."""
+    return (when or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,257 @@
+"""What is deployed, read strictly from prefect.yaml and pools/*.json, sent to a server, and read back.
+
+Prefect ignores keys it does not know: a misspelt `concurency_limit` or a schedule one level too deep would be dropped
+without a word. Here every key is known or refused, and what the server has is compared with what the files say.
+"""
+
+import json
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from zoneinfo import available_timezones
+
+import yaml  # type: ignore[import-untyped]  # Prefect brings it, without types
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from artifacts.models.provenance import CHECKOUT
+from data.errors import BadFile, Broken
+from flows.server import alerts
+
+if TYPE_CHECKING:
+    from prefect import Flow
+    from prefect.client.orchestration import SyncPrefectClient
+
+FILE = CHECKOUT / "prefect.yaml"
+POOLS = CHECKOUT / "pools"
+
+
+def _zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError(f"{name!r} is no IANA time zone such as Europe/Berlin")
+    return name
+
+
+class Strict(BaseModel):
+    """Refuses keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=Strict)
+
+
+class Schedule(Strict):
+    """When a deployment starts by itself; `slug` lets a later deploy change it instead of adding another."""
+
+    slug: str
+    cron: Annotated[str, StringConstraints(pattern=r"^(\S+ ){4}\S+$")]
+    timezone: Annotated[str, AfterValidator(_zone)]
+    active: bool = True
+
+
+class WorkPool(Strict):
+    """Where a deployment runs."""
+
+    name: Literal["cpu", "gpu"]
+    work_queue_name: str = "default"
+
+
+class Deployment(Strict):
+    """One deployment; its flow's name is the function's."""
+
+    name: str
+    description: str
+    entrypoint: Annotated[str, StringConstraints(pattern=r"^flows/[a-z_]+\.py:[a-z_]+$")]
+    tags: list[str]
+    work_pool: WorkPool
+    schedules: list[Schedule] = []
+    parameters: dict[str, Any] = {}
+    enforce_parameter_schema: bool = True
+
+    @property
+    def full_name(self) -> str:
+        """The name on the server, such as retrain/manual."""
+        return f"{self.entrypoint.partition(':')[2]}/{self.name}"
+
+
+class Plan(Strict):
+    """The whole of prefect.yaml."""
+
+    name: str
+    prefect_version: str = Field(alias="prefect-version")
+    pull: list[dict[str, dict[str, str]]]
+    deployments: list[Deployment]
+
+    def pull_from(self, checkout: Path) -> list[dict[str, Any]]:
+        """Return the pull steps with `{{ $PWD }}`, which is what `prefect deploy` calls a checkout, filled in."""
+        steps = [{name: dict(inputs) for name, inputs in step.items()} for step in self.pull]
+        for step in steps:
+            for inputs in step.values():
+                inputs.update({key: value.replace("{{ $PWD }}", str(checkout)) for key, value in inputs.items()})
+        return steps
+
+
+class Pool(Strict):
+    """One work pool: what its runs are started with, and how many at once."""
+
+    type: Literal["process"]
+    description: str
+    concurrency_limit: int | None
+    worker_limit: int | None
+    queues: dict[str, int | None]
+    base_job_template: dict[str, Any]
+
+
+def read_plan(path: Path = FILE) -> Plan:
+    """Return the content of prefect.yaml.
+
+    Raises:
+        BadFile: a key is misspelt or missing, or a value cannot be right; the message names it.
+    """
+    return _checked(Plan, path, yaml.safe_load(path.read_text()))
+
+
+def read_pools(folder: Path = POOLS) -> dict[str, Pool]:
+    """Return the work pools by name.
+
+    Raises:
+        BadFile: as for `read_plan`.
+    """
+    return {path.stem: _checked(Pool, path, json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))}
+
+
+def _checked(model: type[Model], path: Path, value: Any) -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise BadFile(f"{path.name} is not as it should be: {found}", "mend the key or value that is named") from error
+
+
+def deploy() -> list[str]:
+    """Send pools and deployments to the server at PREFECT_API_URL, and read them back.
+
+    Not through `prefect deploy --all`: it gives up after the first deployment (docs/decisions/0009-server.md).
+
+    Returns:
+        The names of what is deployed.
+
+    Raises:
+        BadFile: a file is wrong; nothing was sent.
+        Broken: the server has something else than the files say.
+    """
+    from prefect.client.orchestration import get_client
+
+    plan, pools = read_plan(), read_pools()
+    flows = {one.entrypoint: flow_of(one.entrypoint) for one in plan.deployments}
+    with get_client(sync_client=True) as client:
+        for name, pool in pools.items():
+            _apply_pool(client, name, pool)
+        for one in plan.deployments:
+            _apply(client, plan, one, flows[one.entrypoint])
+        alerts.apply(client)
+        wrong = list(differences(client, plan, pools))
+    if wrong:
+        raise Broken(
+            f"the server has not what was sent: {'; '.join(wrong)}", "run make deploy again; is somebody else?"
+        )
+    return [one.full_name for one in plan.deployments]
+
+
+def flow_of(entrypoint: str) -> "Flow[..., Any]":
+    """Return the flow at an entrypoint such as flows/retrain.py:retrain."""
+    path, _, name = entrypoint.partition(":")
+    found: Flow[..., Any] = getattr(import_module(path.removesuffix(".py").replace("/", ".")), name)
+    return found
+
+
+def _apply(client: "SyncPrefectClient", plan: Plan, one: Deployment, flow: "Flow[..., Any]") -> None:
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule
+    from prefect.utilities.callables import parameter_schema
+
+    schedules = [
+        DeploymentScheduleCreate(
+            schedule=CronSchedule(cron=when.cron, timezone=when.timezone), active=when.active, slug=when.slug
+        )
+        for when in one.schedules
+    ]
+    client.create_deployment(  # or change it, if there is one of this name
+        flow_id=client.create_flow_from_name(flow.name),
+        name=one.name,
+        description=one.description,
+        entrypoint=one.entrypoint,
+        path=".",
+        pull_steps=plan.pull_from(CHECKOUT),
+        tags=one.tags,
+        schedules=schedules,
+        parameters=one.parameters,
+        parameter_openapi_schema=parameter_schema(flow).model_dump(),
+        enforce_parameter_schema=one.enforce_parameter_schema,
+        work_pool_name=one.work_pool.name,
+        work_queue_name=one.work_pool.work_queue_name,
+        paused=False,
+    )
+
+
+def _apply_pool(client: "SyncPrefectClient", name: str, pool: Pool) -> None:
+    from prefect.client.schemas.actions import WorkPoolCreate
+    from prefect.exceptions import ObjectNotFound
+
+    about = pool.model_dump(include={"type", "description", "concurrency_limit", "base_job_template"})
+    client.create_work_pool(WorkPoolCreate(name=name, **about), overwrite=True)
+    for queue, limit in pool.queues.items():
+        try:
+            found = client.read_work_queue_by_name(queue, work_pool_name=name)
+            client.update_work_queue(found.id, concurrency_limit=limit)
+        except ObjectNotFound:
+            client.create_work_queue(queue, concurrency_limit=limit, work_pool_name=name)
+
+
+def differences(client: "SyncPrefectClient", plan: Plan, pools: dict[str, Pool]) -> Iterator[str]:
+    """Yield, in words, everything that the server has otherwise than the files say."""
+    for one in plan.deployments:
+        found = client.read_deployment_by_name(one.full_name)
+        schedules = [(entry.slug, entry.schedule.model_dump(), entry.active) for entry in found.schedules]
+        has = {
+            "description": found.description,
+            "entrypoint": found.entrypoint,
+            "pull": found.pull_steps,
+            "tags": sorted(found.tags),
+            "pool": found.work_pool_name,
+            "queue": found.work_queue_name,
+            "parameters": found.parameters,
+            "enforce_parameter_schema": found.enforce_parameter_schema,
+            "paused": found.paused,
+            "schedules": [(slug, when.get("cron"), when.get("timezone"), active) for slug, when, active in schedules],
+        }
+        wants = {
+            "description": one.description,
+            "entrypoint": one.entrypoint,
+            "pull": plan.pull_from(CHECKOUT),
+            "tags": sorted(one.tags),
+            "pool": one.work_pool.name,
+            "queue": one.work_pool.work_queue_name,
+            "parameters": one.parameters,
+            "enforce_parameter_schema": one.enforce_parameter_schema,
+            "paused": False,
+            "schedules": [(when.slug, when.cron, when.timezone, when.active) for when in one.schedules],
+        }
+        yield from _told(one.full_name, wants, has)
+    for name, pool in pools.items():
+        there = client.read_work_pool(name)
+        about = {"type", "description", "concurrency_limit", "base_job_template"}
+        has = {key: getattr(there, key) for key in about}
+        has["queues"] = {
+            queue.name: queue.concurrency_limit
+            for queue in client.read_work_queues(work_pool_name=name)
+            if queue.name in pool.queues
+        }
+        yield from _told(f"pool {name}", pool.model_dump(include=about | {"queues"}), has)
+
+
+def _told(subject: str, wants: dict[str, Any], has: dict[str, Any]) -> Iterator[str]:
+    for key, value in wants.items():
+        if has[key] != value:
+            yield f"{subject}: {key} should be {value!r}, the server has {has[key]!r}"

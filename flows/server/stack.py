@@ -1,0 +1,222 @@
+"""One command brings up a Prefect server with everything on it, one ends it: what `make server` and `make down` call.
+
+What is started is written into $NIGHTSHIFT_HOME/server/, readable for its owner only: processes by id and start time,
+so that nothing else is ever ended, and the password, made once. `flows/server/supervisor.py` keeps it all alive.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from artifacts.models.provenance import CHECKOUT
+from data.errors import BadInput, Broken
+from data.processes import Process, descendants
+from data.store import Store, canonical_json
+from flows.settings import environment_with, settings
+
+HOST = "127.0.0.1"
+START_TIMEOUT_S = 420.0  # on two busy cores: a database to migrate, eight deployments to import
+END_TIMEOUT_S = 40.0  # a training is told, has 30 s, and is killed
+
+
+@dataclass
+class Started:
+    """What `make server` has started.
+
+    Args:
+        url: of the API.
+        supervisor: the process that keeps the others alive.
+        services: they, by name.
+        ready: everything is deployed and every worker was started.
+    """
+
+    url: str
+    supervisor: Process
+    services: dict[str, Process] = field(default_factory=dict)
+    ready: bool = False
+
+    @property
+    def ui(self) -> str:
+        """Where a person looks."""
+        return self.url.removesuffix("/api")
+
+    def write(self, store: Store) -> None:
+        """Keep it."""
+        services = {name: process.to_json() for name, process in self.services.items()}
+        value = {"url": self.url, "supervisor": self.supervisor.to_json(), "services": services, "ready": self.ready}
+        store.write_bytes(_folder(store) / "started.json", canonical_json(value))
+
+    @classmethod
+    def read(cls, store: Store) -> "Started | None":
+        """Return what was written, or None if nothing is started."""
+        try:
+            value = json.loads((_folder(store) / "started.json").read_bytes())
+        except FileNotFoundError:
+            return None
+        services = {name: Process.from_json(one) for name, one in value["services"].items()}
+        return cls(value["url"], Process.from_json(value["supervisor"]), services, value["ready"])
+
+
+def up(port: int = 4200, say: Callable[[str], None] = print) -> Started:
+    """Start server, pools, deployments and workers, or do nothing if they run already.
+
+    Args:
+        port: on the loopback interface.
+        say: told what happens.
+
+    Raises:
+        BadInput: somebody else has the port.
+        Broken: the server did not start, or something could not be deployed.
+    """
+    store = settings().store
+    store.preflight()
+    with store.lock("server"):
+        now = Started.read(store)
+        if now and now.ready and not now.supervisor.gone:
+            say(f"it runs already: {now.ui}")
+            return now
+        if now:
+            _end(store, now, say)
+        _require_free(port)
+        say("starting server, pools, deployments and workers; a first start takes half a minute")
+        return _start(store, port)
+
+
+def down(say: Callable[[str], None] = print) -> None:
+    """End what `up` started, with the runs that its workers have under way, and nothing else."""
+    store = settings().store
+    with store.lock("server"):
+        now = Started.read(store)
+        if now is None:
+            say("nothing runs that make server has started")
+        else:
+            _end(store, now, say)
+
+
+def auth(store: Store) -> str:
+    """Return the password of this home's server, user:secret; it is made on first use."""
+    path = _folder(store) / "auth"
+    with contextlib.suppress(FileExistsError):
+        _write_private(path, f"admin:{secrets.token_urlsafe(24)}")
+    return path.read_text()
+
+
+def client_environment(store: Store, url: str) -> dict[str, str]:
+    """Return what a worker or a command needs to reach this home's server."""
+    return {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": auth(store), "PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}
+
+
+def server_environment(store: Store, url: str) -> dict[str, str]:
+    """Return the settings of this home's server; docs/server.md explains each."""
+    base = url.removesuffix("/api")
+    return {
+        "PREFECT_HOME": str(_folder(store) / "prefect"),
+        "PREFECT_API_URL": url,
+        "PREFECT_API_AUTH_STRING": auth(store),
+        "PREFECT_SERVER_API_AUTH_STRING": auth(store),
+        "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{base},{base.replace(HOST, 'localhost')}",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def healthy(url: str) -> bool:
+    """Whether a server answers at this URL."""
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def end(processes: Iterable[Process]) -> None:
+    """End processes with everything they have started: ask, wait, then kill."""
+    # children first seen now: once their parent is dead, nobody can tell whose they were
+    asked = [p for one in processes if not one.gone for p in (one, *map(Process.of, descendants(one.pid)))]
+    for signal_, patience_s in ((signal.SIGTERM, END_TIMEOUT_S), (signal.SIGKILL, 5.0)):
+        for one in asked:
+            if not one.gone:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one.pid, signal_)
+        deadline = time.monotonic() + patience_s
+        while time.monotonic() < deadline and not all(one.gone for one in asked):
+            time.sleep(0.1)
+
+
+def _start(store: Store, port: int) -> Started:
+    url = f"http://{HOST}:{port}/api"
+    content = "".join(f"export {name}='{value}'\n" for name, value in client_environment(store, url).items())
+    path = _folder(store) / "environment"
+    path.unlink(missing_ok=True)
+    _write_private(path, content)
+    log = _folder(store) / "supervisor.log"
+    with log.open("ab") as output:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "flows.server.supervisor", url],
+            cwd=CHECKOUT,
+            env=environment_with(**client_environment(store, url), NIGHTSHIFT_HOME=str(store.root)),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,  # Ctrl-C in this terminal is not meant for it
+        )
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while time.monotonic() < deadline and supervisor.poll() is None:
+        now = Started.read(store)
+        if now and now.ready and now.supervisor.pid == supervisor.pid:
+            return now
+        time.sleep(0.2)
+    if supervisor.poll() is None:
+        end([Process.of(supervisor.pid)])
+    said = log.read_text(errors="replace").strip().splitlines()
+    raise Broken(f"the server did not start: {said[-1] if said else 'it said nothing'}", f"read {_folder(store)}/*.log")
+
+
+def _end(store: Store, now: Started, say: Callable[[str], None]) -> None:
+    end([now.supervisor])  # and with it everything, unless it was killed before
+    end(now.services.values())
+    (_folder(store) / "started.json").unlink(missing_ok=True)
+    say(f"ended the server at {now.ui} and its workers")
+
+
+def _require_free(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: closed connections may linger
+        try:
+            probe.bind((HOST, port))
+        except OSError as error:
+            raise BadInput(
+                f"port {port} of {HOST} is taken ({error.strerror})", "choose another one: make server PORT=4300"
+            ) from error
+
+
+def _folder(store: Store) -> Path:
+    folder = store.root / "server"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _write_private(path: Path, text: str) -> None:
+    """Create a file that only its owner can read.
+
+    Raises:
+        FileExistsError: it is there already.
+    """
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)

@@ -1,0 +1,358 @@
+import dataclasses
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import artifacts.gate.decision
+import artifacts.gate.evidence
+import artifacts.gate.judge
+import artifacts.gate.paired_tests
+import artifacts.gate.rules
+from artifacts.gate.decision import Budget, Decision, Share, p_text, points
+from artifacts.gate.evidence import Champion, Scored
+from artifacts.gate.judge import judge
+from artifacts.gate.policy import Policy
+from artifacts.gate.self_test import SelfTest, self_test
+from data.errors import BadInput
+from tests.artifacts.gate.gate_cases import (
+    CHAMPION,
+    EVIDENCE,
+    FORCE,
+    LABELS,
+    LOOK,
+    NAMES,
+    NIGHTS,
+    POLICY,
+    N,
+    Night,
+    answers,
+    candidate,
+    right,
+    wrong,
+)
+
+
+@pytest.mark.parametrize("night", NIGHTS, ids=lambda night: night.title)
+def test_a_decision_survives_json(night: Night) -> None:
+    """Every decision comes back equal from JSON text without NaN."""
+    decision = judge(night.evidence, night.policy, **night.how)
+    text = json.dumps(decision.to_json(), allow_nan=False)
+    assert Decision.from_json(json.loads(text)) == decision
+
+
+def test_the_numbers_of_a_comparison() -> None:
+    """Accuracies, intervals, counts, gain and test are those of the two models, tonight's candidate first."""
+    decision = judge(EVIDENCE, POLICY)
+    assert decision.candidate == Share("cnn-seed1", 9961, N, decision.candidate.low, decision.candidate.high)
+    assert decision.candidate.accuracy == 0.9961
+    assert decision.candidate.low == pytest.approx(0.99467, abs=2e-5)
+    assert decision.candidate.high == pytest.approx(0.99715, abs=2e-5)
+    assert decision.champion is not None
+    assert (decision.champion.name, decision.champion.correct) == ("mnist/3", 9942)
+    assert decision.paired is not None
+    assert (decision.paired.gained, decision.paired.lost) == (31, 12)
+    assert decision.paired.pooled.gain == pytest.approx(0.0019)
+    assert decision.paired.p_tonight == pytest.approx(0.0054016, rel=1e-4)
+    assert decision.policy == POLICY
+    assert decision.mode == "normal"
+    assert decision.notes == ()
+
+
+def test_the_rows_show_all_that_the_verdict_rests_on() -> None:
+    """The table has both accuracies with intervals, counts, p-values, gain, detectable gain, rule and budget."""
+    rows = dict(judge(EVIDENCE, POLICY).rows())
+    assert rows == {
+        "rule": "better",
+        "candidate": "cnn-seed1, 99.61 % (99.47 to 99.71 %)",
+        "champion": "mnist/3, 99.42 % (99.25 to 99.55 %)",
+        "gain": "0.19 points: 31 images gained, 12 lost",
+        "exact McNemar test": "p = 0.0054 for tonight's model alone",
+        "models of this recipe": "1, mean gain 0.19 points",
+        "their exact test": "p = 0.0054, level 0.0056",
+        "smallest gain it could detect": "0.19 points",
+        "champion's own luck": "0.05 points (standard deviation; more models do not help)",
+        "lucky promotions a year": "0.1 allowed, 0.0944 left",
+        "looks at this test set": "1 within a year",
+        "demands met": "16 of 16",
+    }
+    lenient = dict(
+        judge(replace(EVIDENCE, candidate=candidate(12, 27)), replace(POLICY, promote_when="not-worse")).rows()
+    )
+    assert lenient["worse by 0.30 points or more"] == "p = 0.0154, level 0.0100"
+    assert lenient.keys() == {*rows, "worse by 0.30 points or more"}
+    few = dict(judge(replace(EVIDENCE, candidate=candidate(4, 1)), POLICY).rows())
+    assert few["smallest gain it could detect"] == "none"
+    alone = judge(replace(EVIDENCE, champion=None), POLICY).rows()
+    assert [name for name, _ in alone] == ["rule", "candidate", "demands met"]
+
+
+def test_large_numbers_are_readable() -> None:
+    """Thousands are separated, in the reason and in the table."""
+    poor = replace(CHAMPION, predicted=answers(range(3000)))
+    model = replace(candidate(0, 0), predicted=answers(range(2000, 4000)))
+    siblings = tuple(answers(range(start, start + 1900)) for start in range(2000, 2600, 300))
+    lenient = replace(POLICY, min_accuracy=0.0, min_recall=0.0, max_lost=1.0, max_lost_per_class=1.0)
+    decision = judge(replace(EVIDENCE, candidate=model, champion=poor, siblings=siblings), lenient)
+    assert dict(decision.rows())["gain"] == "10.00 points: 2,000 images gained, 1,000 lost"
+    assert "80.00 % against 70.00 % of mnist/3 on the same 10,000 images: 2,000 gained, 1,000 lost" in decision.reason
+    many = judge(replace(EVIDENCE, looks=(replace(LOOK, spent=0.0),) * 1234), POLICY)
+    assert dict(many.rows())["looks at this test set"] == "1,235 within a year"
+
+
+def test_small_numbers_are_readable() -> None:
+    """Differences have two decimals, p-values four or, where that would be zero, an exponent."""
+    assert [points(share) for share in (0.5, 0.0019, -0.01)] == ["50.00 points", "0.19 points", "-1.00 points"]
+    assert [p_text(p) for p in (1.0, 0.0005, 0.00049, 3e-12)] == ["1.0000", "0.0005", "4.9e-04", "3.0e-12"]
+
+
+def test_a_decision_is_normal_unless_it_says_otherwise() -> None:
+    """Mode, force and everything that a comparison adds have defaults."""
+    decision = Decision("HOLD", "rule", "because", "nothing", Share("cnn", 1, 2, 0.1, 0.9), POLICY)
+    assert str(decision) == "HOLD: because\nWhat would change it: nothing"
+    assert (decision.mode, decision.force_reason, decision.notes, decision.checks) == ("normal", "", (), ())
+    assert str(replace(decision, mode="dry-run", notes=("Note.",))) == (
+        "HOLD (dry run): because\nNote.\nWhat would change it: nothing"
+    )
+    assert Decision.from_json(decision.to_json()) == decision
+
+
+def test_a_dry_run_decides_the_same() -> None:
+    """But for its mark, a dry run's decision is the one that would be taken."""
+    assert replace(judge(EVIDENCE, POLICY, "dry-run"), mode="normal") == judge(EVIDENCE, POLICY)
+
+
+@pytest.mark.parametrize("reason", ["", "  \n"])
+def test_force_needs_a_reason(reason: str) -> None:
+    """Nobody forces a promotion without saying why."""
+    with pytest.raises(BadInput, match="needs a reason"):
+        judge(EVIDENCE, POLICY, "force", reason)
+    assert judge(EVIDENCE, POLICY, "force", " why not ").force_reason == "why not"
+    with pytest.raises(BadInput) as refused:
+        judge(EVIDENCE, POLICY, "force")
+    assert refused.value.hint == "say why in one sentence"
+
+
+def test_a_single_image_is_compared() -> None:
+    """One test image is enough for a comparison, though never for a promotion."""
+    one = np.array([0])
+    evidence = replace(
+        EVIDENCE,
+        labels=one,
+        n_expected=1,
+        candidate=replace(candidate(0, 0), predicted=one),
+        champion=replace(CHAMPION, predicted=one + 1),
+    )
+    decision = judge(evidence, replace(POLICY, min_recall=0.0))
+    assert decision.rule == "inside-noise"
+    assert decision.paired is not None
+    assert (decision.paired.gained, decision.paired.lost, decision.paired.p_tonight) == (1, 0, 1.0)
+
+
+def test_force_lifts_every_comparison_and_no_demand() -> None:
+    """Whatever the comparison says, force promotes; whatever demand is not met, force does not."""
+    for night in NIGHTS:
+        forced = judge(night.evidence, night.policy, **FORCE)
+        plain = judge(night.evidence, night.policy)
+        if plain.rule in ("floor", "n-examples", "not-finite", "first-night"):
+            assert (forced.verdict, forced.rule) == (plain.verdict, plain.rule)
+        else:
+            assert (forced.verdict, forced.rule) == ("PROMOTE", "forced")
+            assert forced.notes[-1].startswith(f"Without force: {plain.verdict}, ")
+    assert judge(replace(EVIDENCE, champion=None), POLICY, **FORCE).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "policy", "failing"),
+    [
+        ({"megabytes": math.nan}, {}, "megabytes is not measured"),
+        ({"megabytes": -math.inf}, {}, "megabytes is not measured"),
+        ({"megabytes": 100.0}, {}, ""),
+        ({"megabytes": 100.1}, {}, "megabytes is 100.1, asked for is <= 100"),
+        ({"latency_ms": math.nan}, {}, "milliseconds per image is not measured"),
+        ({"latency_ms": 200.5}, {}, "milliseconds per image is 200.5, asked for is <= 200"),
+        ({"robustness": {}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
+        ({}, {"min_shifted": 0.81, "min_noisy": 0.98, "min_rotated": 0.97}, ""),
+        ({"robustness": {"shifted": math.nan}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
+        ({"robustness": {"shifted": math.inf}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
+        ({"robustness": {"noisy": 0.7}}, {"min_noisy": 0.8}, "accuracy on noisy images is 0.7, asked for is >= 0.8"),
+        ({"robustness": {"rotated": 0.8}}, {"min_rotated": 0.8}, ""),
+        ({"robustness": {"rotated": 0.7}}, {"min_rotated": 0.8}, "accuracy on rotated images is 0.7"),
+        ({"robustness": {"rotated": 0.0}}, {}, ""),
+        ({}, {"min_accuracy": 0.9961}, ""),
+        ({}, {"min_accuracy": 0.99611}, "accuracy is 0.9961, asked for is >= 0.99611"),
+        ({}, {"min_recall": 0.995}, ""),
+        ({}, {"min_recall": 0.9955}, "recall of 1 is 0.995, asked for is >= 0.9955"),
+    ],
+)
+def test_demands(changes: dict[str, Any], policy: dict[str, float], failing: str) -> None:
+    """Each demand holds at its limit, fails beyond it, and fails where nothing was measured."""
+    relaxed = replace(POLICY, min_shifted=0.0, min_noisy=0.0, min_rotated=0.0)
+    decision = judge(replace(EVIDENCE, candidate=candidate(31, 12, **changes)), replace(relaxed, **policy))
+    assert (decision.rule == "floor") == bool(failing)
+    assert failing in decision.reason
+
+
+def test_a_class_without_test_images_is_not_met() -> None:
+    """The recall of a class that has no test image is not measured."""
+    decision = judge(replace(EVIDENCE, class_names=(*NAMES, "ten"), champion=None), POLICY)
+    assert decision.rule == "floor"
+    assert "recall of ten is not measured" in decision.reason
+
+
+def test_a_recall_of_zero_is_not_asked_for() -> None:
+    """Without a floor for recalls, a class without test images is no obstacle, and nothing is checked."""
+    decision = judge(replace(EVIDENCE, class_names=(*NAMES, "ten"), champion=None), replace(POLICY, min_recall=0.0))
+    assert decision.rule == "first-night"
+    assert [check.name for check in decision.checks] == [
+        "accuracy",
+        "accuracy on shifted images",
+        "accuracy on noisy images",
+        "accuracy on rotated images",
+        "megabytes",
+        "milliseconds per image",
+    ]
+
+
+def test_no_test_images_at_all_is_rejected() -> None:
+    """An empty test set that the catalogue knows as empty still proves nothing."""
+    empty = np.zeros(0, np.int64)
+    nothing = replace(EVIDENCE, labels=empty, n_expected=0, candidate=replace(candidate(0, 0), predicted=empty))
+    decision = judge(replace(nothing, champion=replace(CHAMPION, predicted=empty)), POLICY)
+    assert (decision.verdict, decision.rule) == ("REJECT", "floor")
+    assert (decision.candidate.accuracy, decision.candidate.low, decision.candidate.high) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize("n", [9984, 10_001])
+def test_every_test_image_must_be_scored(n: int) -> None:
+    """Fewer or more answers, labels, or images than the catalogue's are no evaluation."""
+    labels = np.arange(n) % 10
+    some = replace(candidate(0, 0), predicted=labels)
+    for evidence in (
+        replace(EVIDENCE, candidate=some),
+        replace(EVIDENCE, candidate=some, labels=labels),
+        replace(EVIDENCE, labels=labels),
+        replace(EVIDENCE, n_expected=n),
+    ):
+        decision = judge(evidence, POLICY)
+        assert (decision.verdict, decision.rule) == ("REJECT", "n-examples")
+        assert decision.paired is decision.look is decision.budget is decision.champion is None
+        if evidence.candidate.predicted.size != evidence.labels.size:
+            assert decision.candidate.n == 0
+
+
+def test_no_look_is_kept_where_nothing_was_compared() -> None:
+    """First nights, unreadable champions, other classes and NaN leave the budget alone; floors do not hide a look."""
+    for night in NIGHTS:
+        decision = judge(night.evidence, night.policy, **night.how)
+        compared = decision.look is not None
+        assert compared == (decision.paired is not None) == (decision.budget is not None)
+        assert compared == (decision.champion is not None)
+        expected = night.rule not in (
+            "n-examples",
+            "not-finite",
+            "first-night",
+            "champion-unreadable",
+            "changed-classes",
+        )
+        assert compared == (expected and "cannot be read" not in night.title)
+
+
+def test_the_gate_passes_its_own_tests() -> None:
+    """Champion against itself, handfuls of better answers on both sides of the level, and a canary."""
+    canary = np.zeros_like(LABELS)
+    assert CHAMPION.predicted is not None
+    assert self_test(LABELS, CHAMPION.predicted, canary, NAMES, POLICY) == (
+        SelfTest("the champion against itself", "HOLD", "HOLD", True),
+        SelfTest("a copy of the champion with 8 more right answers", "HOLD", "HOLD", True),
+        SelfTest("a copy of the champion with 9 more right answers", "PROMOTE", "PROMOTE", True),
+        SelfTest("a canary that gives shuffled labels", "REJECT", "REJECT", True),
+    )
+
+
+@pytest.mark.parametrize("mistakes", [0, 1, 8, 500, 6000, 10_000])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        POLICY,
+        Policy(promote_when="not-worse", min_shifted=0.9, min_noisy=0.9, min_rotated=0.9),
+        Policy(max_lost=0.0, max_lost_per_class=0.0, yearly_errors=0.001),
+        Policy(max_megabytes=0.001, max_latency_ms=0.001),
+        Policy(min_accuracy=0.0, min_recall=0.0, max_lost=1.0, max_lost_per_class=1.0, promote_when="not-worse"),
+    ],
+)
+def test_the_self_test_works_with_any_champion_and_policy(mistakes: int, policy: Policy) -> None:
+    """Perfect and useless champions, and strict and lenient policies, are tested all the same."""
+    results = self_test(LABELS, answers(range(mistakes)), np.full_like(LABELS, 3), NAMES, policy)
+    assert [result.passed for result in results] == [True] * 4
+
+
+def test_the_self_test_of_a_tiny_test_set_expects_no_promotion() -> None:
+    """With fewer images than the level needs, even a perfect copy must be held."""
+    labels = np.array([0, 1, 0, 1])
+    results = self_test(labels, labels, 1 - labels, ("a", "b"), Policy())
+    assert [result.got for result in results] == ["HOLD", "HOLD", "HOLD", "REJECT"]
+    assert all(result.passed for result in results)
+
+
+def test_the_self_test_notices_a_canary_that_is_let_through() -> None:
+    """A canary that knows the labels fails the self-test: that is what it is for."""
+    assert CHAMPION.predicted is not None
+    results = self_test(LABELS, CHAMPION.predicted, LABELS.copy(), NAMES, POLICY)
+    assert results[-1] == SelfTest("a canary that gives shuffled labels", "REJECT", "HOLD", False)
+
+
+def test_the_canary_is_judged_by_the_policy_of_the_night() -> None:
+    """A canary that beats a useless champion is still rejected by the floors."""
+    results = self_test(LABELS, answers(range(N)), answers(range(5000)), NAMES, POLICY)
+    assert results[-1].got == "REJECT"
+
+
+def test_what_is_left_of_the_budget_is_never_negative() -> None:
+    """A policy that was made stricter may find more spent than it allows."""
+    assert Budget(3, 0.1, 0.04, 0.01).left == pytest.approx(0.05)
+    assert Budget(3, 0.1, 0.2, 0.0).left == 0.0
+
+
+def test_siblings_are_evidence_of_the_same_night() -> None:
+    """Other seeds of tonight count as models of the recipe and are kept in the look, the candidate first."""
+    decision = judge(replace(EVIDENCE, siblings=(answers(wrong(20, 9, 5000)),)), POLICY)
+    assert decision.paired is not None
+    assert decision.paired.pooled.models == 2
+    assert decision.look is not None
+    assert decision.look.rights == (right(31, 12), right(20, 9, 5000))
+
+
+def test_what_travels_is_frozen() -> None:
+    """No value type can be changed after the fact, and those with arrays are compared by identity."""
+    for module in (
+        artifacts.gate.decision,
+        artifacts.gate.evidence,
+        artifacts.gate.judge,
+        artifacts.gate.paired_tests,
+        artifacts.gate.rules,
+    ):
+        for kind in vars(module).values():
+            if dataclasses.is_dataclass(kind):
+                assert kind.__dataclass_params__.frozen  # type: ignore[union-attr]
+    assert len({EVIDENCE, replace(EVIDENCE), CHAMPION, replace(CHAMPION)}) == 4
+    assert len({EVIDENCE.candidate, replace(EVIDENCE.candidate)}) == 2
+    assert artifacts.gate.rules.Case.__eq__ is object.__eq__
+
+
+def test_a_champion_is_loaded_unless_it_is_said_otherwise() -> None:
+    """Whoever hands over answers need not say that there are some."""
+    assert Champion("mnist/3", LABELS, NAMES, "test-set-1").state == "loaded"
+
+
+def test_the_look_is_what_the_next_night_needs() -> None:
+    """A look names the night, the test set, both sides, what it may spend and what it spent."""
+    decision = judge(replace(EVIDENCE, looks=(LOOK,)), POLICY)
+    assert decision.look is not None
+    assert decision.look == replace(LOOK, when="2026-11-20", rights=(right(31, 12),), spent=decision.look.spent)
+    assert decision.budget is not None
+    assert decision.budget.tonight == decision.look.spent
+    assert isinstance(EVIDENCE.candidate, Scored)
