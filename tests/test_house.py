@@ -79,7 +79,9 @@ def test_decisions_are_indexed() -> None:
     """Every decision has one line in the index, and its title is `# NNNN Title` with the number of its file."""
     folder = ROOT / "docs" / "decisions"
     files = {path.name for path in folder.glob("[0-9]*.md")}
-    assert files == set(re.findall(r"\]\((\d{4}-[a-z0-9-]+\.md)\)", (folder / "README.md").read_text()))
+    indexed = set(re.findall(r"\]\((\d{4}-[a-z0-9-]+\.md)\)", (folder / "README.md").read_text()))
+    wrong = difference("docs/decisions/README.md", files, indexed)
+    assert not wrong, wrong
     for name in sorted(files):
         first = (folder / name).read_text().partition("\n")[0]
         assert re.fullmatch(rf"# {name[:4]} [A-Z].*[^.]", first), (
