@@ -1,1 +1,1 @@
-"""Where the numbers in README.md and docs/log.md come from."""
+"""Measurements: where the numbers in README.md, docs/benchmarks.md and docs/log.md come from."""
