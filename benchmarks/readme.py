@@ -37,7 +37,7 @@ PAGES: Mapping[Path, Callable[[Mapping[str, Any]], str]] = {README: headlines, B
 
 
 def replaced(page: Path, text: str, figures: Mapping[str, Any]) -> str:
-    """Return the text of a page with its figures written anew.
+    """Return the text of a page with its figures written again.
 
     Args:
         page: one of PAGES.
