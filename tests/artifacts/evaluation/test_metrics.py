@@ -88,7 +88,7 @@ def test_what_always_holds(n: int, n_classes: int, seed: int) -> None:
     ("labels", "probabilities", "complaint"),
     [
         (np.zeros(0, np.int64), np.zeros((0, 2), np.float32), "at least one image"),
-        (np.array([0]), np.float32([[0.5, 0.5], [0.5, 0.5]]), "came \\(1,\\) and \\(2, 2\\)"),
+        (np.array([0]), np.float32([[0.5, 0.5], [0.5, 0.5]]), "got \\(1,\\) and \\(2, 2\\)"),
         (np.array([2]), np.float32([[0.5, 0.5]]), "labels 0..1"),
         (np.array([-1]), np.float32([[0.5, 0.5]]), "labels 0..1"),
         (np.array([0]), np.float32([[np.nan, np.nan]]), "sum to 1"),

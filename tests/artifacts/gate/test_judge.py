@@ -74,10 +74,10 @@ def test_the_rows_show_all_that_the_verdict_rests_on() -> None:
         "models of this recipe": "1, mean gain 0.19 points",
         "their exact test": "p = 0.0054, level 0.0056",
         "smallest gain it could detect": "0.19 points",
-        "champion's own luck": "0.05 points (standard deviation; more models do not help)",
-        "lucky promotions a year": "0.1 allowed, 0.0944 left",
+        "champion's sampling noise": "0.05 points (standard deviation; more models do not reduce it)",
+        "false promotions a year": "0.1 allowed, 0.0944 left",
         "looks at this test set": "1 within a year",
-        "demands met": "16 of 16",
+        "requirements met": "16 of 16",
     }
     lenient = dict(
         judge(replace(EVIDENCE, candidate=candidate(12, 27)), replace(POLICY, promote_when="not-worse")).rows()
@@ -87,7 +87,7 @@ def test_the_rows_show_all_that_the_verdict_rests_on() -> None:
     few = dict(judge(replace(EVIDENCE, candidate=candidate(4, 1)), POLICY).rows())
     assert few["smallest gain it could detect"] == "none"
     alone = judge(replace(EVIDENCE, champion=None), POLICY).rows()
-    assert [name for name, _ in alone] == ["rule", "candidate", "demands met"]
+    assert [name for name, _ in alone] == ["rule", "candidate", "requirements met"]
 
 
 def test_large_numbers_are_readable() -> None:
@@ -152,8 +152,8 @@ def test_a_single_image_is_compared() -> None:
     assert (decision.paired.gained, decision.paired.lost, decision.paired.p_tonight) == (1, 0, 1.0)
 
 
-def test_force_lifts_every_comparison_and_no_demand() -> None:
-    """Whatever the comparison says, force promotes; whatever demand is not met, force does not."""
+def test_force_lifts_every_comparison_and_no_requirement() -> None:
+    """Whatever the comparison says, force promotes; whatever requirement is not met, force does not."""
     for night in NIGHTS:
         forced = judge(night.evidence, night.policy, **FORCE)
         plain = judge(night.evidence, night.policy)
@@ -171,25 +171,25 @@ def test_force_lifts_every_comparison_and_no_demand() -> None:
         ({"megabytes": math.nan}, {}, "megabytes is not measured"),
         ({"megabytes": -math.inf}, {}, "megabytes is not measured"),
         ({"megabytes": 100.0}, {}, ""),
-        ({"megabytes": 100.1}, {}, "megabytes is 100.1, asked for is <= 100"),
+        ({"megabytes": 100.1}, {}, "megabytes is 100.1, required is <= 100"),
         ({"latency_ms": math.nan}, {}, "milliseconds per image is not measured"),
-        ({"latency_ms": 200.5}, {}, "milliseconds per image is 200.5, asked for is <= 200"),
+        ({"latency_ms": 200.5}, {}, "milliseconds per image is 200.5, required is <= 200"),
         ({"robustness": {}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
         ({}, {"min_shifted": 0.81, "min_noisy": 0.98, "min_rotated": 0.97}, ""),
         ({"robustness": {"shifted": math.nan}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
         ({"robustness": {"shifted": math.inf}}, {"min_shifted": 0.8}, "accuracy on shifted images is not measured"),
-        ({"robustness": {"noisy": 0.7}}, {"min_noisy": 0.8}, "accuracy on noisy images is 0.7, asked for is >= 0.8"),
+        ({"robustness": {"noisy": 0.7}}, {"min_noisy": 0.8}, "accuracy on noisy images is 0.7, required is >= 0.8"),
         ({"robustness": {"rotated": 0.8}}, {"min_rotated": 0.8}, ""),
         ({"robustness": {"rotated": 0.7}}, {"min_rotated": 0.8}, "accuracy on rotated images is 0.7"),
         ({"robustness": {"rotated": 0.0}}, {}, ""),
         ({}, {"min_accuracy": 0.9961}, ""),
-        ({}, {"min_accuracy": 0.99611}, "accuracy is 0.9961, asked for is >= 0.99611"),
+        ({}, {"min_accuracy": 0.99611}, "accuracy is 0.9961, required is >= 0.99611"),
         ({}, {"min_recall": 0.995}, ""),
-        ({}, {"min_recall": 0.9955}, "recall of 1 is 0.995, asked for is >= 0.9955"),
+        ({}, {"min_recall": 0.9955}, "recall of 1 is 0.995, required is >= 0.9955"),
     ],
 )
-def test_demands(changes: dict[str, Any], policy: dict[str, float], failing: str) -> None:
-    """Each demand holds at its limit, fails beyond it, and fails where nothing was measured."""
+def test_requirements(changes: dict[str, Any], policy: dict[str, float], failing: str) -> None:
+    """Each requirement holds at its limit, fails beyond it, and fails where nothing was measured."""
     relaxed = replace(POLICY, min_shifted=0.0, min_noisy=0.0, min_rotated=0.0)
     decision = judge(replace(EVIDENCE, candidate=candidate(31, 12, **changes)), replace(relaxed, **policy))
     assert (decision.rule == "floor") == bool(failing)

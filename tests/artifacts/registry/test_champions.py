@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from artifacts.models.provenance import CHECKOUT
 from artifacts.operations.verify import find_problems, repair
-from artifacts.registry import champions, ledger, pointer, versions
+from artifacts.registry import bars, champions, ledger, pointer, versions
 from artifacts.registry.versions import numbers
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Conflict, Corrupt, NightshiftError, UnknownName
@@ -74,9 +74,9 @@ def test_registering_twice_gives_the_same_version(store: Store) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"decision": nights.decision("HOLD")}, "the gate said HOLD, not PROMOTE"),
-        ({"decision": nights.decision("REJECT")}, "the gate said REJECT, not PROMOTE"),
-        ({"decision": {}}, "the gate said None"),
+        ({"decision": nights.decision("HOLD")}, "expected PROMOTE from the gate, got HOLD"),
+        ({"decision": nights.decision("REJECT")}, "expected PROMOTE from the gate, got REJECT"),
+        ({"decision": {}}, "expected PROMOTE from the gate, got None"),
         ({"decision": nights.decision(mode="dry-run")}, "dry run"),
         ({"decision": nights.decision(weights_digest="other")}, "different candidates: weights_digest"),
         ({"provenance": nights.provenance("b", "run-a")}, "different candidates: weights digest"),
@@ -261,7 +261,7 @@ def test_rollback_goes_back_one_champion_at_a_time_and_bars_what_it_leaves(store
     assert champions.rollback(store, DATASET, **BY_ME).to_version == "mnist/1"
     with pytest.raises(BadInput, match="no earlier champion that is not barred"):
         champions.rollback(store, DATASET, **BY_ME)
-    champions.lift(store, "mnist/3", who="ada", why="it was the camera")
+    bars.lift(store, "mnist/3", who="ada", why="it was the camera")
     nights.promote(store, again)
     assert champion_id(store) == "mnist/4"
 
@@ -293,7 +293,7 @@ def test_a_rollback_is_refused_with_a_reason(store: Store) -> None:
             champions.rollback(store, DATASET, to=same, **BY_ME)
     with pytest.raises(Conflict):
         champions.rollback(store, DATASET, generation=1, **BY_ME)
-    with pytest.raises(BadInput, match="without saying who and why"):
+    with pytest.raises(BadInput, match="needs who and why"):
         champions.rollback(store, DATASET, who="me", why="")
     first.model.unlink()
     with pytest.raises(Corrupt, match=r"model.keras is missing"):
@@ -345,14 +345,14 @@ def test_bar_and_lift_by_hand(store: Store) -> None:
     nights.night(store, "a")
     challenger = nights.register(store, "b")
     with pytest.raises(BadInput, match="mnist/1 is champion"):
-        champions.bar(store, "mnist/1", **BY_ME)
+        bars.bar(store, "mnist/1", **BY_ME)
     with pytest.raises(BadInput, match="mnist/2 is not barred"):
-        champions.lift(store, "mnist/2", **BY_ME)
-    entry = champions.bar(store, "mnist/2", **BY_ME)
-    assert champions.bar(store, "mnist/2", who="somebody else", why="too") == entry
+        bars.lift(store, "mnist/2", **BY_ME)
+    entry = bars.bar(store, "mnist/2", **BY_ME)
+    assert bars.bar(store, "mnist/2", who="somebody else", why="too") == entry
     with pytest.raises(BadInput, match="is barred"):
         nights.promote(store, challenger)
-    champions.lift(store, "mnist/2", **BY_ME)
+    bars.lift(store, "mnist/2", **BY_ME)
     nights.promote(store, challenger)
     assert champion_id(store) == "mnist/2"
 
@@ -412,12 +412,12 @@ def test_why_tells_the_whole_story_of_a_version(store: Store) -> None:
     nights.night(store, "b")
     nights.night(store, "c")
     champions.rollback(store, DATASET, to="mnist/1", **BY_ME)
-    story = champions.why(store, "mnist/1")
+    story = champions.version_history(store, "mnist/1")
     assert story.decision == nights.decision()
     assert [entry.action for entry in story.entries] == ["promote", "promote", "rollback"]
-    assert [entry.action for entry in champions.why(store, "mnist/3").entries] == ["promote", "rollback"]
+    assert [entry.action for entry in champions.version_history(store, "mnist/3").entries] == ["promote", "rollback"]
     with pytest.raises(UnknownName):
-        champions.why(store, "mnist/8")
+        champions.version_history(store, "mnist/8")
 
 
 def test_the_datasets_do_not_mix(store: Store) -> None:
@@ -435,10 +435,10 @@ def test_the_datasets_do_not_mix(store: Store) -> None:
     champions.promote(store, version, generation=0, who="me", why="first")
     assert versions.datasets(store) == ("kmnist", "mnist")
     assert version.id == "kmnist/1"
-    with pytest.raises(BadInput, match="is no version of mnist"):
+    with pytest.raises(BadInput, match="is not a version of mnist"):
         champions.rollback(store, DATASET, to="kmnist/1", **BY_ME)
     shutil.copytree(version.folder, store.versions(DATASET) / "2")
-    with pytest.raises(Corrupt, match="says that it is kmnist/1"):
+    with pytest.raises(Corrupt, match="has the manifest of kmnist/1"):
         versions.find(store, "mnist/2")
     assert len(versions.versions(store, DATASET)) == 1
 
@@ -540,12 +540,12 @@ def test_a_ledger_that_lost_lines_is_refused_and_not_repaired(two: Store) -> Non
     champions.rollback(two, DATASET, **BY_ME)
     path.write_bytes(b"".join(content[:1]))
     for operation in (champions.champion, repair):
-        with pytest.raises(Corrupt, match="tell different stories: line 3"):
+        with pytest.raises(Corrupt, match="disagree: line 3"):
             operation(two, DATASET)
     path.write_bytes(b"".join(content))
     assert champion_id(two) == "mnist/1"
     assert [(found.serious, found.subject) for found in find_problems(two)] == [(False, "the ledger of mnist")]
-    assert repair(two, DATASET) == ["wrote line 3, which the pointer remembered, into the ledger"]
+    assert repair(two, DATASET) == ["wrote line 3, which only the pointer had, into the ledger"]
     assert len(ledger.read(two, DATASET)) == 3
 
 
@@ -574,15 +574,15 @@ def test_verify_names_everything_that_is_wrong(two: Store) -> None:
     (two.models() / "Not A Name").mkdir()
     findings = {found.subject: found for found in find_problems(two)}
     assert "metrics.json has changed" in findings["mnist/1"].problem
-    assert "half a version" in findings["mnist/3"].problem
-    assert "half a version" in findings["mnist/notes"].problem
-    assert "no name of a dataset" in findings["models/Not A Name"].problem
+    assert "expected a complete version" in findings["mnist/3"].problem
+    assert "expected a complete version" in findings["mnist/notes"].problem
+    assert "not a valid name of a dataset" in findings["models/Not A Name"].problem
     assert "extra was added" in findings[next(name for name in findings if name.startswith("trained/"))].problem
     assert len(findings) == 5
     assert all(found.hint and found.to_json()["subject"] == found.subject for found in findings.values())
     assert champion_id(two) == "mnist/2"
     shutil.rmtree(first.folder)
-    assert any("it is not there any more" in found.problem for found in find_problems(two))
+    assert any("its folder is missing" in found.problem for found in find_problems(two))
 
 
 def test_verify_reports_debris_as_harmless(two: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -620,7 +620,7 @@ def test_reading_needs_no_right_to_write(two: Store) -> None:
     before = nights.tree(two.root)
     champions.champion(two, DATASET)
     versions.versions(two, DATASET)
-    champions.why(two, "mnist/1")
+    champions.version_history(two, "mnist/1")
     champions.rollback_target(two, DATASET)
     find_problems(two)
     assert nights.tree(two.root) == before
@@ -718,9 +718,9 @@ class Registry(RuleBasedStateMachine):
         label = self.labels[number - 1]
         if label == self.champion:
             with pytest.raises(BadInput):
-                champions.bar(self.store, f"mnist/{number}", **BY_ME)
+                bars.bar(self.store, f"mnist/{number}", **BY_ME)
             return
-        champions.bar(self.store, f"mnist/{number}", **BY_ME)
+        bars.bar(self.store, f"mnist/{number}", **BY_ME)
         self.lines += label not in self.barred
         self.barred.add(label)
 
@@ -731,9 +731,9 @@ class Registry(RuleBasedStateMachine):
         label = self.labels[number - 1]
         if label not in self.barred:
             with pytest.raises(BadInput):
-                champions.lift(self.store, f"mnist/{number}", **BY_ME)
+                bars.lift(self.store, f"mnist/{number}", **BY_ME)
             return
-        champions.lift(self.store, f"mnist/{number}", **BY_ME)
+        bars.lift(self.store, f"mnist/{number}", **BY_ME)
         self.lines += 1
         self.barred.discard(label)
 
