@@ -15,7 +15,7 @@ from typing import Any
 from artifacts.evaluation.metrics import Metrics
 from artifacts.recipes.candidate import Candidate
 from data.store import Store
-from data.values import digest_of
+from data.values import digest_of, from_json
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,6 @@ def read(store: Store, ref: TrainedRef) -> Trained:
         ref,
         json.loads((folder / "training.json").read_bytes()),
         tuple(json.loads((folder / "history.json").read_bytes())),
-        Metrics.from_json(metrics["validation"]),
-        Metrics.from_json(metrics["test"]),
+        from_json(Metrics, metrics["validation"]),
+        from_json(Metrics, metrics["test"]),
     )

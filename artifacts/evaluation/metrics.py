@@ -1,8 +1,7 @@
 """Metrics of predictions: accuracy with its uncertainty, log loss, calibration, confusion, metrics per class."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -53,17 +52,6 @@ class Metrics:
     ece: float
     confusion: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassMetrics, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Metrics":
-        """Return the metrics that `to_json` wrote."""
-        rows = tuple(tuple(row) for row in value["confusion"])
-        classes = tuple(ClassMetrics(**entry) for entry in value["per_class"])
-        return cls(**{**value, "confusion": rows, "per_class": classes})
 
 
 def wilson(correct: int, n: int, z: float = 1.96) -> tuple[float, float]:

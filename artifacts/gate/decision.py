@@ -8,6 +8,7 @@ from typing import Any, Literal
 from artifacts.gate.evidence import Look
 from artifacts.gate.paired_tests import Pooled
 from artifacts.gate.policy import Policy
+from data import values
 
 Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
 Mode = Literal["normal", "dry-run", "force"]
@@ -178,15 +179,9 @@ class Decision:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Decision":
-        """Read what `to_json` wrote, before or after a way through JSON text."""
-        fields = dict(value)
-        for name, kind in (("candidate", Share), ("champion", Share), ("policy", Policy), ("budget", Budget)):
-            fields[name] = fields[name] and kind(**fields[name])
-        fields["notes"] = tuple(fields["notes"])
-        fields["checks"] = tuple(Check(**check) for check in fields["checks"])
-        if paired := fields["paired"]:
-            lost, pooled = tuple(paired["lost_per_class"]), Pooled(**paired["pooled"])
-            fields["paired"] = Paired(**{**paired, "lost_per_class": lost, "pooled": pooled})
-        if look := fields["look"]:
-            fields["look"] = Look(**{**look, "rights": tuple(look["rights"])})
-        return cls(**fields)
+        """Read what `to_json` returned, also after it went through JSON text.
+
+        Raises:
+            ValueError: a field is missing, unknown or of another type.
+        """
+        return values.from_json(cls, value)

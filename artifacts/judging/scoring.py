@@ -21,7 +21,7 @@ from artifacts.registry.versions import Version
 from data.dataset import Dataset
 from data.errors import Broken, Corrupt, UnknownName
 from data.store import Store
-from data.values import digest_of
+from data.values import digest_of, from_json
 
 Images = npt.NDArray[np.uint8]
 
@@ -154,7 +154,7 @@ def gather(
         recipe=fingerprint(store, chosen),
         champion=champion,
         siblings=tuple(_recorded_predictions(store, one) for one in siblings),
-        looks=tuple(Look(**{**look, "rights": tuple(look["rights"])}) for look in ledger.looks(history)),
+        looks=tuple(from_json(Look, look) for look in ledger.looks(history)),
         barred=(barred.from_version or "an earlier version") if barred else "",
     )
 

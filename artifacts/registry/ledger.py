@@ -10,7 +10,6 @@ This module reads and writes lines; `artifacts.registry.champions` decides what 
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +19,7 @@ from typing import Any
 from data.errors import BadInput, Corrupt
 from data.files import storage_errors
 from data.store import Store
+from data.values import plain
 
 SCHEMA = 1
 GENESIS = "0" * 64
@@ -237,17 +237,6 @@ def timestamp(when: datetime | None = None) -> str:
     if when.tzinfo is None:
         raise BadInput(f"{when} has no time zone", "give one; the ledger is written in UTC")
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def plain(value: Any) -> Any:
-    """Return a value as JSON and UTF-8 can hold it: keys as text, tuples as lists, NaN and infinities as text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 def _content(store: Store, dataset: str) -> bytes:

@@ -13,14 +13,14 @@ from typing import Any
 
 from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
-from artifacts.registry import ledger, pointer
+from artifacts.registry import pointer
 from artifacts.registry.ledger import Entry
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
 from data.files import file_sha256
 from data.layout import NAME
 from data.store import MANIFEST, Store
-from data.values import canonical_json
+from data.values import canonical_json, plain
 
 DECISION, PROVENANCE, INFRA = "decision.json", "provenance.json", "infra.json"
 VERSION_ID = re.compile(r"(?P<dataset>[a-z0-9][a-z0-9._-]*)/(?P<number>[1-9][0-9]{0,8})")
@@ -193,7 +193,7 @@ def register(
             bundle.copy(store, candidate, draft.path)
             documents = {DECISION: dict(decision), PROVENANCE: provenance.to_json(), INFRA: infra.to_json()}
             for name, value in documents.items():
-                (draft.path / name).write_bytes(canonical_json(ledger.plain(value)))
+                (draft.path / name).write_bytes(canonical_json(plain(value)))
             draft.meta |= {
                 "dataset": dataset,
                 "number": number,

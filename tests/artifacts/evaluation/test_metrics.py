@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.stats import binomtest
 
 from artifacts.evaluation.metrics import Metrics, measure, wilson
 from data.errors import BadInput
+from data.values import from_json
 
 LABELS = np.array([0, 0, 1, 2, 2])
 PROBABILITIES = np.array(
@@ -81,7 +83,7 @@ def test_what_always_holds(n: int, n_classes: int, seed: int) -> None:
     assert sum(map(sum, metrics.confusion)) == n == sum(entry.support for entry in metrics.per_class)
     assert metrics.low <= metrics.accuracy <= metrics.high
     assert 0 <= metrics.ece <= 1
-    assert Metrics.from_json(json.loads(json.dumps(metrics.to_json(), allow_nan=False))) == metrics
+    assert from_json(Metrics, json.loads(json.dumps(asdict(metrics), allow_nan=False))) == metrics
 
 
 @pytest.mark.parametrize(
