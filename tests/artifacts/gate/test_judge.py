@@ -10,7 +10,9 @@ import artifacts.gate.decision
 import artifacts.gate.evidence
 import artifacts.gate.judge
 import artifacts.gate.paired_tests
+import artifacts.gate.policy
 import artifacts.gate.rules
+import artifacts.gate.self_test
 from artifacts.gate.decision import Share
 from artifacts.gate.evidence import Champion, Scored
 from artifacts.gate.judge import judge
@@ -207,7 +209,9 @@ def test_what_travels_is_frozen() -> None:
         artifacts.gate.evidence,
         artifacts.gate.judge,
         artifacts.gate.paired_tests,
+        artifacts.gate.policy,
         artifacts.gate.rules,
+        artifacts.gate.self_test,
     ):
         for kind in vars(module).values():
             if dataclasses.is_dataclass(kind):
