@@ -31,7 +31,9 @@ COMMANDS = [
     "bar",
     "lift",
     "status",
+    "server",
     "deploy",
+    "reconcile",
 ]
 
 
@@ -54,9 +56,16 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     said = nightshift(tmp_path, command, "--help")
     assert said.returncode == 0
     assert f"Usage: nightshift {command}" in said.stdout
-    if command not in ("datasets", "models"):
+    if command not in ("datasets", "recipes", "models", "server"):  # they are groups of commands
         assert "Example: " in said.stdout
         assert f"nightshift {command}" in said.stdout.partition("Example: ")[2]
+
+
+def test_help_lists_every_command_once_on_a_line_of_its_own(tmp_path: Path) -> None:
+    """`nightshift --help` has one line for each command, even in 80 columns."""
+    shown = nightshift(tmp_path, "--help", COLUMNS="80").stdout
+    rows = [line.strip("│ ") for line in shown.splitlines() if line.startswith("│")]
+    assert sorted(row.split()[0] for row in rows) == sorted([*COMMANDS, "--help", "--version"])
 
 
 def test_misspelt_dataset_is_refused_with_a_guess(tmp_path: Path) -> None:

@@ -204,7 +204,7 @@ def webhook(live: Live) -> Iterator[list[str]]:
     with live.client():
         url = f"http://127.0.0.1:{listener.server_port}/"
         CustomWebhookNotificationBlock(name="any", url=url, json_data={"text": "{{body}}"}).save("nightshift")
-    assert live.command("deploy", **live.reach).returncode == 0
+    assert live.command("deploy", **live.client_env).returncode == 0
     yield received
     listener.shutdown()
 

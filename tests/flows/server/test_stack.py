@@ -32,7 +32,7 @@ def test_server_has_what_the_files_say(live: Live) -> None:
     plan, pools = deployments.read_plan(), deployments.read_pools()
     with live.client() as client:
         assert list(deployments.differences(client, plan, pools)) == []
-    said = live.command("deploy", **live.reach)
+    said = live.command("deploy", **live.client_env)
     assert said.stdout.split() == [one.full_name for one in plan.deployments], said.stderr
     with live.client() as client:
         assert list(deployments.differences(client, plan, pools)) == []

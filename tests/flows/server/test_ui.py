@@ -62,7 +62,7 @@ def log_in(page: Browser, live: Live) -> None:
     """Give the server's password."""
     page.open("/")
     page.click("document.querySelector('input[type=password]')")
-    page.type(live.reach["PREFECT_API_AUTH_STRING"])
+    page.type(live.client_env["PREFECT_API_AUTH_STRING"])
     page.click_on("Login")
     page.wait_for_text("Dashboard")
 
