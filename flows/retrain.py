@@ -44,7 +44,7 @@ def retrain(
         prepared = prepare(dataset)
         outcomes = train_all(train, prepared, night.candidates(recipes, seed, seeds), device)
         finished = choose(night.store, outcomes)
-        judged = decide(night.store, prepared, finished, night.policy, mode, reason, night.serving)
+        judged = decide(night.store, night.dataset, prepared, finished, night.policy, mode, reason, night.serving)
         made_from = register(night.store, prepared, judged, night.run, night.who)
         summary = night.report(prepared, outcomes, finished, judged, made_from)
         report(night.store, prepared, judged.chosen.ref, summary)

@@ -32,8 +32,8 @@ def test_server_has_what_the_files_say(live: Live) -> None:
     plan, pools = deployments.read_plan(), deployments.read_pools()
     with live.client() as client:
         assert list(deployments.differences(client, plan, pools)) == []
-    said = live.command("deploy", **live.client_env)
-    assert said.stdout.split() == [one.full_name for one in plan.deployments], said.stderr
+    done = live.command("deploy", **live.client_env)
+    assert done.stdout.split() == [one.full_name for one in plan.deployments], done.stderr
     with live.client() as client:
         assert list(deployments.differences(client, plan, pools)) == []
         changed = pools["cpu"].model_copy(update={"description": "another"})
@@ -69,9 +69,9 @@ def test_taken_port_is_refused_with_advice(live: Live, tmp_path: object) -> None
     """A second home cannot use the same port, and the first home's server is not affected."""
     other = Live(live.store.root.parent / "other")
     other.port = live.port
-    said = other.up()
-    assert said.returncode == 2
-    assert "make server PORT=" in said.stderr
+    done = other.up()
+    assert done.returncode == 2
+    assert "make server PORT=" in done.stderr
     assert not live.started.supervisor.gone
 
 
