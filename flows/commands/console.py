@@ -23,8 +23,9 @@ CHAMPIONS = Group("Champions", sort_key=3)
 SERVER = Group("Server", sort_key=4)
 OPTIONS = Group("Options", sort_key=5)
 
-Json = Annotated[bool, Parameter("--json", negative="", help="Print JSON for a script.")]
-Flag = Parameter(negative="")
+Json = Annotated[bool, Parameter("--json", negative="", show_default=False, help="Print JSON for a script.")]
+Flag = Parameter(negative="", show_default=False)
+Text = Annotated[str, Parameter(show_default=False)]  # an option whose default, "", means that it was not given
 Several = Parameter(negative="", show_default=False)  # an option that is repeated, once per value
 
 

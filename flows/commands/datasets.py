@@ -5,7 +5,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from flows.commands.console import Flag, Json, print_json, print_table, store
+from flows.commands.console import Flag, Json, Text, print_json, print_table, store
 
 app = App(name="datasets", help="List the datasets; add or remove your own.")
 
@@ -44,9 +44,9 @@ def add(
     folder: Path,
     *,
     classes: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
-    title: str = "",
-    licence: str = "",
-    citation: str = "",
+    title: Text = "",
+    licence: Text = "",
+    citation: Text = "",
     mirror_symmetric: Annotated[bool, Flag] = False,
 ) -> None:
     """Add four IDX files (training and test, images and labels) as a dataset.

@@ -23,6 +23,7 @@ from flows.commands.console import (
     REFUSED,
     Json,
     Several,
+    Text,
     console,
     print_json,
     print_table,
@@ -82,7 +83,7 @@ def retrain(
     seeds: int = 1,
     device: Device = "auto",
     mode: Literal["normal", "dry-run", "force"] = "normal",
-    reason: Annotated[str, Parameter(show_default=False)] = "",
+    reason: Text = "",
     policy: PolicyFlags | None = None,
     json: Json = False,
 ) -> int:

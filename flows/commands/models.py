@@ -14,6 +14,7 @@ from flows.commands.console import (
     Flag,
     Json,
     Several,
+    Text,
     console,
     native_messages_to,
     print_json,
@@ -32,7 +33,7 @@ app.command(models)
 
 @models.default
 @models.command(name="list", help_epilogue="Example: nightshift models list mnist")
-def list_models(dataset: str = "", *, json: Json = False) -> None:
+def list_models(dataset: Text = "", *, json: Json = False) -> None:
     """List the registered versions; champions are marked with *.
 
     Args:

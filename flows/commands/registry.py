@@ -6,13 +6,13 @@ import sys
 from cyclopts import App
 
 from flows.commands.arguments import ExactVersion, Reason, VersionName, find_version, known_dataset, moment
-from flows.commands.console import CHAMPIONS, DONE, NOT_PROMOTED, Json, console, print_json, store
+from flows.commands.console import CHAMPIONS, DONE, NOT_PROMOTED, Json, Text, console, print_json, store
 
 app = App(name="registry")
 
 
 @app.command(group=CHAMPIONS, help_epilogue="Example: nightshift champion mnist --at 2026-11-20")
-def champion(dataset: str = "mnist", *, at: str = "", json: Json = False) -> int:
+def champion(dataset: str = "mnist", *, at: Text = "", json: Json = False) -> int:
     """Show which version is champion, or was at a given time.
 
     Args:
@@ -72,7 +72,7 @@ def why(version: VersionName, *, json: Json = False) -> None:
 
 
 @app.command(group=CHAMPIONS, help_epilogue="Example: nightshift rollback mnist --reason 'confuses 4 and 9'")
-def rollback(dataset: str, *, reason: Reason, to: str = "", json: Json = False) -> None:
+def rollback(dataset: str, *, reason: Reason, to: Text = "", json: Json = False) -> None:
     """Make an earlier version champion again and bar the current one.
 
     Args:

@@ -98,8 +98,6 @@ def wait_for_the_end(page: Browser) -> str:
 def open_note(page: Browser, key: str) -> None:
     """Go from a run's artifacts to the content of one."""
     page.click_on(key)
-    page.wait_for_text(f"Created {key}")  # the list of all that were written under this name, the latest first
-    page.click("document.querySelector('a[href*=\"/artifacts/artifact/\"]')")
     page.wait("location.pathname.includes('/artifacts/artifact/')")
     page.wait_for_text("Raw")
 
