@@ -8,7 +8,7 @@ from pydantic import Field
 
 from artifacts.registry.ledger import Entry
 from flows.runs.forms import DatasetName
-from flows.runs.names import explained
+from flows.runs.names import errors_to_failed_state
 from flows.settings import settings
 from tasks.roll_back import roll_back
 
@@ -16,7 +16,7 @@ VersionNumber = Annotated[int, Field(ge=0, le=999_999_999)]
 
 
 @flow(flow_run_name="roll back {dataset}")
-@explained
+@errors_to_failed_state
 def rollback(dataset: DatasetName, reason: str, version: VersionNumber = 0) -> Entry:
     """Make an earlier version champion again, and bar the present one.
 

@@ -9,7 +9,7 @@ from pydantic import Field
 from artifacts.operations.status import Alert, Limits, find_alerts
 from artifacts.operations.verify import Finding, find_problems
 from data.errors import Broken
-from flows.runs.names import explained
+from flows.runs.names import errors_to_failed_state
 from flows.runs.reconcile import reconcile
 from flows.settings import settings
 from tasks.progress import say
@@ -18,7 +18,7 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 
 
 @flow(flow_run_name="verify")
-@explained
+@errors_to_failed_state
 def verify(not_promoted_nights: Count = 30, champion_days: Count = 90, success_hours: Count = 36) -> None:
     """Check the hash of every file and the results of the last runs; fail if something is wrong.
 

@@ -18,7 +18,6 @@ from artifacts.judging.scoring import Scores
 from artifacts.registry import champions, ledger
 from artifacts.registry.ledger import Entry
 from artifacts.serving.check import Budgets, InfraCheck, InfraResult
-from data import catalogue
 from data.dataset import Dataset
 from data.errors import Broken
 from data.parquet import PreparedRef
@@ -53,6 +52,7 @@ class Judged:
 
 def judge_winner(
     store: Store,
+    dataset: Dataset,
     prepared: PreparedRef,
     finished: Sequence[Trained],
     policy: Policy,
@@ -65,6 +65,7 @@ def judge_winner(
 
     Args:
         store: the home.
+        dataset: the catalogue's row.
         prepared: tonight's data.
         finished: the candidates, the winner first.
         policy: what is required.
@@ -79,7 +80,7 @@ def judge_winner(
         Corrupt: the winner's files have changed.
         BadInput: a forced promotion without a reason.
     """
-    dataset, chosen = catalogue.get(store, prepared.dataset), finished[0]
+    chosen = finished[0]
     generation = champions.generation(store, dataset.name)
     progress(0.05, "scoring the candidate on the test images")
     tests = test_set.read_test_set(store, prepared)

@@ -10,6 +10,7 @@ from artifacts.gate.policy import Policy
 from artifacts.judging.verdict import Judged
 from artifacts.registry import champions, versions
 from artifacts.serving.check import InfraResult
+from data import catalogue
 from tasks.decide import decide
 from tasks.progress import Event, listening
 from tasks.register import register
@@ -33,7 +34,8 @@ class Serving:
 def judged(home: TrainedHome, policy: Policy = LENIENT, mode: Any = "normal", reason: str = "") -> Judged:
     """Decide about the first candidate, with the second as its sibling."""
     serving: Any = Serving(home)
-    return decide.fn(home.store, home.prepared, home.trained, policy, mode, reason, serving)
+    row = catalogue.get(home.store, SAMPLE)
+    return decide.fn(home.store, row, home.prepared, home.trained, policy, mode, reason, serving)
 
 
 def test_a_promotion_is_registered_and_becomes_champion(trained: TrainedHome) -> None:
@@ -101,8 +103,8 @@ def test_force_is_recorded_with_the_persons_reason(trained: TrainedHome) -> None
 def test_a_model_that_does_not_serve_is_rejected(trained: TrainedHome, passed: bool) -> None:
     """The serving check can turn a promotion into a rejection."""
     serving: Any = Serving(trained)
-    serving.home = replace(trained)
     result = replace(trained.served(trained.refs[0]), passed=passed, message="it does not give the recorded answers")
     serving.finish = lambda _folder: result
-    verdict = decide.fn(trained.store, trained.prepared, trained.trained, LENIENT, "normal", "", serving)
+    row = catalogue.get(trained.store, SAMPLE)
+    verdict = decide.fn(trained.store, row, trained.prepared, trained.trained, LENIENT, "normal", "", serving)
     assert verdict.decision.rule == ("first-night" if passed else "does-not-serve")
