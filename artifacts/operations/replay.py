@@ -89,7 +89,7 @@ def replay(
 
 
 def _inputs(then: Provenance, result: TrainingResult) -> Iterator[tuple[str, Any, Any]]:
-    """Yield what decides the weights besides data, recipe and seed: its name, its value then and now."""
+    """Yield what decides the weights besides data, recipe and seed: its name, then and now."""
     yield "parameters", dict(then.parameters), result.parameters
     yield "code", then.code_digest, code_digest()
     yield "locked requirements", then.lock_digest, lock_digest()

@@ -174,7 +174,7 @@ def test_any_size_can_be_resized(shape: tuple[int, int], tmp_path: Path) -> None
     assert (pixels == 200).all()
 
 
-def test_dark_on_light_is_noticed_and_mended_by_invert(tmp_path: Path) -> None:
+def test_dark_on_light_is_noticed_and_corrected_by_invert(tmp_path: Path) -> None:
     """Ink on paper brings a warning that names --invert; with it, none is left."""
     paper = saved(tmp_path / "paper.png", 255 - INK)
     assert "--invert" in read_images(paper, 28, 28)[1][0]
@@ -213,7 +213,7 @@ def test_a_wrong_ending_is_refused_with_the_right_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.png", b"", "an empty file"),
         ("a.png", b"<html>404</html>", "a web page"),
@@ -224,10 +224,10 @@ def test_a_wrong_ending_is_refused_with_the_right_name(tmp_path: Path) -> None:
         ("a.gz", gzip.compress(b"hello, world"), "expected"),
     ],
 )
-def test_other_files_are_refused_by_what_they_are(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_other_files_are_refused_by_what_they_are(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     """A web page, an archive, a pickle: named, not decoded."""
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadFile, match=said):
+    with pytest.raises(BadFile, match=message):
         read_images(tmp_path / name, 28, 28)
 
 

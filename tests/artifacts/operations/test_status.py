@@ -44,7 +44,7 @@ def test_all_is_well_after_a_night(store: Store) -> None:
 
 @pytest.mark.parametrize("state", ["failed", "crashed"])
 def test_last_night_that_failed_is_told_with_its_first_line(store: Store, state: str) -> None:
-    """The first line of the reason, which says what came; an earlier failure is history."""
+    """The first line of the reason, which says what happened; an earlier failure is history."""
     night(store, 10, state="failed", reason="old news")
     night(store, 5)
     assert problems(store) == []

@@ -11,7 +11,7 @@ from tests.artifacts.registry.nights import DATASET
 
 
 def test_a_ledger_that_lost_lines_is_refused_and_not_repaired(two: Store) -> None:
-    """The pointer remembers the newest move: a ledger that is too short for it is found. One line short is mended."""
+    """The pointer remembers the newest move: a ledger that is too short for it is found. One line short is restored."""
     path = two.ledger(DATASET)
     content = path.read_bytes().splitlines(keepends=True)
     champions.rollback(two, DATASET, **nights.BY_ME)
@@ -27,7 +27,7 @@ def test_a_ledger_that_lost_lines_is_refused_and_not_repaired(two: Store) -> Non
 
 
 def test_a_broken_ledger_stops_everything_that_relies_on_it(two: Store) -> None:
-    """Nothing is promoted on top of a story that was changed."""
+    """Nothing is promoted on top of a ledger that was changed."""
     path = two.ledger(DATASET)
     path.write_bytes(path.read_bytes().replace(b"schedule", b"somebody"))
     for operation in (champions.champion, repair):

@@ -182,8 +182,8 @@ def test_a_rollback_that_was_interrupted_after_the_move_may_be_repeated(store: S
     assert champions.generation(store, DATASET) == 4
 
 
-def test_a_rotten_champion_can_be_rolled_back(store: Store) -> None:
-    """Bit rot is found when the champion is read; the way out does not need the rotten files."""
+def test_a_damaged_champion_can_be_rolled_back(store: Store) -> None:
+    """Bit rot is found when the champion is read; the way out does not need the damaged files."""
     nights.night(store, "a")
     second = nights.night(store, "b")
     nights.flip(second.model)
@@ -255,15 +255,15 @@ def test_who_was_champion_on_a_day_follows_the_order_of_events_though_the_clock_
         at(datetime(2026, 11, 20))
 
 
-def test_why_tells_the_whole_story_of_a_version(store: Store) -> None:
+def test_the_history_of_a_version_has_every_line_about_it(store: Store) -> None:
     """Its decision, and the lines that made it champion, replaced it, and concern its weights."""
     nights.night(store, "a")
     nights.night(store, "b")
     nights.night(store, "c")
     champions.rollback(store, DATASET, to="mnist/1", **nights.BY_ME)
-    story = champions.version_history(store, "mnist/1")
-    assert story.decision == nights.decision()
-    assert [entry.action for entry in story.entries] == ["promote", "promote", "rollback"]
+    found = champions.version_history(store, "mnist/1")
+    assert found.decision == nights.decision()
+    assert [entry.action for entry in found.entries] == ["promote", "promote", "rollback"]
     assert [entry.action for entry in champions.version_history(store, "mnist/3").entries] == ["promote", "rollback"]
     with pytest.raises(UnknownName):
         champions.version_history(store, "mnist/8")
