@@ -10,38 +10,38 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 .PHONY: help retrain smoke server deploy down test check setup setup-dev setup-gpu lock clean
 
-help:  ## list what can be made
+help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
 
-retrain: setup  ## the main job: download, check, train, judge and register (DATASET=fashion-mnist for the other one)
-	@$(BIN)/nightshift retrain $(DATASET) || test $$? -eq 3  # 3: not promoted, which is an answer and no error
+retrain: setup  ## download, check, train, judge and register (DATASET=fashion-mnist)
+	@$(BIN)/nightshift retrain $(DATASET) || test $$? -eq 3  # 3: not promoted, which is no error
 
-smoke: setup  ## the same job on a tiny bundled dataset, without a network
+smoke: setup  ## check this installation on a tiny bundled dataset, without a network
 	@$(BIN)/nightshift smoke
 
-server: setup  ## a Prefect server here, with pools, deployments and workers (PORT=4200); again: nothing happens
-	@$(BIN)/python -m flows.commands.admin server up --port $(PORT)
+server: setup  ## start a Prefect server with pools, deployments and workers, unless it runs (PORT=4200)
+	@$(BIN)/nightshift server up --port $(PORT)
 
-deploy: setup  ## send pools and deployments to the server at PREFECT_API_URL
-	@$(BIN)/python -m flows.commands.admin deploy
+deploy: setup  ## deploy pools and flows to the server at PREFECT_API_URL
+	@$(BIN)/nightshift deploy
 
-down: setup  ## end what `make server` started, and only that
-	@$(BIN)/python -m flows.commands.admin server down
+down: setup  ## stop what `make server` started, and nothing else
+	@$(BIN)/nightshift server down
 
 test: setup-dev  ## run the tests
 	@$(BIN)/python -m pytest $(PYTEST)
 
-check: setup-dev  ## style, types, and who may import whom
+check: setup-dev  ## style, types and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
-setup: $(VENV)/.base  ## build .venv from the locked requirements; does nothing when nothing changed
+setup: $(VENV)/.base  ## create .venv from the locked requirements, if they have changed
 setup-dev: $(VENV)/.dev
 setup-gpu: $(VENV)/.gpu  ## add the CUDA libraries for training on an NVIDIA GPU
 
 # The pip that comes with Python 3.11 cannot check hashes of a package that is asked for with extras; so pip comes first.
 PIP = $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes
 
-lock:  ## resolve the requirements anew (needs uv)
+lock:  ## resolve the requirements again (needs uv)
 	echo pip | uv pip compile -q $(LOCK) - -o requirements/pip.txt
 	uv pip compile -q $(LOCK) pyproject.toml -o requirements/base.txt
 	uv pip compile -q $(LOCK) pyproject.toml -c requirements/base.txt --extra dev -o requirements/dev.txt

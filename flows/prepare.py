@@ -5,9 +5,10 @@ The only flow in which Great Expectations is loaded.
 
 from prefect import flow
 
+from data import catalogue
 from data.parquet import PreparedRef
 from flows.runs.forms import DatasetName
-from flows.runs.names import explained
+from flows.runs.names import errors_to_failed_state
 from flows.settings import settings
 from tasks.download import download
 from tasks.normalise import normalise
@@ -15,14 +16,15 @@ from tasks.validate import validate
 
 
 @flow(flow_run_name="prepare {dataset}")
-@explained
+@errors_to_failed_state
 def prepare(dataset: DatasetName = "mnist") -> PreparedRef:
-    """Bring one dataset from its mirrors to checked Parquet files.
+    """Download one dataset, check it, and write it as Parquet files.
 
     Args:
-        dataset: Which dataset to prepare.
+        dataset: Dataset to prepare.
     """
     store = settings().store
-    raw = download(store, dataset, settings().mirrors)
-    validation = validate(store, raw)
-    return normalise(store, raw, validation)
+    row = catalogue.get(store, dataset)
+    raw = download(store, row, settings().mirrors)
+    validation = validate(store, row, raw)
+    return normalise(store, row, raw, validation)

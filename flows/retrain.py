@@ -1,4 +1,4 @@
-"""The night: prepare the data, train the candidates, judge the best of them, keep what was decided, and say so."""
+"""The night: prepare the data, train the candidates, judge the best one, register the decision, write the report."""
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -7,7 +7,7 @@ from artifacts.reporting.summary import NightReport
 from flows.prepare import prepare
 from flows.runs.fanout import train_all
 from flows.runs.forms import AS_USUAL, CANDIDATES, DatasetName, Device, Mode, PolicyChanges, Recipes, Seed, Seeds
-from flows.runs.names import explained, night_name
+from flows.runs.names import errors_to_failed_state, night_name
 from flows.runs.night import Night
 from flows.train import train
 from tasks.choose import choose
@@ -17,7 +17,7 @@ from tasks.report import report
 
 
 @flow(flow_run_name=night_name)
-@explained
+@errors_to_failed_state
 def retrain(
     dataset: DatasetName = "mnist",
     recipes: Recipes = CANDIDATES,
@@ -28,24 +28,24 @@ def retrain(
     reason: str = "",
     policy: PolicyChanges = AS_USUAL,
 ) -> State[NightReport]:
-    """Retrain on one dataset and promote the best candidate if it is really better than the champion.
+    """Retrain on one dataset and promote the best candidate if it is better than the champion beyond chance.
 
     Args:
-        dataset: What to learn.
-        recipes: What to train. The best on the validation images goes before the gate.
-        seed: Decides initial weights, order of images and augmentation: any whole number.
-        seeds: Seeds per recipe, 1 to 9. The recipe with the best mean goes on, with its median seed.
-        device: Where to train. auto takes a GPU if there is one; gpu fails where there is none.
-        mode: dry-run shows the decision and changes nothing; force promotes what the floors allow, and needs a reason.
-        reason: Why you force it, in a sentence; the ledger keeps it. Not asked for otherwise.
-        policy: What a model must fulfil tonight. What is left empty is as the dataset has it.
+        dataset: Dataset to train on.
+        recipes: Recipes to train. The one with the best validation accuracy is compared with the champion.
+        seed: Integer that determines initial weights, order of images and augmentation.
+        seeds: Seeds per recipe, 1 to 9. The recipe with the best mean wins and is represented by its median seed.
+        device: Where to train. auto uses a GPU if there is one; gpu fails if there is none.
+        mode: dry-run decides and changes nothing; force skips the comparison, never the minimum requirements.
+        reason: Why the promotion is forced, in one sentence; recorded in the ledger. Required by force.
+        policy: Promotion policy of this run. An empty field keeps the dataset's value.
     """
     with Night.begin(dataset, policy, mode, reason) as night:
         prepared = prepare(dataset)
         outcomes = train_all(train, prepared, night.candidates(recipes, seed, seeds), device)
         finished = choose(night.store, outcomes)
-        judged = decide(night.store, prepared, finished, night.policy, mode, reason, night.serving)
+        judged = decide(night.store, night.dataset, prepared, finished, night.policy, mode, reason, night.serving)
         made_from = register(night.store, prepared, judged, night.run, night.who)
-        told = night.told(prepared, outcomes, finished, judged, made_from)
-        report(night.store, prepared, judged.chosen.ref, told)
-        return night.ended(told)
+        summary = night.report(prepared, outcomes, finished, judged, made_from)
+        report(night.store, prepared, judged.chosen.ref, summary)
+        return night.finish(summary)

@@ -1,10 +1,10 @@
 """The only reader of the environment.
 
-    NIGHTSHIFT_HOME       where everything that runs produce lies; default: var/ in the checkout
-    NIGHTSHIFT_MIRRORS    folders or URLs tried first, as <mirror>/<dataset>/<file>; separated by blanks or commas
+    NIGHTSHIFT_HOME       folder for everything that runs produce; default: var/ in the checkout
+    NIGHTSHIFT_MIRRORS    folders or URLs tried first, as <mirror>/<dataset>/<file>; separated by spaces or commas
 
-Prefect, Keras and its backends read the environment too; `prepare_environment` gives theirs the values that Nightshift
-needs, unless somebody has set them already.
+Prefect, Keras and its backends read the environment too; `prepare_environment` sets what Nightshift needs of theirs,
+unless it is set already.
 """
 
 import atexit
@@ -26,7 +26,7 @@ from data.store import Store
 
 
 class Settings(BaseSettings):
-    """What can be set from outside, checked on first use."""
+    """The settings, checked on first use."""
 
     model_config = SettingsConfigDict(env_prefix="NIGHTSHIFT_", frozen=True)
 
@@ -49,7 +49,7 @@ class Settings(BaseSettings):
         return Store(self.home)
 
 
-_instead: ContextVar[Settings | None] = ContextVar("settings", default=None)
+_override: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
 
 @cache
@@ -58,51 +58,51 @@ def _from_environment() -> Settings:
 
 
 def settings() -> Settings:
-    """Return the settings of this process, read once, or what `temporary_home` put in their place."""
-    return _instead.get() or _from_environment()
+    """Return the settings of this process, read once, or those of `temporary_home`."""
+    return _override.get() or _from_environment()
 
 
 @contextmanager
 def temporary_home() -> Iterator[Settings]:
-    """Work in a new home, with no mirrors, while the block runs; what the block produced is removed with it."""
+    """Use a new home without mirrors while the block runs; it is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
-        token = _instead.set(Settings(home=Path(folder), mirrors=()))
+        token = _override.set(Settings(home=Path(folder), mirrors=()))
         try:
             yield settings()
         finally:
-            _instead.reset(token)
+            _override.reset(token)
 
 
 def in_temporary_home() -> bool:
-    """Whether we are inside `temporary_home`: then other runs on the same server know nothing of our home."""
-    return _instead.get() is not None
+    """Whether `temporary_home` is in effect: other runs on the same server then use another home."""
+    return _override.get() is not None
 
 
 def environment_with(**more: str) -> dict[str, str]:
-    """Return the environment for a process to start: ours, and more."""
+    """Return the environment of this process with `more` added, for a child process."""
     return {**os.environ, **more}
 
 
 def visible_gpus() -> str | None:
-    """Return CUDA_VISIBLE_DEVICES: which GPUs this process may use; None means all."""
+    """Return CUDA_VISIBLE_DEVICES, the GPUs that this process may use; None means all."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")
 
 
 def keras_backend() -> str:
-    """Return KERAS_BACKEND, which Keras reads by itself: what it computes with."""
+    """Return KERAS_BACKEND, the backend that Keras will load; default: "tensorflow"."""
     return os.environ.get("KERAS_BACKEND") or "tensorflow"
 
 
-def prepare_environment(*, alone: bool = False) -> None:
+def prepare_environment(*, private_server: bool = False) -> None:
     """Set what Prefect, Keras and its backends read at import time; call before any of them is imported.
 
-    Without a PREFECT_API_URL the run gets a private server, whose database lies in the home and not in the user's
-    ~/.prefect. Messages of TensorFlow below an error are silenced: two pages of them hide the verdict.
+    Without PREFECT_API_URL, runs use an embedded server, with its database in the home instead of ~/.prefect.
+    TensorFlow's messages below errors are silenced: two pages of them hide the verdict.
 
     Args:
-        alone: whatever Prefect server and profile the user has, the run gets private ones, removed when it ends.
+        private_server: use a temporary Prefect server and profile, whatever the user has set.
     """
-    if alone:
+    if private_server:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             del os.environ[name]
         os.environ["PREFECT_HOME"] = home = tempfile.mkdtemp(prefix="nightshift-prefect-")
@@ -114,8 +114,8 @@ def prepare_environment(*, alone: bool = False) -> None:
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # the first start migrates a database: 9 s here
         "PREFECT_TASKS_DEFAULT_NO_CACHE": "true",  # steps are reused by content address, never by Prefect
         "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
-        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the log keeps every line; the terminal has its own
-        "KERAS_BACKEND": "tensorflow",  # whatever a keras.json in the user's folder says
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the run's log keeps every line
+        "KERAS_BACKEND": "tensorflow",  # overrides ~/.keras/keras.json
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "TF_FORCE_GPU_ALLOW_GROWTH": "true",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # the same for JAX

@@ -1,6 +1,6 @@
-"""Does all of it work here? A night on the bundled sample, and two things that must not get through.
+"""Self-check of an installation: nights on the bundled sample, with corrupted data, a good and a bad model.
 
-Needs no network and leaves nothing behind: it works in a home of its own, which is removed in the end.
+Needs no network and leaves nothing behind: it runs in a temporary home, which is removed afterwards.
 """
 
 import time
@@ -24,26 +24,26 @@ from data.idx import write_idx
 from data.store import Store
 from flows.prepare import prepare
 from flows.retrain import retrain
-from flows.runs.names import explained
+from flows.runs.names import errors_to_failed_state
 from flows.settings import temporary_home
 
 SAMPLE = "mnist-sample"
 CORRUPTED = "mnist-sample-corrupted"
-CORRUPTION = "labels shifted"  # each label moved to the next image: every count and every pixel is still right
+CORRUPTION = "labels shifted"  # each label moved to the next image: every count and every pixel is still correct
 GOOD = "tiny"
-BAD = "tiny:epochs=1,learning_rate=1e-06"  # so slow that it guesses
-ASK = "do not trust this installation; report it with the log of this run"
+BAD = "tiny:epochs=1,learning_rate=1e-06"  # learns so slowly that it guesses
+HINT = "do not use this installation; report this with the log of the run"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a smoke run saw: one sentence each.
+    """Results of a smoke run, one sentence each.
 
     Args:
-        refused: what the expectations said to the corrupted data.
-        promoted: what the gate said to the good model.
-        rejected: what the gate said to the bad model.
-        seconds: it took, without the start of the server.
+        refused: which expectations failed on the corrupted data.
+        promoted: the verdict on the good model.
+        rejected: the verdict on the bad model.
+        seconds: duration, without the start of the server.
     """
 
     refused: str
@@ -56,7 +56,7 @@ class Outcome:
         return asdict(self)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return what was tried and what came of it, for a table."""
+        """Return (input, result) for each of the three, for a table."""
         return [
             ("corrupted data", f"refused: {self.refused}"),
             ("a good model", self.promoted),
@@ -65,7 +65,7 @@ class Outcome:
 
 
 @flow(flow_run_name="smoke")
-@explained
+@errors_to_failed_state
 def smoke() -> State[Outcome]:
     """Run the pipeline on a tiny bundled dataset: refuse corrupted data, promote a good model, reject a bad one."""
     began = time.monotonic()
@@ -74,39 +74,39 @@ def smoke() -> State[Outcome]:
         promoted = _promoted(here.store)
         rejected = _rejected(here.store)
     outcome = Outcome(refused, promoted, rejected, round(time.monotonic() - began, 1))
-    rows = [(text(tried), text(said)) for tried, said in outcome.rows()]
-    create_markdown_artifact(table(("tried", "what came of it"), rows), key="smoke", description="All as it should be")
-    return Completed(name="Passed", message=f"All as it should be, in {outcome.seconds:.0f} s", data=outcome)
+    rows = [(text(given), text(result)) for given, result in outcome.rows()]
+    create_markdown_artifact(table(("input", "result"), rows), key="smoke", description="All checks passed")
+    return Completed(name="Passed", message=f"All checks passed in {outcome.seconds:.0f} s", data=outcome)
 
 
 def _refused(store: Store) -> str:
-    """Hand corrupted data to the flow `prepare`, and require that it stops there."""
+    """Pass corrupted data to the flow `prepare`, and require that its expectations refuse it."""
     corrupted = _plant_corrupted(store)
     state: State[Any] = prepare(corrupted.name, return_state=True)
     error = state.result(raise_on_failure=False)
     if isinstance(error, DataRefused):
         return error.problem.splitlines()[0].rstrip(":")  # the details are in the log of this run
     if isinstance(error, BaseException):
-        raise error  # it was stopped by something else: that is no proof
-    raise Broken(f"expected the data to be refused ({CORRUPTION}), but it passed its expectations", ASK)
+        raise error  # another error proves nothing about the expectations
+    raise Broken(f"expected the corrupted data ({CORRUPTION}) to be refused, but it passed its expectations", HINT)
 
 
 def _promoted(store: Store) -> str:
-    """Train a model that is good enough, and require that it becomes champion."""
+    """Train a good model, and require that it becomes champion."""
     night = _night(GOOD)
     champion = champions.champion_id(store, SAMPLE)
     if not night.promoted or champion != f"{SAMPLE}/1":
-        raise Broken(f"expected the first good model to become champion, but {_said(night)}", ASK)
-    return _said(night)
+        raise Broken(f"expected the first good model to become champion, but {_summary(night)}", HINT)
+    return _summary(night)
 
 
 def _rejected(store: Store) -> str:
-    """Train a model that has learnt nothing, and require that the champion stays."""
+    """Train a model that guesses, and require that the champion stays."""
     before = champions.champion_id(store, SAMPLE)
     night = _night(BAD)
     if night.promoted or champions.champion_id(store, SAMPLE) != before:
-        raise Broken(f"expected a model that guesses to be held back, but {_said(night)}", ASK)
-    return _said(night)
+        raise Broken(f"expected a model that guesses to be rejected, but {_summary(night)}", HINT)
+    return _summary(night)
 
 
 def _night(recipe: str) -> NightReport:
@@ -115,15 +115,15 @@ def _night(recipe: str) -> NightReport:
     return night
 
 
-def _said(night: NightReport) -> str:
+def _summary(night: NightReport) -> str:
     return f"{night.headline}: {night.reason}"
 
 
 def _plant_corrupted(store: Store) -> Dataset:
-    """Add a corrupted copy of the sample under its own name, of which the sample's statistics are expected."""
+    """Add a corrupted copy of the sample as a dataset that must match the sample's statistics."""
     sample = catalogue.get(store, SAMPLE)
-    genuine = source.read_raw(store, sample, source.download(store, sample))
-    corrupted = next(one for one in CORRUPTIONS if one.name == CORRUPTION).apply(genuine)
+    original = source.read_raw(store, sample, source.download(store, sample))
+    corrupted = next(one for one in CORRUPTIONS if one.name == CORRUPTION).apply(original)
     folder = store.scratch()
     folder.mkdir()
     _write(folder, corrupted)

@@ -24,7 +24,7 @@ from data.errors import OutOfMemory
 from data.parquet import PreparedRef
 from data.store import Store
 from flows.runs.forms import Device, RecipeName, Seed
-from flows.runs.names import explained
+from flows.runs.names import errors_to_failed_state
 from flows.runs.record import own_deployment, recorded
 from flows.settings import keras_backend, settings, visible_gpus
 from tasks.evaluate import evaluate
@@ -33,7 +33,7 @@ from tasks.train import train as fit
 
 
 @flow(flow_run_name="train {recipe} seed {seed}")
-@explained
+@errors_to_failed_state
 def train(
     prepared: PreparedRef,
     recipe: RecipeName = "cnn",

@@ -1,4 +1,4 @@
-"""What a run says while it works: to whoever listens in this process, to the log, and as a note in the Prefect UI."""
+"""Progress events of a run: sent to listeners in this process, to the run's log and to artifacts in the Prefect UI."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,12 +14,12 @@ from prefect.logging import get_run_logger
 
 @dataclass(frozen=True)
 class Event:
-    """One thing worth showing.
+    """A progress message of one step.
 
     Args:
-        step: which step speaks, such as "download" or "train cnn".
-        text: what it says, one line.
-        done: how much of the step is done, in [0, 1]; None when it cannot be said.
+        step: which step sent it, such as "download" or "train cnn".
+        text: the message, one line.
+        done: how much of the step is done, in [0, 1]; None if unknown.
     """
 
     step: str
@@ -41,7 +41,7 @@ def listening(listener: Callable[[Event], None]) -> Iterator[None]:
 
 
 def say(step: str, text: str, done: float | None = None) -> None:
-    """Tell the listeners; write a line to the run's log for what is not mere progress."""
+    """Send an event to the listeners; log it too, unless it is progress within a step (0 <= done < 1)."""
     for listener in _listeners:
         listener(Event(step, text, done))
     if done is None or done >= 1:
@@ -51,39 +51,39 @@ def say(step: str, text: str, done: float | None = None) -> None:
 
 
 class Bar:
-    """A progress note in the Prefect UI, and the same to the listeners.
+    """A progress artifact in the Prefect UI; every update is sent to the listeners as well.
 
     Args:
         step: which step it belongs to.
-        every_s: the least time in seconds between two updates of the note: each is a request to the server.
+        every_s: least seconds between two updates of the artifact: each is a request to the server.
     """
 
     def __init__(self, step: str, every_s: float = 1.0) -> None:
         self._step = step
         self._every_s = every_s
         self._last = 0.0
-        self._note: UUID | None = None
+        self._artifact: UUID | None = None
         with _inside_a_run() as inside:
             if inside:
-                self._note = _id(create_progress_artifact(0.0, description=step))
+                self._artifact = _id(create_progress_artifact(0.0, description=step))
 
     def __call__(self, done: float, text: str) -> None:
-        """Move to `done` in [0, 1]."""
+        """Set the progress to `done`, in [0, 1], with one line of text."""
         say(self._step, text, done)
         now = time.monotonic()
-        if self._note and (done >= 1 or now - self._last >= self._every_s):
-            update_progress_artifact(self._note, progress=100 * done, description=f"{self._step}: {text}")
+        if self._artifact and (done >= 1 or now - self._last >= self._every_s):
+            update_progress_artifact(self._artifact, progress=100 * done, description=f"{self._step}: {text}")
             self._last = now
 
 
-def _id(note: object) -> UUID:
-    assert isinstance(note, UUID)  # outside async code Prefect answers with the id itself
-    return note
+def _id(artifact: object) -> UUID:
+    assert isinstance(artifact, UUID)  # a coroutine only in async code
+    return artifact
 
 
 @contextmanager
 def _inside_a_run() -> Iterator[bool]:
-    """Whether Prefect runs us: the same code serves tests and notebooks without a server."""
+    """Yield whether this code runs inside a Prefect run; tests and notebooks call it without a server."""
     try:
         get_run_context()
     except MissingContextError:

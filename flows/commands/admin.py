@@ -1,66 +1,66 @@
-"""Commands for whoever runs the server: start it, end it, deploy, and ask whether the nights do their work."""
+"""Commands for whoever runs the server: start it, stop it, deploy, clean up, and check that nights succeed."""
 
-import json as json_module
-import sys
 from typing import Annotated
 
-from cyclopts import App, Parameter
-from rich.console import Console
+from cyclopts import App
 
-from data.errors import NightshiftError
+from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, store
 from flows.settings import prepare_environment, settings
 
-app = App(name="operations", help="The server, its deployments, and the state of the nights.")
-server = App(name="server", help="A Prefect server on this machine, with everything on it.")
+app = App(name="admin")
+server = App(name="server", help="Start or stop a Prefect server on this machine.", group=SERVER)
 app.command(server)
-
-Flag = Parameter(negative="")
-Json = Annotated[bool, Parameter("--json", negative="", help="Print JSON for a script.")]
 
 
 @server.command(help_epilogue="Example: nightshift server up --port 4300")
 def up(*, port: int = 4200) -> None:
-    """Start server, pools, deployments and one worker per pool; does nothing if they run.
+    """Start server, pools, deployments and one worker per pool, unless they are running.
 
     Args:
-        port: On the loopback interface.
+        port: Port on 127.0.0.1.
     """
     from flows.server import stack
 
     prepare_environment()
     started = stack.up(port)
-    print(f"UI:        {started.ui}   the password it asks for is in {settings().home}/server/auth")
-    print(f"commands:  . {settings().home}/server/environment   makes `prefect` talk to it")
-    print("end it:    make down")
+    print(f"UI:        {started.ui}   its password is in {settings().home}/server/auth")
+    print(f"commands:  . {settings().home}/server/environment   lets `prefect` and `nightshift deploy` reach it")
+    print("stop it:   make down")
 
 
 @server.command(help_epilogue="Example: nightshift server down")
 def down() -> None:
-    """End what `server up` started, and only that."""
+    """Stop what `server up` started, and nothing else."""
     from flows.server import stack
 
     stack.down()
 
 
-@app.command(help_epilogue="Example: PREFECT_API_URL=http://127.0.0.1:4200/api nightshift deploy")
+@app.command(group=SERVER, help_epilogue="Example: PREFECT_API_URL=http://127.0.0.1:4200/api nightshift deploy")
 def deploy() -> None:
-    """Check prefect.yaml and pools/*.json, send them to the server at PREFECT_API_URL, and read them back."""
+    """Deploy prefect.yaml and pools/*.json to a server.
+
+    The files are checked, sent to the server at PREFECT_API_URL, read back and compared.
+    """
     from flows.server import deployments
 
     prepare_environment()
     print("\n".join(deployments.deploy()))
 
 
-@app.command(help_epilogue="Example: nightshift reconcile")
+@app.command(group=SERVER, help_epilogue="Example: nightshift reconcile")
 def reconcile() -> None:
-    """Mark runs whose process is gone as Crashed, on the server at PREFECT_API_URL."""
+    """Mark runs whose process is gone as Crashed.
+
+    On the server at PREFECT_API_URL and in the home. Every night does this too.
+    """
     prepare_environment()
-    from flows.runs.reconcile import reconcile as put_in_order
+    from flows.runs.reconcile import reconcile as mark_crashed_runs
 
-    print("\n".join(put_in_order(settings().store) or ["every run that looks alive is alive"]))
+    print("\n".join(mark_crashed_runs(settings().store) or ["no crashed runs found"]))
 
 
-@app.command(help_epilogue="Example: nightshift status --check --success-hours 30 || mail-me")
+@app.command(group=NIGHTS, help_epilogue="Example: nightshift status --check --success-hours 30 || mail-me")
 def status(
     *,
     check: Annotated[bool, Flag] = False,
@@ -69,53 +69,36 @@ def status(
     success_hours: int = 36,
     json: Json = False,
 ) -> int:
-    """Say how the nights go. It reads the home alone, so it works when the server is dead.
+    """Show each dataset's last night, and alerts.
+
+    It reads the home alone, so it works when the server is down.
 
     Args:
-        check: One line for a monitor: exit code 0 when all is well, 1 when a person should look.
-        not_promoted_nights: Alert when so many nights in a row promoted nothing.
-        champion_days: Alert when a champion is older than so many days.
-        success_hours: Alert when no night has succeeded for so many hours.
-        json: Print JSON for a script.
+        check: Print one line for a monitor and exit with 0 if all is well, 1 if not.
+        not_promoted_nights: Alert after this many consecutive nights without a promotion.
+        champion_days: Alert when a champion is older than this many days.
+        success_hours: Alert when no night has succeeded for this many hours.
     """
     from artifacts.operations.status import Limits, find_alerts, nights
     from artifacts.registry import champions
 
-    store = settings().store
-    alerts = find_alerts(store, Limits(not_promoted_nights, champion_days, success_hours))
+    home = store()
+    alerts = find_alerts(home, Limits(not_promoted_nights, champion_days, success_hours))
     if check:
-        line = "; ".join(map(str, alerts)) if alerts else "ok: every night has done its work"
-        print(line if alerts == [] else f"ALERT {line}")
+        print(f"ALERT {'; '.join(map(str, alerts))}" if alerts else "ok: every dataset's last night succeeded")
         return 1 if alerts else 0
-    last = {name: records[-1] for name, records in sorted(nights(store).items())}
+    last = {name: records[-1] for name, records in sorted(nights(home).items())}
     rows = [
-        (name, champions.champion_id(store, name), one.began[:16].replace("T", " "), one.state, one.verdict)
+        (name, champions.champion_id(home, name), one.began[:16].replace("T", " "), one.state, one.verdict)
         for name, one in last.items()
     ]
     if json:
         keys = ("dataset", "champion", "last_began_utc", "last_state", "last_verdict")
-        told = [dict(zip(keys, row, strict=True)) for row in rows]
-        print(json_module.dumps({"nights": told, "alerts": [vars(one) for one in alerts]}, indent=1))
+        night_rows = [dict(zip(keys, row, strict=True)) for row in rows]
+        print_json({"nights": night_rows, "alerts": [vars(one) for one in alerts]})
     else:
-        from flows.commands.tables import table
-
         if rows:
-            headers = ("dataset", "champion", "last night (UTC)", "state", "verdict")
-            Console().print(table(headers, rows))
+            print_table(("dataset", "champion", "last night (UTC)", "state", "verdict"), rows)
         for one in alerts:
             print(f"{one}\n  -> {one.hint}")
     return 1 if alerts else 0
-
-
-def main() -> None:
-    """Run one of these commands and exit with its code, as the console script does."""
-    try:
-        code = app(result_action="return_value")
-    except NightshiftError as error:
-        print(error, file=sys.stderr)
-        code = error.exit_code
-    sys.exit(code or 0)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""What the commands share: exit codes, a console, JSON and tables, and a terminal without the chatter of C++."""
+"""Shared by the commands: exit codes, command groups, a console, JSON, tables, and no C++ messages in between."""
 
 import json as json_module
 import os
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from rich.console import Console
 
 if TYPE_CHECKING:
@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 DONE, BROKEN, REFUSED, NOT_PROMOTED = 0, 1, 2, 3
 
-Json = Annotated[bool, Parameter("--json", negative="", help="Print JSON for a script.")]
-Flag = Parameter(negative="")
-Several = Parameter(negative="", show_default=False)  # given once for each
+# in the order in which `nightshift --help` lists them
+NIGHTS = Group("Nights", sort_key=0)
+DATA = Group("Datasets and recipes", sort_key=1)
+MODELS = Group("Models", sort_key=2)
+CHAMPIONS = Group("Champions", sort_key=3)
+SERVER = Group("Server", sort_key=4)
+OPTIONS = Group("Options", sort_key=5)
+
+Json = Annotated[bool, Parameter("--json", negative="", show_default=False, help="Print JSON for a script.")]
+Flag = Parameter(negative="", show_default=False)
+Text = Annotated[str, Parameter(show_default=False)]  # an option whose default, "", means that it was not given
+Several = Parameter(negative="", show_default=False)  # an option that is repeated, once per value
 
 
 def store() -> "Store":
@@ -28,7 +37,7 @@ def store() -> "Store":
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console as wide as the terminal; a pipe or a log has no width, and little is folded for it."""
+    """Return a console as wide as the terminal; 160 columns where there is none, so that a log has few folded lines."""
     made = Console(stderr=stderr, highlight=False)
     if not made.is_terminal:
         made.width = 160
@@ -36,7 +45,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_json(value: Any) -> None:
-    """Print a value for a script."""
+    """Print a value as strict JSON: NaN is an error."""
     print(json_module.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
@@ -49,13 +58,13 @@ def print_table(headers: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
 
 @contextmanager
 def native_messages_to(file: Path) -> Iterator[None]:
-    """Send what C++ libraries write to standard error into a file while the block runs.
+    """Redirect what C++ libraries write to standard error into a file while the block runs.
 
-    TensorFlow prints a dozen lines about missing CUDA drivers and rounding before Python can ask it not to; nobody
-    finds the verdict between them. What Python raises is printed after the block, where people look for it.
+    TensorFlow prints a dozen lines about missing CUDA drivers and rounding before Python can ask it not to, and the
+    verdict is lost among them. Exceptions raised in the block are printed after it, on the terminal.
 
     Args:
-        file: written anew.
+        file: created anew.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     kept = os.dup(2)

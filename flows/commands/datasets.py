@@ -1,13 +1,13 @@
-"""The commands about datasets: list them, bring your own."""
+"""The commands about datasets: list them, add and remove your own."""
 
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from flows.commands.console import Flag, Json, print_json, print_table, store
+from flows.commands.console import Flag, Json, Text, print_json, print_table, store
 
-app = App(name="datasets", help="List the datasets, or bring your own.")
+app = App(name="datasets", help="List the datasets; add or remove your own.")
 
 
 @app.default
@@ -44,20 +44,20 @@ def add(
     folder: Path,
     *,
     classes: Annotated[tuple[str, ...], Parameter(consume_multiple=True, negative="", show_default=False)] = (),
-    title: str = "",
-    licence: str = "",
-    citation: str = "",
+    title: Text = "",
+    licence: Text = "",
+    citation: Text = "",
     mirror_symmetric: Annotated[bool, Flag] = False,
 ) -> None:
-    """Make four IDX files (train and test, images and labels) a dataset that every command knows.
+    """Add four IDX files (training and test, images and labels) as a dataset.
 
     Args:
-        name: What you will call it: lower-case letters, digits, dashes.
-        folder: Where train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files lie, gzipped or not.
-        classes: What the labels 0, 1, 2... mean, in order. Default: the numbers themselves.
-        title: What people call it.
-        licence: Of the images.
-        citation: Whom to name when results are published.
+        name: Name for commands: lower-case letters, digits, dashes.
+        folder: Folder with train-images-idx3-ubyte, train-labels-idx1-ubyte and the two t10k files, gzipped or not.
+        classes: Names of the labels 0, 1, 2..., in order. Default: the numbers.
+        title: Name for reports. Default: the name.
+        licence: Licence of the images.
+        citation: Reference to cite when results are published.
         mirror_symmetric: An image flipped left to right still belongs to its class.
     """
     from data import catalogue
@@ -66,18 +66,18 @@ def add(
     row = catalogue.add(store(), name, folder.expanduser(), classes, **more)  # type: ignore[arg-type]
     print(
         f"{row.name}: {row.n_train:,} + {row.n_test:,} images of {row.height}×{row.width}, {row.n_classes} classes; "
-        f"the files are copied and their hashes pinned\n  -> nightshift retrain {row.name}"
+        f"its files are copied and their hashes pinned\n  -> nightshift retrain {row.name}"
     )
 
 
 @app.command(help_epilogue="Example: nightshift datasets remove letters")
 def remove(name: str) -> None:
-    """Forget a dataset that you added; its models stay.
+    """Remove a dataset that you added; its models stay.
 
     Args:
-        name: The name you gave it.
+        name: Name of the dataset.
     """
     from data import catalogue
 
     catalogue.remove(store(), name)
-    print(f"{name} is forgotten")
+    print(f"{name} is removed; its models stay")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from flows.commands.console import native_messages_to
 from flows.settings import prepare_environment, settings
 
 if TYPE_CHECKING:
@@ -20,34 +21,34 @@ if TYPE_CHECKING:
 
 
 def run_night(console: Console, **parameters: Any) -> "NightReport":
-    """Run the flow `retrain` here and show what it does.
+    """Run the flow `retrain` in this process and show its progress.
 
     Args:
         console: where to show it.
-        parameters: the flow's; what is None or empty is left to its defaults.
+        parameters: of the flow; None, "" and () stand for its defaults.
 
     Raises:
-        NightshiftError: the night was refused or broke.
+        NightshiftError: the night was refused or failed.
     """
     prepare_environment()
     given = {name: value for name, value in parameters.items() if value not in (None, (), "")}
     _refuse_early(given)
-    with _at_work(console, settings().home / "native.log"):
+    with _showing_progress(console, settings().home / "native.log"):
         from flows.retrain import retrain
 
         state: State[Any] = retrain(**given, return_state=True)
-    night: NightReport = state.result()  # raises what stopped the night
+    night: NightReport = state.result()  # raises the error that stopped the night
     return night
 
 
 def run_smoke(console: Console) -> "Outcome":
-    """Run the flow `smoke` here, on a private server that is gone afterwards.
+    """Run the flow `smoke` in this process, on a private server that is removed afterwards.
 
     Raises:
-        Broken: something got through that must not, or did not that must.
+        Broken: corrupted data or a bad model was accepted, or a good model was not.
     """
-    prepare_environment(alone=True)
-    with tempfile.TemporaryDirectory() as folder, _at_work(console, Path(folder) / "native.log"):
+    prepare_environment(private_server=True)
+    with tempfile.TemporaryDirectory() as folder, _showing_progress(console, Path(folder) / "native.log"):
         from flows.smoke import smoke
 
         state: State[Any] = smoke(return_state=True)
@@ -56,12 +57,11 @@ def run_smoke(console: Console) -> "Outcome":
 
 
 @contextmanager
-def _at_work(console: Console, log: Path) -> Iterator[None]:
-    """Show what happens while the block runs, and import slow libraries while the server, another process, starts."""
-    import_module("prefect.server.api.server")  # before the thread: both would import SQLAlchemy, each half of it
+def _showing_progress(console: Console, log: Path) -> Iterator[None]:
+    """Show progress while the block runs, and import slow libraries while the server, another process, starts."""
+    import_module("prefect.server.api.server")  # first: two threads must not import SQLAlchemy at once
     threading.Thread(target=_import_slow_libraries, name="imports", daemon=True).start()
     console.print("starting the embedded Prefect server", style="dim")
-    from flows.commands.console import native_messages_to
     from flows.commands.progress import showing
 
     with native_messages_to(log), showing(console):
@@ -74,7 +74,7 @@ def _import_slow_libraries() -> None:
 
 
 def _refuse_early(given: dict[str, Any]) -> None:
-    """Check what can be checked in milliseconds before seconds are spent on starting a server."""
+    """Refuse bad input in milliseconds, before a server is started, which takes seconds."""
     from artifacts.gate.policy import Policy
     from artifacts.recipes.candidate import Candidate
     from data import catalogue

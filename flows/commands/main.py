@@ -1,4 +1,4 @@
-"""The console script. It parses, calls and prints; what is heavy is imported by the command that needs it.
+"""The console script: parses, calls and prints. Heavy imports are made by the command that needs them.
 
 Exit codes: 0 done, 1 broken (the work failed), 2 refused (bad input, nothing changed), 3 not promoted.
 """
@@ -12,13 +12,18 @@ from cyclopts import App, CycloptsError, Parameter
 
 from artifacts.gate.policy import Policy, meaning
 from data.errors import NightshiftError
-from flows.commands import admin, datasets, models, recipes
+from flows.commands import admin, datasets, models, recipes, registry
+from flows.commands.arguments import Device
 from flows.commands.console import (
+    DATA,
     DONE,
+    NIGHTS,
     NOT_PROMOTED,
+    OPTIONS,
     REFUSED,
     Json,
     Several,
+    Text,
     console,
     print_json,
     print_table,
@@ -27,14 +32,17 @@ from flows.commands.console import (
 
 app = App(
     name="nightshift",
-    help="Retrain every night, and promote only what is really better.",
+    help="Retrain every night, and promote only a model that is better beyond chance.",
     help_epilogue="Exit codes: 0 done, 1 broken, 2 refused (bad input), 3 not promoted.",
     version=lambda: metadata.version("nightshift"),
 )
-app.command(datasets.app)
-app.command(recipes.app)
-app.command(models.app, name="*")
-app.command(admin.app, name="*")
+for listed in (datasets.app, recipes.app):
+    listed.group = DATA
+    app.command(listed)
+for commands in (models.app, registry.app, admin.app):
+    app.command(commands, name="*")
+for option in ("--help", "--version"):
+    app[option].group = OPTIONS
 
 
 def main() -> None:
@@ -43,14 +51,14 @@ def main() -> None:
     try:
         code = app(result_action="return_value", exit_on_error=False)
     except CycloptsError:
-        code = REFUSED  # cyclopts has said what is wrong
+        code = REFUSED  # cyclopts has printed what is wrong
     except NightshiftError as error:
         screen.print("[bold red]refused:[/]" if error.exit_code == REFUSED else "[bold red]broken:[/]", end=" ")
         screen.print(str(error), markup=False, soft_wrap=True)
         code = error.exit_code
     except KeyboardInterrupt:
-        screen.print("stopped; every step that was complete is kept, and the next run goes on from there")
-        code = 130  # what shells expect of a program that ended on Ctrl-C
+        screen.print("interrupted; the next run resumes after the last complete step")
+        code = 130  # the convention for a program that Ctrl-C ended
     sys.exit(code or DONE)
 
 
@@ -60,13 +68,12 @@ if TYPE_CHECKING:
     PolicyFlags = dict[str, Any]
 else:  # a flag for each field of the policy; only those that were given are in the dictionary
     flags = {item.name: Annotated[item.type, Parameter(help=meaning(item))] for item in fields(Policy)}
-    PolicyFlags = Annotated[
-        TypedDict("PolicyFlags", flags, total=False), Parameter(name="*", group="What a model must fulfil")
-    ]
+    PolicyFlags = Annotated[TypedDict("PolicyFlags", flags, total=False), Parameter(name="*", group="Promotion policy")]
 
 
 @app.command(
-    help_epilogue="Example: nightshift retrain fashion-mnist --recipe cnn --recipe mlp:epochs=30,hidden=256x128"
+    group=NIGHTS,
+    help_epilogue="Example: nightshift retrain fashion-mnist --recipe cnn --recipe mlp:epochs=30,hidden=256x128",
 )
 def retrain(
     dataset: str = "mnist",
@@ -74,22 +81,24 @@ def retrain(
     recipe: Annotated[tuple[str, ...], Several] = (),
     seed: int = 0,
     seeds: int = 1,
-    device: Literal["auto", "gpu", "cpu"] = "auto",
+    device: Device = "auto",
     mode: Literal["normal", "dry-run", "force"] = "normal",
-    reason: str = "",
+    reason: Text = "",
     policy: PolicyFlags | None = None,
     json: Json = False,
 ) -> int:
-    """Download, validate, normalise, train, evaluate, decide, register and report.
+    """Train candidates, and promote the best if it beats the champion.
+
+    The steps: download, validate, normalise, train, evaluate, decide, register, report.
 
     Args:
-        dataset: Which dataset; `nightshift datasets` lists them.
-        recipe: A candidate such as cnn or mlp:epochs=5; repeat it for several. Default: see `nightshift recipes`.
-        seed: Decides initial weights, order of images and augmentation.
-        seeds: Seeds per recipe; the recipe with the best mean goes before the gate, with its median seed.
-        device: Where to train; gpu fails where there is none.
-        mode: dry-run decides and changes nothing; force promotes what the floors allow, and needs a reason.
-        reason: Why you force; the ledger keeps it.
+        dataset: Dataset to train on; `nightshift datasets` lists them.
+        recipe: Candidate such as cnn or mlp:epochs=5; repeat it for several. Default: see `nightshift recipes`.
+        seed: Integer that determines initial weights, order of images and augmentation.
+        seeds: Seeds per recipe; the recipe with the best mean wins and is represented by its median seed.
+        device: Where to train; gpu fails if there is none.
+        mode: dry-run decides and changes nothing; force skips the comparison, never the minimum requirements.
+        reason: Why the promotion is forced, in one sentence; recorded in the ledger. Required by force.
     """
     from artifacts.reporting.report import REPORT
     from flows.commands.local_run import run_night
@@ -105,14 +114,18 @@ def retrain(
     return DONE if night.promoted else NOT_PROMOTED
 
 
-@app.command(help_epilogue="Example: nightshift smoke")
+@app.command(group=NIGHTS, help_epilogue="Example: nightshift smoke")
 def smoke(*, json: Json = False) -> None:
-    """Run whole nights on a tiny bundled dataset, in a temporary home, without a network: does all of it work here?"""
+    """Check this installation with nights on a tiny bundled dataset.
+
+    Needs no network, and works in a temporary home: corrupted data must be refused, a good model promoted, a bad one
+    rejected.
+    """
     from flows.commands.local_run import run_smoke
 
     outcome = run_smoke(console(stderr=json))
     if json:
         print_json(outcome.to_json())
     else:
-        print_table(("tried", "what came of it"), outcome.rows())
-        print(f"all as it should be, in {outcome.seconds:.0f} s")
+        print_table(("input", "result"), outcome.rows())
+        print(f"all checks passed in {outcome.seconds:.0f} s")

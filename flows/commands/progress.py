@@ -1,4 +1,4 @@
-"""What a terminal shows while a night runs: moving bars on a terminal, plain lines anywhere else."""
+"""Progress of a night: bars on a terminal, plain lines in a pipe or a log."""
 
 import time
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tasks.progress import Event, listening
 
 @contextmanager
 def showing(console: Console) -> Iterator[None]:
-    """Show every event of this process while the block runs."""
+    """Show the events of this process while the block runs."""
     if console.is_terminal:
         columns = (
             SpinnerColumn(finished_text="[green]✓[/]"),
@@ -44,7 +44,7 @@ class _Bars:
 
 
 class _Lines:
-    """A line when a step begins, every few seconds while it works, and when it is done."""
+    """A line when a step begins, at most one per `every_s` seconds while it works, and one when it is done."""
 
     def __init__(self, console: Console, every_s: float = 5.0) -> None:
         self._console = console

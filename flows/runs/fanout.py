@@ -1,7 +1,8 @@
 """Train every candidate; one that fails does not stop the others.
 
 In a terminal: one after the other, in this process. As a deployment on a server: each candidate is a run of `train` on
-another worker, all started at once. Only references travel: the prepared data's digest there, the trained one's back.
+some worker, all started at once. Only references are passed: the digest of the prepared data to the worker, the digest
+of the trained model back.
 """
 
 import time
@@ -29,8 +30,8 @@ from flows.settings import settings
 from tasks.progress import say
 
 TIME_LIMIT_S = 3 * 3600.0  # for all candidates of a night together, waiting for a free worker included
-POLL_S = 2.0
-LOOK_S = 20.0  # how often a child that seems to run is checked for life
+POLL_S = 2.0  # seconds between two looks at the states of the children
+LIVENESS_S = 20.0  # seconds between two checks whether the processes of running children are alive
 
 Outcome = TrainedRef | FailedCandidate
 
@@ -41,13 +42,13 @@ def train_all(
     """Return one outcome per candidate, in their order.
 
     Args:
-        train: the flow that trains one candidate; on a server its deployments do.
-        prepared: on which data.
+        train: the flow that trains one candidate; on a server, its deployments are run instead.
+        prepared: the data to train on.
         candidates: what to train.
-        device: where.
+        device: "auto", "gpu" or "cpu".
 
     Raises:
-        TrainingFailed: a GPU was asked for, and no worker serves the pool of those who have one.
+        TrainingFailed: device "gpu" was requested, and no worker serves the pool "gpu".
     """
     if not own_deployment():
         return [_train_here(train, prepared, one, device, _rivals(one, candidates)) for one in candidates]
@@ -57,7 +58,7 @@ def train_all(
             fan.start(prepared, candidates, device)
             return fan.join()
         finally:
-            fan.cancel()  # whoever still works when we leave, for whatever reason, works for nobody
+            fan.cancel()  # however we leave: nobody would use what is still being trained
 
 
 def _train_here(
@@ -80,10 +81,10 @@ class Child:
 
 
 class Fan:
-    """The runs that train tonight's candidates.
+    """The runs that train tonight's candidates on workers.
 
     Args:
-        client: of the server that we run on.
+        client: of the server that this run belongs to.
         store: the home.
     """
 
@@ -108,13 +109,13 @@ class Fan:
                 timeout=0,  # do not wait
                 idempotency_key=f"{runtime.flow_run.id}:{candidate.name}",
             )
-            assert isinstance(run, FlowRun)  # outside async code Prefect answers with the run itself
+            assert isinstance(run, FlowRun)  # a coroutine only in async code
             self._children.append(Child(candidate, run.id))
         say("train", f"started {len(self._children)} runs of {target}")
 
     def join(self) -> list[Outcome]:
-        """Wait until every run has ended, for at most the time limit, and return what came of each."""
-        deadline, looked = time.monotonic() + TIME_LIMIT_S, time.monotonic()
+        """Wait until every run has ended, for at most TIME_LIMIT_S, and return their outcomes in order."""
+        deadline, checked = time.monotonic() + TIME_LIMIT_S, time.monotonic()
         while waiting := [child for child in self._children if child.outcome is None]:
             for child in waiting:
                 state = self._client.read_flow_run(child.run).state
@@ -124,9 +125,9 @@ class Fan:
                     cancel(self._client, child.run)
                     hours = TIME_LIMIT_S / 3600
                     child.outcome = FailedCandidate(child.candidate, f"it was not trained within {hours:g} hours")
-            if time.monotonic() - looked > LOOK_S:
+            if time.monotonic() - checked > LIVENESS_S:
                 reconcile(self._store)  # a worker that dies together with its training reports nothing
-                looked = time.monotonic()
+                checked = time.monotonic()
             time.sleep(POLL_S)
         return [child.outcome for child in self._children if child.outcome]
 
@@ -142,10 +143,10 @@ class Fan:
             return FailedCandidate(child.candidate, _reason(state))
         if record is None or not record.result:
             return FailedCandidate(
-                child.candidate, "its worker has another home: set NIGHTSHIFT_HOME alike for all workers"
+                child.candidate, "its worker uses another home: set NIGHTSHIFT_HOME to the same folder on all workers"
             )
-        told = record.result
-        return TrainedRef(Candidate.parse(told["recipe"], told["seed"]), told["digest"], told["reused"])
+        result = record.result
+        return TrainedRef(Candidate.parse(result["recipe"], result["seed"]), result["digest"], result["reused"])
 
 
 def _rivals(candidate: Candidate, candidates: Sequence[Candidate]) -> list[str]:
@@ -154,7 +155,7 @@ def _rivals(candidate: Candidate, candidates: Sequence[Candidate]) -> list[str]:
 
 
 def _pool(client: SyncPrefectClient, device: Device) -> str:
-    """Return where to train: `auto` goes to the GPU pool if a worker serves it."""
+    """Return the name of the pool to train in: for `auto` the GPU pool if a worker serves it."""
     if device == "cpu":
         return "cpu"
     try:
@@ -163,12 +164,12 @@ def _pool(client: SyncPrefectClient, device: Device) -> str:
         served = False
     if device == "gpu" and not served:
         raise TrainingFailed(
-            "device 'gpu' was asked for, but no worker serves the pool 'gpu'",
-            "start one where a GPU is: prefect worker start --pool gpu --limit 1; or choose device 'auto'",
+            "device 'gpu' was requested, but no worker serves the pool 'gpu'",
+            "on a host with a GPU, run: prefect worker start --pool gpu --limit 1; or choose device 'auto'",
         )
     return "gpu" if served else "cpu"
 
 
 def _reason(state: "State[Any]") -> str:
-    said = str(state.message or state.name).removeprefix("Flow run encountered an exception: ")
-    return said if state.is_failed() else f"{state.name}: {said}"
+    message = str(state.message or state.name).removeprefix("Flow run encountered an exception: ")
+    return message if state.is_failed() else f"{state.name}: {message}"

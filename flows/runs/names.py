@@ -1,4 +1,4 @@
-"""What a run shows of itself in a list of runs: a telling name, and on the first line of a failure what to do."""
+"""What a run shows of itself in a list of runs: its name and, if it failed, what to do on the first line."""
 
 from collections.abc import Callable
 from datetime import UTC
@@ -16,31 +16,31 @@ R = TypeVar("R")
 
 def night_name() -> str:
     """Return the name of a run of `retrain`: "mnist · 2026-11-20 · nightly"; the date is UTC."""
-    asked, tags = runtime.flow_run.parameters or {}, runtime.flow_run.tags or ()
+    parameters, tags = runtime.flow_run.parameters or {}, runtime.flow_run.tags or ()
     kind = "nightly" if "auto-scheduled" in tags else "manual"
-    mode = asked.get("mode", "normal")
+    mode = parameters.get("mode", "normal")
     day = runtime.flow_run.scheduled_start_time.astimezone(UTC)
-    return f"{asked.get('dataset')} · {day:%Y-%m-%d} · {kind if mode == 'normal' else mode}"
+    return f"{parameters.get('dataset')} · {day:%Y-%m-%d} · {kind if mode == 'normal' else mode}"
 
 
-def explained(body: Callable[P, R]) -> Callable[P, R]:
-    """Let a flow that an explained error stops end as Failed, with a message whose first line says what to do.
+def errors_to_failed_state(body: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a flow so that a NightshiftError ends it as Failed, with `failure_message` as the state's message.
 
-    Whoever asks for the result gets the error itself; any other exception is Prefect's to report.
+    Whoever asks for the result gets the error itself. Any other exception is left to Prefect.
     """
 
     @wraps(body)
-    def explaining(*args: P.args, **kwargs: P.kwargs) -> R:
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return body(*args, **kwargs)
         except NightshiftError as error:
-            return cast(R, Failed(message=in_a_line(error), data=error))
+            return cast(R, Failed(message=failure_message(error), data=error))
 
-    return explaining
+    return wrapper
 
 
-def in_a_line(error: NightshiftError) -> str:
-    """Return what came and what to do on one line, and the details, if there are any, below."""
+def failure_message(error: NightshiftError) -> str:
+    """Return the problem and what to do on one line, and the details, if there are any, below."""
     first, *details = error.problem.splitlines()
     hint = f" -> {error.hint}" if error.hint else ""
     return "\n".join((first.rstrip(":") + hint, *details))

@@ -1,4 +1,4 @@
-"""What a run of `retrain` knows about itself: id, home, who started it, and in the end what there is to tell."""
+"""What a run of `retrain` knows about itself: id, home, dataset, policy, who started it, and in the end its report."""
 
 import getpass
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,9 +28,9 @@ from data.errors import BadInput
 from data.journal import Record
 from data.parquet import PreparedRef
 from data.store import Store
+from flows.runs.queueing import one_night_at_a_time
 from flows.runs.reconcile import reconcile
 from flows.runs.record import recorded
-from flows.runs.turns import alone
 from flows.settings import settings
 from tasks.progress import say
 
@@ -43,13 +43,13 @@ class Night:
         run: a readable id that is also a folder's name.
         store: the home.
         dataset: what is trained on.
-        policy: what a model must fulfil.
+        policy: what a model must meet to be promoted.
         mode: "normal", "dry-run" or "force".
         who: a person or "schedule", for the ledger.
         started: UTC.
         champion: id of the champion when the run began; None before the first promotion.
-        record: what the home's journal has about this run.
-        serving: a fresh process that will be asked to serve the winner.
+        record: of this run, in the home's journal.
+        serving: a fresh process in which the winner will have to serve.
     """
 
     run: str
@@ -66,47 +66,57 @@ class Night:
     @classmethod
     @contextmanager
     def begin(cls, dataset: str, changes: Mapping[str, Any], mode: Mode, reason: str) -> Iterator["Night"]:
-        """Put things in order, wait for our turn, and write down how it ends.
+        """Check the parameters, clean up after crashed runs, wait for other nights of the dataset, and begin.
 
-        Checks what can be checked before anything is downloaded or trained.
+        Nothing is downloaded or trained before all of this has passed.
+
+        Args:
+            dataset: name in the catalogue.
+            changes: policy fields that differ tonight.
+            mode: "normal", "dry-run" or "force".
+            reason: required by "force".
 
         Raises:
             UnknownName: no such dataset.
-            BadInput: a forced run without a reason, or a policy that cannot be.
+            BadInput: a forced run without a reason, or an invalid policy.
             StorageFailed: the home cannot be written, or is nearly full.
         """
-        store, row, now = settings().store, catalogue.get(settings().store, dataset), datetime.now(UTC)
+        store, now = settings().store, datetime.now(UTC)
+        row = catalogue.get(store, dataset)
         if mode == "force" and not reason.strip():
-            raise BadInput("force needs a reason, and none was given", "say why in one sentence, as the reason")
+            raise BadInput(
+                "force needs a reason, and none was given",
+                "give it in one sentence: --reason '...', or the field reason",
+            )
         store.preflight(row.bytes_needed)
         for line in reconcile(store):
             say("start", line)
         swept = store.sweep()
         if swept:
-            say("start", f"removed {len(swept)} leftovers of runs that died")
+            say("start", f"removed {len(swept)} leftovers of crashed runs")
         counts = row.reference.test_counts if row.reference else ()
         policy = policy_for(row.name, counts).changed(changes)
         run = f"{now:%Y%m%dt%H%M%S}-{row.name}-{runtime.flow_run.id[:8]}"
-        with recorded(store, "retrain", run, row.name, mode) as record, alone(store, record) as record:
+        with (
+            recorded(store, "retrain", run, row.name, mode) as waiting,
+            one_night_at_a_time(store, waiting) as record,
+        ):
             champion = champions.champion_id(store, row.name)
             # TensorFlow takes long to import; by the verdict it is ready
             with check.start_infra_check(budgets=verdict.budgets(policy)) as serving:
                 yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving)
 
-    def ended(self, night: NightReport) -> State[NightReport]:
-        """Write down how it went, and return the final state of the run.
-
-        "Not promoted" is no failure, and no silent success either.
-        """
-        said = f"{night.headline}: {night.reason}"
-        journal.end(self.store, self.record, "finished", said, verdict=night.verdict, promoted=night.promoted)
-        return Completed(name="Promoted" if night.promoted else "Not promoted", message=said, data=night)
+    def finish(self, report: NightReport) -> State[NightReport]:
+        """End this run's record, and return the final state: Completed, named "Promoted" or "Not promoted"."""
+        summary = f"{report.headline}: {report.reason}"
+        journal.end(self.store, self.record, "finished", summary, verdict=report.verdict, promoted=report.promoted)
+        return Completed(name="Promoted" if report.promoted else "Not promoted", message=summary, data=report)
 
     def candidates(self, recipes: Sequence[str], seed: int, seeds: int) -> list[Candidate]:
         """Return every recipe with every seed."""
         return [Candidate.parse(recipe, seed + k) for recipe in recipes for k in range(seeds)]
 
-    def told(
+    def report(
         self,
         prepared: PreparedRef,
         outcomes: Sequence[TrainedRef | FailedCandidate],
@@ -114,10 +124,10 @@ class Night:
         judged: Judged,
         made_from: Provenance,
     ) -> NightReport:
-        """Return what there is to tell."""
+        """Collect everything that the report shows; nothing is written."""
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
-        said, catches = validation.read(self.store, parquet.describe(self.store, prepared)["validation"])
+        checks, catches = validation.read(self.store, parquet.describe(self.store, prepared)["validation"])
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
         return NightReport(
             run=self.run,
@@ -135,7 +145,7 @@ class Night:
             winner=judged.chosen.ref.candidate.name,
             champion_before=self.champion,
             champion_after=champions.champion_id(self.store, self.dataset.name),
-            validation=said,
+            validation=checks,
             catches=catches,
             self_tests=judged.self_tests,
             infra=judged.infra,
@@ -151,10 +161,13 @@ class Night:
             (f"nightshift history {name}", "every decision about this dataset"),
             (f"nightshift show {name}", "the champion: what it is and what it was made from"),
             (f"nightshift predict IMAGE.png --model {name}", "ask the champion about an image"),
-            (f"nightshift retrain {name} --seed {judged.chosen.ref.candidate.seed + 1}", "another night, other dice"),
+            (
+                f"nightshift retrain {name} --seed {judged.chosen.ref.candidate.seed + 1}",
+                "another night with another seed",
+            ),
         ]
 
 
 def _who() -> str:
-    """Return who started this run: a schedule, or a person as far as one can tell."""
+    """Return who started this run: "schedule", or the user that the process runs as."""
     return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or ()) else getpass.getuser()

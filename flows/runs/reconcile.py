@@ -1,4 +1,4 @@
-"""Put in order what dead runs left behind: the home knows which processes are gone, the server is told."""
+"""Clean up after crashed runs: the home knows which processes are gone; the server is updated to match."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -15,36 +15,37 @@ from data.store import Store
 from flows.settings import in_temporary_home
 
 FLOWS = ["retrain", "train"]  # they leave records
-STRANDED = timedelta(minutes=10)  # a run that has not left its record by then died before it could; it takes seconds
-UNBORN = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
+START_LIMIT = timedelta(minutes=10)  # a run writes its record within seconds of its start; without one it has crashed
+TAKEN = (StateType.PENDING, StateType.RUNNING, StateType.CANCELLING)
 
 
 def reconcile(store: Store) -> list[str]:
     """Mark runs of this pipeline whose process is gone as Crashed, and cancel what they had started.
 
     Returns:
-        What was done, as sentences; nothing when all is well.
+        One sentence per run that was marked; empty if no run had crashed.
     """
     journal.prune(store)
     with get_client(sync_client=True) as client:
-        done = [_bury(client, store, record) for record in journal.read(store) if record.lost]
-        # a smoke run has a home of its own, in which other runs have left no record: it must not take them for dead
-        return done if in_temporary_home() else done + _stranded(client, store)
+        done = [_mark_crashed(client, store, record) for record in journal.read(store) if record.lost]
+        # a smoke run has a home of its own, in which other runs leave no record: it must not take them for crashed
+        return done if in_temporary_home() else done + _mark_never_started(client, store)
 
 
 def cancel(client: SyncPrefectClient, id: UUID) -> None:
-    """Ask for the end of a run; its worker stops the process, a run that has not begun ends at once."""
+    """Cancel a run: its worker stops the process; a run that has not begun ends at once."""
     client.set_flow_run_state(id, Cancelling())
 
 
-def _bury(client: SyncPrefectClient, store: Store, record: Record) -> str:
-    why = f"{record.process} died without a word"
+def _mark_crashed(client: SyncPrefectClient, store: Store, record: Record) -> str:
+    """End a run's record as crashed, on the server too, and cancel its children; return a sentence that says so."""
+    why = f"{record.process} exited without recording a result"
     journal.end(store, record, "crashed", why)
     run = _find(client, record.id)
     if run is None:  # of another server, such as the private one of a run in a terminal
         return f"{record.run} had crashed: {why}"
     if run.state and not run.state.is_final():
-        _crash(client, run, why)
+        _set_crashed(client, run, why)
     children = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(_children_of(record.id)))
     for child in children:
         if child.state and not child.state.is_final():
@@ -52,24 +53,26 @@ def _bury(client: SyncPrefectClient, store: Store, record: Record) -> str:
     return f"{run.name} ({record.run}) is marked as Crashed: {why}"
 
 
-def _stranded(client: SyncPrefectClient, store: Store) -> list[str]:
-    """Mark as Crashed what was taken by a worker long ago, and never began."""
+def _mark_never_started(client: SyncPrefectClient, store: Store) -> list[str]:
+    """Mark as Crashed the runs that a worker took more than START_LIMIT ago and that never began."""
     runs = client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
-        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": UNBORN}}}),
+        flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": TAKEN}}}),
     )
     done = []
     for run in runs:
-        old = run.state and datetime.now(UTC) - run.state.timestamp > STRANDED
+        old = run.state and datetime.now(UTC) - run.state.timestamp > START_LIMIT
         if old and journal.find(store, str(run.id)) is None:
-            why = f"it was {run.state_name} for {STRANDED.seconds // 60} minutes and never began"
-            _crash(client, run, why)
+            why = f"it was {run.state_name} for {START_LIMIT.seconds // 60} minutes and never began"
+            _set_crashed(client, run, why)
             done.append(f"{run.name} is marked as Crashed: {why}")
     return done
 
 
-def _crash(client: SyncPrefectClient, run: FlowRun, why: str) -> None:
-    state: State[None] = Crashed(message=f"{why}\n  -> nothing to do: the next run goes on from what was complete")
+def _set_crashed(client: SyncPrefectClient, run: FlowRun, why: str) -> None:
+    state: State[None] = Crashed(
+        message=f"{why}\n  -> nothing to do: the next run resumes after the last complete step"
+    )
     client.set_flow_run_state(run.id, state, force=True)
 
 

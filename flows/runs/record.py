@@ -1,4 +1,4 @@
-"""Every run leaves a record in the home, whatever becomes of it."""
+"""Every run leaves a record in the home, however it ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +17,13 @@ from data.store import Store
 
 @contextmanager
 def recorded(store: Store, kind: str, run: str, dataset: str, mode: str = "normal") -> Iterator[Record]:
-    """Leave a record of this run in the home, whatever becomes of it; the block writes a good end itself."""
+    """Write a record of this run into the home; if the block raises, end it as failed or cancelled.
+
+    The block ends the record itself when it succeeds.
+
+    Yields:
+        The record, "waiting".
+    """
     scheduled = "auto-scheduled" in (runtime.flow_run.tags or ())
     record = Record(
         id=runtime.flow_run.id,
@@ -37,8 +43,8 @@ def recorded(store: Store, kind: str, run: str, dataset: str, mode: str = "norma
         yield record
     except BaseException as error:
         failed = isinstance(error, Exception)  # the others are signals, and Ctrl-C
-        said = str(error) if isinstance(error, NightshiftError | Abort) else f"{type(error).__name__}: {error}"
-        journal.end(store, journal.find(store, record.id) or record, "failed" if failed else "cancelled", said)
+        reason = str(error) if isinstance(error, NightshiftError | Abort) else f"{type(error).__name__}: {error}"
+        journal.end(store, journal.find(store, record.id) or record, "failed" if failed else "cancelled", reason)
         raise
 
 

@@ -1,4 +1,4 @@
-"""The automation that tells people when a run has failed, if they have said on the server how they want to be told."""
+"""The automation that notifies people when a run fails, if there is a notification block for it on the server."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,13 @@ if TYPE_CHECKING:
 BLOCK = "nightshift"  # a notification block of this name: Slack, mail, a webhook...
 NAME = "nightshift: a run failed or crashed"
 BAD_ENDS = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed"}
-FLOWS = ["retrain", "verify", "smoke"]  # a training that fails is told by its night
+FLOWS = ["retrain", "verify", "smoke"]  # a failed training is reported by its night
 SUBJECT = "Nightshift: {{ flow_run.name }} {{ flow_run.state.name }}"
 BODY = "{{ flow.name }}, {{ flow_run.name }}: {{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
 
 
 def apply(client: "SyncPrefectClient") -> bool:
-    """Make the automation, or bring it up to date; return whether there is a block that it can use."""
+    """Create or replace the automation; return whether there is a notification block, without which there is none."""
     block = _block(client)
     for old in client.read_automations_by_name(NAME):
         client.delete_automation(old.id)
@@ -41,4 +41,4 @@ def _automation(block: "BlockDocument") -> Any:
         expect=BAD_ENDS, match_related=ResourceSpecification(related), posture=Posture.Reactive, threshold=1
     )
     action = SendNotification(block_document_id=block.id, subject=SUBJECT, body=BODY)
-    return AutomationCore(name=NAME, description="Made by make deploy.", trigger=trigger, actions=[action])
+    return AutomationCore(name=NAME, description="Created by make deploy.", trigger=trigger, actions=[action])

@@ -1,7 +1,7 @@
 """What is deployed, read strictly from prefect.yaml and pools/*.json, sent to a server, and read back.
 
 Prefect ignores keys it does not know: a misspelt `concurency_limit` or a schedule one level too deep would be dropped
-without a word. Here every key is known or refused, and what the server has is compared with what the files say.
+silently. Here an unknown key is an error, and the server's state is compared with the files after deploying.
 """
 
 import json
@@ -28,12 +28,12 @@ POOLS = CHECKOUT / "pools"
 
 def _zone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError(f"{name!r} is no IANA time zone such as Europe/Berlin")
+        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin")
     return name
 
 
 class Strict(BaseModel):
-    """Refuses keys that it does not know."""
+    """A model that refuses unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -107,7 +107,7 @@ def read_plan(path: Path = FILE) -> Plan:
     """Return the content of prefect.yaml.
 
     Raises:
-        BadFile: a key is misspelt or missing, or a value cannot be right; the message names it.
+        BadFile: a key is unknown or missing, or a value is invalid; the message names it.
     """
     return _checked(Plan, path, yaml.safe_load(path.read_text()))
 
@@ -126,20 +126,20 @@ def _checked(model: type[Model], path: Path, value: Any) -> Model:
         return model.model_validate(value)
     except ValidationError as error:
         found = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise BadFile(f"{path.name} is not as it should be: {found}", "mend the key or value that is named") from error
+        raise BadFile(f"{path.name} is invalid: {found}", "fix the keys or values named") from error
 
 
 def deploy() -> list[str]:
     """Send pools and deployments to the server at PREFECT_API_URL, and read them back.
 
-    Not through `prefect deploy --all`: it gives up after the first deployment (docs/decisions/0009-server.md).
+    Unlike `prefect deploy --all`, which drops unknown keys (docs/decisions/0009-server.md).
 
     Returns:
-        The names of what is deployed.
+        The full names of the deployments, in the order of the file.
 
     Raises:
-        BadFile: a file is wrong; nothing was sent.
-        Broken: the server has something else than the files say.
+        BadFile: a file is invalid; nothing was sent.
+        Broken: the server's state differs from the files afterwards.
     """
     from prefect.client.orchestration import get_client
 
@@ -154,7 +154,8 @@ def deploy() -> list[str]:
         wrong = list(differences(client, plan, pools))
     if wrong:
         raise Broken(
-            f"the server has not what was sent: {'; '.join(wrong)}", "run make deploy again; is somebody else?"
+            f"the server differs from what was sent: {'; '.join(wrong)}",
+            "run make deploy again; is someone else deploying?",
         )
     return [one.full_name for one in plan.deployments]
 
@@ -177,7 +178,7 @@ def _apply(client: "SyncPrefectClient", plan: Plan, one: Deployment, flow: "Flow
         )
         for when in one.schedules
     ]
-    client.create_deployment(  # or change it, if there is one of this name
+    client.create_deployment(  # updates the one of this name if there is one
         flow_id=client.create_flow_from_name(flow.name),
         name=one.name,
         description=one.description,
@@ -210,7 +211,7 @@ def _apply_pool(client: "SyncPrefectClient", name: str, pool: Pool) -> None:
 
 
 def differences(client: "SyncPrefectClient", plan: Plan, pools: dict[str, Pool]) -> Iterator[str]:
-    """Yield, in words, everything that the server has otherwise than the files say."""
+    """Yield a sentence for each setting in which the server differs from the files."""
     for one in plan.deployments:
         found = client.read_deployment_by_name(one.full_name)
         schedules = [(entry.slug, entry.schedule.model_dump(), entry.active) for entry in found.schedules]
@@ -238,7 +239,7 @@ def differences(client: "SyncPrefectClient", plan: Plan, pools: dict[str, Pool])
             "paused": False,
             "schedules": [(when.slug, when.cron, when.timezone, when.active) for when in one.schedules],
         }
-        yield from _told(one.full_name, wants, has)
+        yield from _mismatches(one.full_name, wants, has)
     for name, pool in pools.items():
         there = client.read_work_pool(name)
         about = {"type", "description", "concurrency_limit", "base_job_template"}
@@ -248,10 +249,10 @@ def differences(client: "SyncPrefectClient", plan: Plan, pools: dict[str, Pool])
             for queue in client.read_work_queues(work_pool_name=name)
             if queue.name in pool.queues
         }
-        yield from _told(f"pool {name}", pool.model_dump(include=about | {"queues"}), has)
+        yield from _mismatches(f"pool {name}", pool.model_dump(include=about | {"queues"}), has)
 
 
-def _told(subject: str, wants: dict[str, Any], has: dict[str, Any]) -> Iterator[str]:
+def _mismatches(subject: str, wants: dict[str, Any], has: dict[str, Any]) -> Iterator[str]:
     for key, value in wants.items():
         if has[key] != value:
-            yield f"{subject}: {key} should be {value!r}, the server has {has[key]!r}"
+            yield f"{subject}: expected {key} {value!r}, got {has[key]!r}"

@@ -1,7 +1,7 @@
-"""One command brings up a Prefect server with everything on it, one ends it: what `make server` and `make down` call.
+"""Start and stop a Prefect server with pools, deployments and workers: behind `make server` and `make down`.
 
-What is started is written into $NIGHTSHIFT_HOME/server/, readable for its owner only: processes by id and start time,
-so that nothing else is ever ended, and the password, made once. `flows/server/supervisor.py` keeps it all alive.
+$NIGHTSHIFT_HOME/server/, readable by its owner only, holds the password, generated once, and the processes started, by
+id and start time, so that no other process is ever ended. `flows/server/supervisor.py` restarts what dies.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from flows.settings import environment_with, settings
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 420.0  # on two busy cores: a database to migrate, eight deployments to import
-END_TIMEOUT_S = 40.0  # a training is told, has 30 s, and is killed
+END_TIMEOUT_S = 40.0  # a worker gives a training 30 s after SIGTERM before it kills it
 
 
 @dataclass
@@ -37,8 +37,8 @@ class Started:
 
     Args:
         url: of the API.
-        supervisor: the process that keeps the others alive.
-        services: they, by name.
+        supervisor: the process that restarts the others when they die.
+        services: server and workers, by name.
         ready: everything is deployed and every worker was started.
     """
 
@@ -49,18 +49,18 @@ class Started:
 
     @property
     def ui(self) -> str:
-        """Where a person looks."""
+        """URL of the UI."""
         return self.url.removesuffix("/api")
 
     def write(self, store: Store) -> None:
-        """Keep it."""
+        """Write it to started.json, from which `read` gets it."""
         services = {name: process.to_json() for name, process in self.services.items()}
         value = {"url": self.url, "supervisor": self.supervisor.to_json(), "services": services, "ready": self.ready}
         store.write_bytes(_folder(store) / "started.json", canonical_json(value))
 
     @classmethod
     def read(cls, store: Store) -> "Started | None":
-        """Return what was written, or None if nothing is started."""
+        """Return what is started, or None if nothing is."""
         try:
             value = json.loads((_folder(store) / "started.json").read_bytes())
         except FileNotFoundError:
@@ -74,10 +74,10 @@ def up(port: int = 4200, say: Callable[[str], None] = print) -> Started:
 
     Args:
         port: on the loopback interface.
-        say: told what happens.
+        say: called with one line per step.
 
     Raises:
-        BadInput: somebody else has the port.
+        BadInput: another process uses the port.
         Broken: the server did not start, or something could not be deployed.
     """
     store = settings().store
@@ -85,28 +85,28 @@ def up(port: int = 4200, say: Callable[[str], None] = print) -> Started:
     with store.lock("server"):
         now = Started.read(store)
         if now and now.ready and not now.supervisor.gone:
-            say(f"it runs already: {now.ui}")
+            say(f"already running at {now.ui}")
             return now
         if now:
             _end(store, now, say)
         _require_free(port)
-        say("starting server, pools, deployments and workers; a first start takes half a minute")
+        say("starting server, pools, deployments and workers; the first start takes half a minute")
         return _start(store, port)
 
 
 def down(say: Callable[[str], None] = print) -> None:
-    """End what `up` started, with the runs that its workers have under way, and nothing else."""
+    """Stop what `up` started, with the runs in progress on its workers, and nothing else."""
     store = settings().store
     with store.lock("server"):
         now = Started.read(store)
         if now is None:
-            say("nothing runs that make server has started")
+            say("nothing to stop: no server of this home is running")
         else:
             _end(store, now, say)
 
 
 def auth(store: Store) -> str:
-    """Return the password of this home's server, user:secret; it is made on first use."""
+    """Return the credentials of this home's server as user:password; they are generated on first use."""
     path = _folder(store) / "auth"
     with contextlib.suppress(FileExistsError):
         _write_private(path, f"admin:{secrets.token_urlsafe(24)}")
@@ -114,7 +114,7 @@ def auth(store: Store) -> str:
 
 
 def client_environment(store: Store, url: str) -> dict[str, str]:
-    """Return what a worker or a command needs to reach this home's server."""
+    """Return the environment variables with which a worker or a command reaches this home's server."""
     return {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": auth(store), "PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}
 
 
@@ -147,16 +147,16 @@ def healthy(url: str) -> bool:
 
 
 def end(processes: Iterable[Process]) -> None:
-    """End processes with everything they have started: ask, wait, then kill."""
-    # children first seen now: once their parent is dead, nobody can tell whose they were
-    asked = [p for one in processes if not one.gone for p in (one, *map(Process.of, descendants(one.pid)))]
+    """End processes and their descendants: SIGTERM, wait END_TIMEOUT_S, SIGKILL."""
+    # list the descendants first: once a parent is dead, they can no longer be found
+    targets = [p for one in processes if not one.gone for p in (one, *map(Process.of, descendants(one.pid)))]
     for signal_, patience_s in ((signal.SIGTERM, END_TIMEOUT_S), (signal.SIGKILL, 5.0)):
-        for one in asked:
+        for one in targets:
             if not one.gone:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(one.pid, signal_)
         deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline and not all(one.gone for one in asked):
+        while time.monotonic() < deadline and not all(one.gone for one in targets):
             time.sleep(0.1)
 
 
@@ -167,15 +167,15 @@ def _start(store: Store, port: int) -> Started:
     path.unlink(missing_ok=True)
     _write_private(path, content)
     log = _folder(store) / "supervisor.log"
-    with log.open("ab") as output:
+    with log.open("ab") as stream:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "flows.server.supervisor", url],
             cwd=CHECKOUT,
             env=environment_with(**client_environment(store, url), NIGHTSHIFT_HOME=str(store.root)),
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,  # Ctrl-C in this terminal is not meant for it
+            stdout=stream,
+            stderr=stream,
+            start_new_session=True,  # it must survive Ctrl-C in this terminal
         )
     deadline = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < deadline and supervisor.poll() is None:
@@ -185,15 +185,15 @@ def _start(store: Store, port: int) -> Started:
         time.sleep(0.2)
     if supervisor.poll() is None:
         end([Process.of(supervisor.pid)])
-    said = log.read_text(errors="replace").strip().splitlines()
-    raise Broken(f"the server did not start: {said[-1] if said else 'it said nothing'}", f"read {_folder(store)}/*.log")
+    output = log.read_text(errors="replace").strip().splitlines()
+    raise Broken(f"the server did not start: {output[-1] if output else 'no output'}", f"read {_folder(store)}/*.log")
 
 
 def _end(store: Store, now: Started, say: Callable[[str], None]) -> None:
-    end([now.supervisor])  # and with it everything, unless it was killed before
-    end(now.services.values())
+    end([now.supervisor])
+    end(now.services.values())  # left over if the supervisor had been killed
     (_folder(store) / "started.json").unlink(missing_ok=True)
-    say(f"ended the server at {now.ui} and its workers")
+    say(f"stopped the server at {now.ui} and its workers")
 
 
 def _require_free(port: int) -> None:
@@ -203,7 +203,7 @@ def _require_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             raise BadInput(
-                f"port {port} of {HOST} is taken ({error.strerror})", "choose another one: make server PORT=4300"
+                f"port {port} of {HOST} is in use ({error.strerror})", "choose another one: make server PORT=4300"
             ) from error
 
 
@@ -217,7 +217,7 @@ def _write_private(path: Path, text: str) -> None:
     """Create a file that only its owner can read.
 
     Raises:
-        FileExistsError: it is there already.
+        FileExistsError: it exists.
     """
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
         stream.write(text)

@@ -1,7 +1,6 @@
-"""Keeps a server and its workers alive: what dies is started again, and what it left behind is put in order first.
+"""Restarts a server and its workers when they die, and cleans up after crashed runs before a worker starts again.
 
-Started by `flows/server/stack.py` with the URL as its argument. On a host of your own, systemd does the same:
-docs/server.md.
+Started by `flows/server/stack.py` with the URL as its argument. systemd can do the same: docs/server.md.
 """
 
 import logging
@@ -20,22 +19,26 @@ from flows.server import deployments, stack
 from flows.server.stack import Started
 from flows.settings import environment_with, settings
 
-PATIENCE_S = 300.0  # for a server to answer; the first start migrates a database
-LONGEST_WAIT_S = 60.0  # between two starts of something that keeps dying
-QUERY_S = "3"  # how often a worker asks for work; Prefect's own 15 s are for hundreds of workers
-CALM_S = 120.0  # after so long alive, a service starts anew with the shortest wait
+START_TIMEOUT_S = 300.0  # for the server to answer; the first start migrates a database
+LONGEST_WAIT_S = 60.0  # between two starts of a service that keeps dying
+QUERY_S = "3"  # seconds between a worker's requests for work; Prefect's default of 15 suits hundreds of workers
+STABLE_S = 120.0  # a service that lived this long is restarted after the shortest wait
 
 log = logging.getLogger("nightshift")
 
 
 @dataclass
 class Service:
-    """Something that is to run for ever.
+    """A process that is restarted when it ends.
 
     Args:
-        name: also of its log file.
-        command: how to start it.
-        env: in addition to ours.
+        name: also the name of its log file.
+        command: the program and its arguments.
+        env: variables added to the environment of this process.
+        process: None before the first start and between two starts.
+        wait_s: seconds until the next start.
+        since: when it was started, on the monotonic clock.
+        due: when it will be started again.
     """
 
     name: str
@@ -47,7 +50,7 @@ class Service:
     due: float = 0.0
 
     def start(self, folder: Path) -> None:
-        """Start it; what it prints goes into a log file."""
+        """Start it; its output is appended to <folder>/<name>.log."""
         with (folder / f"{self.name}.log").open("ab") as output:
             self.process = subprocess.Popen(
                 self.command,
@@ -66,17 +69,17 @@ class Service:
         return self.process is not None and self.process.poll() is not None
 
     def postpone(self) -> None:
-        """Remember to start it again in a while, a longer one each time it dies young."""
+        """Schedule the next start; the wait doubles each time the service lived less than STABLE_S."""
         assert self.process is not None
-        calm = time.monotonic() - self.since > CALM_S
-        self.wait_s = 1.0 if calm else min(2 * self.wait_s, LONGEST_WAIT_S)
+        stable = time.monotonic() - self.since > STABLE_S
+        self.wait_s = 1.0 if stable else min(2 * self.wait_s, LONGEST_WAIT_S)
         self.due = time.monotonic() + self.wait_s
-        log.warning("%s ended with code %s; started again in %.0f s", self.name, self.process.poll(), self.wait_s)
+        log.warning("%s exited with code %s; restarting in %.0f s", self.name, self.process.poll(), self.wait_s)
         self.process = None
 
 
 class Supervisor:
-    """A server, its workers, and the care for them."""
+    """A server and its workers, started in order and restarted when they die."""
 
     def __init__(self, store: Store, url: str) -> None:
         self._store, self._url, self._folder = store, url, store.root / "server"
@@ -94,7 +97,7 @@ class Supervisor:
         return Service(f"worker-{pool}", command, env)
 
     def run(self) -> None:
-        """Start everything, and go on until somebody ends us."""
+        """Start everything, and restart what dies until this process is ended."""
         try:
             self._start(self.server)
             self._await_server()
@@ -105,18 +108,18 @@ class Supervisor:
             self._started.write(self._store)
             log.info("ready at %s", self._started.ui)
             while True:
-                self._look_after()
+                self._restart_dead()
                 time.sleep(0.5)
         finally:
             stack.end(list(self._started.services.values())[::-1])
 
-    def _look_after(self) -> None:
+    def _restart_dead(self) -> None:
         for service in (self.server, *self.workers):
             if service.dead:
                 service.postpone()
             elif service.process is None and time.monotonic() >= service.due:
                 if service is not self.server:
-                    self._put_in_order()
+                    self._reconcile()
                 self._start(service)
 
     def _start(self, service: Service) -> None:
@@ -125,26 +128,26 @@ class Supervisor:
         self._started.services[service.name] = Process.of(service.process.pid)
         self._started.write(self._store)
 
-    def _put_in_order(self) -> None:
-        """Before a worker starts again: runs that died with the last one must not look alive."""
+    def _reconcile(self) -> None:
+        """Mark the runs that died with a worker as Crashed, before the worker starts again."""
         from flows.runs.reconcile import reconcile
 
         try:
             for line in reconcile(self._store):
                 log.warning(line)
-        except Exception:  # the server may be down itself; the next run does it then
-            log.exception("could not put the runs in order")
+        except Exception:  # the server may be down too; the next run does it then
+            log.exception("could not check for crashed runs")
 
     def _await_server(self) -> None:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + START_TIMEOUT_S
         while not stack.healthy(self._url):
             if self.server.dead or time.monotonic() > deadline:
-                raise Broken("the Prefect server does not answer", f"read {self._folder}/server.log")
+                raise Broken("the Prefect server does not respond", f"read {self._folder}/server.log")
             time.sleep(0.2)
 
 
 def main() -> None:
-    """Run until SIGTERM, then end everything that was started."""
+    """Run until SIGTERM, then stop everything that was started."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # unwinds through `finally`

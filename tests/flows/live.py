@@ -1,4 +1,4 @@
-"""A real server in a home of its own, brought up and down by the commands that people use, and eyes to look at it."""
+"""A real server in a home of its own, started and stopped by the commands that people use, and ways to query it."""
 
 import os
 import socket
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def until(look: Callable[[], T | None], what: str, patience_s: float = PATIENCE_S) -> T:
-    """Look again and again until there is something, and fail with words if there never is."""
+    """Poll until `look` returns something true, and return it; fail after `patience_s` seconds."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:
         found = look()
@@ -48,7 +48,7 @@ def until(look: Callable[[], T | None], what: str, patience_s: float = PATIENCE_
 
 
 class Live:
-    """A server that runs, and what one does with it in a test.
+    """A running server, and what tests do with it.
 
     Args:
         home: its NIGHTSHIFT_HOME.
@@ -63,9 +63,9 @@ class Live:
         self.env = {**keep, "NIGHTSHIFT_HOME": str(home), **env}
 
     def command(self, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-        """Run one of the commands of flows/commands/admin.py."""
+        """Run a command, such as `nightshift deploy`."""
         return subprocess.run(
-            [sys.executable, "-m", "flows.commands.admin", *arguments],
+            [str(Path(sys.executable).parent / "nightshift"), *arguments],
             env={**self.env, **env},
             cwd=CHECKOUT,
             capture_output=True,
@@ -83,8 +83,8 @@ class Live:
         return self.command("server", "down")
 
     @property
-    def reach(self) -> dict[str, str]:
-        """What a worker or a command needs to reach the server."""
+    def client_env(self) -> dict[str, str]:
+        """Environment variables with which a worker or a command reaches the server."""
         return stack.client_environment(self.store, self.url)
 
     @property
@@ -99,21 +99,21 @@ class Live:
         """A client of this server, with its password."""
         settings = {
             PREFECT_API_URL: self.url,
-            PREFECT_API_AUTH_STRING: self.reach["PREFECT_API_AUTH_STRING"],
+            PREFECT_API_AUTH_STRING: self.client_env["PREFECT_API_AUTH_STRING"],
             PREFECT_HOME: self.store.root / "test-client",
         }
         with temporary_settings(settings), get_client(sync_client=True) as client:
             yield client
 
     def start(self, deployment: str, tags: tuple[str, ...] = (), when: Any = None, **parameters: Any) -> UUID:
-        """Start a run of a deployment, or plan it for a time, and return its id."""
-        asked: dict[str, Any] = {"parameters": parameters, "tags": tags, "enforce_parameter_schema": False}
+        """Start a run of a deployment, or schedule it for a time, and return its id."""
+        request: dict[str, Any] = {"parameters": parameters, "tags": tags, "enforce_parameter_schema": False}
         if when:
-            asked["state"] = {"type": "SCHEDULED", "state_details": {"scheduled_time": when.isoformat()}}
+            request["state"] = {"type": "SCHEDULED", "state_details": {"scheduled_time": when.isoformat()}}
         with self.client() as client:
             found = client.read_deployment_by_name(deployment)
             path = f"/deployments/{found.id}/create_flow_run"
-            return UUID(client._client.post(path, json=asked).json()["id"])
+            return UUID(client._client.post(path, json=request).json()["id"])
 
     def night(self, *recipes: str, **parameters: Any) -> UUID:
         """Start a night on the bundled sample."""
@@ -177,7 +177,7 @@ class Live:
     def worker(self, pool: str) -> Iterator[Process]:
         """A second worker, as somebody would start it on another machine."""
         command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--limit", "1"]
-        env = {**self.env, **self.reach, "PREFECT_WORKER_QUERY_SECONDS": "2"}
+        env = {**self.env, **self.client_env, "PREFECT_WORKER_QUERY_SECONDS": "2"}
         env["PREFECT_HOME"] = str(self.store.root / "second-worker")
         process = subprocess.Popen(
             command, env=env, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True

@@ -39,11 +39,11 @@ def home() -> Iterator[Store]:
 
 
 def night(dataset: str = SAMPLE, recipe: str = "tiny", **parameters: object) -> NightReport:
-    """Run one night and return what it has to tell, or raise what stopped it."""
+    """Run one night and return its report, or raise the error that stopped it."""
     state = retrain(dataset, [recipe], device="cpu", return_state=True, **parameters)
-    told: NightReport = state.result()
-    assert state.name == ("Promoted" if told.promoted else "Not promoted")
-    return told
+    summary: NightReport = state.result()
+    assert state.name == ("Promoted" if summary.promoted else "Not promoted")
+    return summary
 
 
 def test_the_first_night_promotes_and_the_second_says_why_not(home: Store) -> None:
@@ -51,7 +51,7 @@ def test_the_first_night_promotes_and_the_second_says_why_not(home: Store) -> No
     first, second = night(), night()
     assert (first.headline, first.champion_before, first.champion_after) == ("PROMOTED", None, f"{SAMPLE}/1")
     assert second.headline == "NOT PROMOTED (UNCHANGED)"
-    assert f"this very model is {SAMPLE}/1" in second.reason
+    assert f"this exact model is {SAMPLE}/1" in second.reason
     assert second.candidates[0].reused
     (line,) = champions.history(home, SAMPLE)
     assert first.ledger == second.ledger == f"1 {line.hash}"
@@ -73,8 +73,8 @@ def test_a_night_leaves_a_report_with_pictures(home: Store) -> None:
 
 def test_a_dry_run_decides_and_changes_nothing(home: Store) -> None:
     """A dry run says what would happen; there is no version, no champion and no ledger afterwards."""
-    told = night(mode="dry-run")
-    assert told.headline == "DRY RUN, nothing changed; would be PROMOTED"
+    summary = night(mode="dry-run")
+    assert summary.headline == "DRY RUN, nothing changed; would be PROMOTED"
     assert champions.champion_id(home, SAMPLE) is None
     assert not home.ledger(SAMPLE).exists()
 
@@ -83,16 +83,16 @@ def test_a_candidate_that_cannot_win_any_more_gives_up(home: Store) -> None:
     """With race=yes, who is hopelessly behind stops; the report says so and the night goes on."""
     slow = "mlp:epochs=30,hidden=16,learning_rate=1e-06,race=yes"
     state = retrain(SAMPLE, ["tiny", slow], device="cpu", return_state=True)
-    told: NightReport = state.result()
-    assert (told.winner, told.promoted) == ("tiny-seed0", True)
-    assert "gave up after epoch 15 of 30" in (home.run(told.run) / REPORT).read_text()
+    summary: NightReport = state.result()
+    assert (summary.winner, summary.promoted) == ("tiny-seed0", True)
+    assert "gave up after epoch 15 of 30" in (home.run(summary.run) / REPORT).read_text()
 
 
 def test_below_the_floor_is_a_verdict_and_not_an_error(home: Store) -> None:
     """A model below the accuracy that was asked for is rejected, the ledger says why, and no version appears."""
-    told = night(policy={"min_accuracy": 0.99})
-    assert told.headline == "NOT PROMOTED (REJECT)"
-    assert "accuracy" in told.reason
+    summary = night(policy={"min_accuracy": 0.99})
+    assert summary.headline == "NOT PROMOTED (REJECT)"
+    assert "accuracy" in summary.reason
     (entry,) = champions.history(home, SAMPLE)
     assert entry.action == "reject"
     assert entry.decision["policy"] == policy_for(SAMPLE).changed({"min_accuracy": 0.99}).to_json()
@@ -116,15 +116,15 @@ def test_force_rollback_and_the_bar(home: Store) -> None:
 
 
 def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(home: Store, tmp_path: Path) -> None:
-    """The old champion is scored on today's images; below what it was promoted for, it is refused and nothing moves."""
+    """The old champion is scored on today's images; below what it was promoted for, it is refused as a target."""
     size = {"height": 12, "width": 9, "n_classes": 3}
     catalogue.add(home, "mine", write_idx_folder(tmp_path / "then", **size))
     assert night("mine").champion_after == "mine/1"
     catalogue.remove(home, "mine")
     catalogue.add(home, "mine", write_idx_folder(tmp_path / "now", **size, first=1))
-    told = night("mine")
-    assert told.champion_after == "mine/2", told.reason
-    with pytest.raises(BadInput, match=r"mine/1 does not hold up: \d\.00% of today's test images right, demanded are "):
+    summary = night("mine")
+    assert summary.champion_after == "mine/2", summary.reason
+    with pytest.raises(BadInput, match=r"mine/1 gets \d\.00% of today's test images right, required are "):
         roll_back(home, "mine", who="a test", why="to see whether it would do")
     assert champions.champion_id(home, "mine") == "mine/2"
     assert [entry.action for entry in champions.history(home, "mine")] == ["promote", "promote"]
@@ -132,21 +132,21 @@ def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(home: Store
 
 def test_several_seeds_send_the_median(home: Store) -> None:
     """Of three seeds of one recipe, the one with the median validation accuracy goes before the gate."""
-    told = night(seeds=3)
-    assert len(told.candidates) == 3
-    ranked = sorted(row.validation.accuracy for row in told.candidates if row.validation)
-    assert told.winning is not None
-    assert told.winning.validation is not None
-    assert told.winning.validation.accuracy == ranked[1]
+    summary = night(seeds=3)
+    assert len(summary.candidates) == 3
+    ranked = sorted(row.validation.accuracy for row in summary.candidates if row.validation)
+    assert summary.winning is not None
+    assert summary.winning.validation is not None
+    assert summary.winning.validation.accuracy == ranked[1]
 
 
 def test_a_failed_candidate_is_reported_and_not_fatal(home: Store) -> None:
     """A candidate that diverges is named with its reason; the others go on. Without any other, the night fails."""
     wild = "mlp:learning_rate=10,weight_decay=1,epochs=10,hidden=8"
     state = retrain(SAMPLE, [wild, "tiny"], device="cpu", return_state=True)
-    told: NightReport = state.result()
-    assert told.promoted
-    assert "finite" in told.candidates[0].failed
+    summary: NightReport = state.result()
+    assert summary.promoted
+    assert "finite" in summary.candidates[0].failed
     with pytest.raises(TrainingFailed, match="no candidate could be trained"):
         night(recipe=wild)
 
@@ -155,9 +155,9 @@ def test_a_dataset_of_ones_own(home: Store, tmp_path: Path) -> None:
     """Four IDX files of another size and number of classes go all the way to a champion."""
     folder = write_idx_folder(tmp_path / "mine", height=12, width=9, n_classes=3)
     catalogue.add(home, "mine", folder, ("left", "middle", "right"))
-    told = night("mine")
-    assert told.promoted
-    assert told.class_names == ("left", "middle", "right")
+    summary = night("mine")
+    assert summary.promoted
+    assert summary.class_names == ("left", "middle", "right")
 
 
 def test_refused_data_stops_everything(home: Store, tmp_path: Path) -> None:
@@ -181,16 +181,16 @@ def test_a_damaged_champion_is_never_replaced_silently(home: Store) -> None:
     with champion.model.open("r+b") as stream:
         stream.seek(100)
         stream.write(b"\0" * 8)
-    told = night(recipe="tiny:hidden=24")
-    assert told.verdict == "HOLD"
-    assert "corrupt" in told.reason
+    summary = night(recipe="tiny:hidden=24")
+    assert summary.verdict == "HOLD"
+    assert "corrupt" in summary.reason
     assert champions.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
 
 
-def test_what_is_told_survives_json(home: Store) -> None:
+def test_the_report_survives_json(home: Store) -> None:
     """`--json` is strict JSON and says what the screen says."""
-    told = night()
-    value = json.loads(json.dumps(told.to_json(), allow_nan=False))
+    summary = night()
+    value = json.loads(json.dumps(summary.to_json(), allow_nan=False))
     assert (value["headline"], value["champion_after"]) == ("PROMOTED", f"{SAMPLE}/1")
 
 

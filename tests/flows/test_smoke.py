@@ -59,7 +59,7 @@ def test_smoke_passes_without_a_network_and_leaves_nothing_behind(tmp_path: Path
 def test_corrupted_data_that_passes_breaks_the_smoke_run(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """When the expectations let the corrupted data through, the run says so and fails."""
     monkeypatch.setattr(smoke, "prepare", lambda *_, **__: Completed(data="prepared"))
-    with pytest.raises(Broken, match="expected the data to be refused"):
+    with pytest.raises(Broken, match="expected the corrupted data"):
         smoke._refused(store)
 
 
@@ -74,7 +74,7 @@ def test_a_bad_model_that_is_promoted_breaks_the_smoke_run(store: Store, monkeyp
     """When the gate lets a model through that guesses, the run says so and fails."""
     night = SimpleNamespace(promoted=True, headline="PROMOTED", reason="14.00 % on 500 images")
     monkeypatch.setattr(smoke, "_night", lambda _recipe: night)
-    with pytest.raises(Broken, match=r"a model that guesses to be held back, but PROMOTED: 14.00 %"):
+    with pytest.raises(Broken, match=r"a model that guesses to be rejected, but PROMOTED: 14.00 %"):
         smoke._rejected(store)
 
 

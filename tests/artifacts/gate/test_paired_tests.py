@@ -196,16 +196,16 @@ def test_spending_grows_towards_what_is_allotted(allotted: float, models: int) -
 def test_a_champion_of_the_same_kind_is_seldom_dethroned_however_long_one_looks() -> None:
     """Over 200 nights of exchangeable models the chance of ever crossing stays below what was allotted."""
     rng, allotted, nights, years = np.random.default_rng(2), 0.1, 200, 3000
-    luck = rng.standard_normal((years, nights + 1))
+    noise = rng.standard_normal((years, nights + 1))
     models = np.arange(1, nights + 1)
-    gain = np.cumsum(luck[:, 1:], axis=1) / models - luck[:, :1]
+    gain = np.cumsum(noise[:, 1:], axis=1) / models - noise[:, :1]
     p_values = 2 * norm.sf(gain / np.sqrt(1 + 1 / models))
     crossed = (p_values <= np.array([spent(allotted, int(k)) for k in models])).any(axis=1)
     assert 0.05 < crossed.mean() <= allotted
 
 
 def test_the_number_of_models_that_would_show_a_gain() -> None:
-    """A gain of twice the boundary needs one model, a smaller one more, one below the champion's luck never enough."""
+    """A gain of twice the boundary needs one model, a smaller one more, one below the champion's noise never enough."""
     boundary = float(norm.isf(0.025))
     assert models_needed(0.05, 2 * boundary * 0.001, 0.001) == 1
     assert models_needed(0.05, 1.5 * boundary * 0.001, 0.001) == 2
@@ -224,7 +224,7 @@ def test_a_gain_at_the_level_can_be_detected() -> None:
 
 
 def test_a_gain_at_the_boundary_is_never_shown() -> None:
-    """No number of models shows a gain that only equals the boundary, and none is needed where there is no luck."""
+    """No number of models shows a gain that only equals the boundary, and none is needed where there is no noise."""
     boundary = -NORMAL.inv_cdf(0.05 / 2) * 0.001
     assert models_needed(0.05, boundary, 0.001) is None
     assert models_needed(0.05, boundary * 1.01, 0.001) is not None

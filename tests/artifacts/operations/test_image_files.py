@@ -109,7 +109,7 @@ def test_a_turned_photograph_is_turned_back(tmp_path: Path) -> None:
     saved(tmp_path / "turned.png", np.rot90(tall).copy(), exif=exif)
     pixels, _ = read_images(tmp_path / "turned.png", 40, 20)
     assert (pixels[0] == tall).all()
-    with pytest.raises(BadFile, match=r"expected 20×40 pixels .* came 40×20"):
+    with pytest.raises(BadFile, match=r"expected 20×40 pixels .* got 40×20"):
         read_images(tmp_path / "turned.png", 20, 40)
 
 
@@ -174,7 +174,7 @@ def test_any_size_can_be_resized(shape: tuple[int, int], tmp_path: Path) -> None
     assert (pixels == 200).all()
 
 
-def test_dark_on_light_is_noticed_and_mended_by_invert(tmp_path: Path) -> None:
+def test_dark_on_light_is_noticed_and_corrected_by_invert(tmp_path: Path) -> None:
     """Ink on paper brings a warning that names --invert; with it, none is left."""
     paper = saved(tmp_path / "paper.png", 255 - INK)
     assert "--invert" in read_images(paper, 28, 28)[1][0]
@@ -199,7 +199,7 @@ def test_warnings_count_images(tmp_path: Path) -> None:
 def test_wrong_size_says_both_sizes_and_the_way_out(tmp_path: Path) -> None:
     """Expected, found, and --resize; for pictures and arrays alike."""
     for path in (saved(tmp_path / "a.png", INK[:20, :10]), dumped(tmp_path / "a.npy", INK[:20, :10])):
-        with pytest.raises(BadFile, match=r"expected 28×28 pixels .* came 20×10") as caught:
+        with pytest.raises(BadFile, match=r"expected 28×28 pixels .* got 20×10") as caught:
             read_images(path, 28, 28)
         assert "--resize" in caught.value.hint
 
@@ -213,7 +213,7 @@ def test_a_wrong_ending_is_refused_with_the_right_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("a.png", b"", "an empty file"),
         ("a.png", b"<html>404</html>", "a web page"),
@@ -224,10 +224,10 @@ def test_a_wrong_ending_is_refused_with_the_right_name(tmp_path: Path) -> None:
         ("a.gz", gzip.compress(b"hello, world"), "expected"),
     ],
 )
-def test_other_files_are_refused_by_what_they_are(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+def test_other_files_are_refused_by_what_they_are(name: str, content: bytes, message: str, tmp_path: Path) -> None:
     """A web page, an archive, a pickle: named, not decoded."""
     (tmp_path / name).write_bytes(content)
-    with pytest.raises(BadFile, match=said):
+    with pytest.raises(BadFile, match=message):
         read_images(tmp_path / name, 28, 28)
 
 
@@ -285,7 +285,7 @@ def test_shapes_that_are_not_images_are_refused(shape: tuple[int, ...], tmp_path
 def test_labels_are_not_images(tmp_path: Path) -> None:
     """The wrong one of two IDX files is noticed."""
     (tmp_path / "labels-idx1-ubyte").write_bytes(write_idx(np.arange(10, dtype=np.uint8)))
-    with pytest.raises(BadFile, match=r"expected one image .* came 10") as caught:
+    with pytest.raises(BadFile, match=r"expected one image .* got 10") as caught:
         read_images(tmp_path / "labels-idx1-ubyte", 28, 28)
     assert "not labels" in caught.value.hint
 

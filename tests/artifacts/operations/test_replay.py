@@ -49,21 +49,21 @@ def test_a_version_trained_again_has_the_same_weights(store: Store) -> None:
     """The provenance is enough to get the very same weights, and the registry is not touched."""
     version = registered(store, prepare(store))
     before = nights.tree(store.root)
-    told = replay(store, version)
-    assert told.same
-    assert told.differing == {}
-    assert told.sentence.endswith("the same weights, bit by bit")
+    result = replay(store, version)
+    assert result.same
+    assert result.differing == {}
+    assert result.sentence.endswith("the same weights, bit by bit")
     assert nights.tree(store.root) == before
 
 
 def test_an_input_that_differs_is_named(store: Store) -> None:
     """Another seed in the provenance, as if the code had changed: other weights, and what is not as it was is named."""
     version = registered(store, prepare(store), seed=8, device="a processor of long ago")
-    told = replay(store, version)
-    assert not told.same
-    assert told.differing.keys() == {"device"}
-    assert told.differing["device"][0] == "a processor of long ago"
-    assert told.sentence.endswith("other weights; these inputs differ: device")
+    result = replay(store, version)
+    assert not result.same
+    assert result.differing.keys() == {"device"}
+    assert result.differing["device"][0] == "a processor of long ago"
+    assert result.sentence.endswith("other weights; these inputs differ: device")
 
 
 def test_data_that_are_gone_cannot_be_trained_on(store: Store) -> None:

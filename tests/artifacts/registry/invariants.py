@@ -1,4 +1,4 @@
-"""What must hold after any fault whatever, as a reader sees it before anybody has mended anything."""
+"""What must hold after any fault whatever, as a reader sees it before anything is repaired."""
 
 from artifacts.operations.verify import find_problems
 from artifacts.registry import champions, ledger, pointer, versions
@@ -18,7 +18,9 @@ def assert_hold(store: Store, allowed: tuple[str | None, ...]) -> None:
     name = champion.id if champion else None
     assert name in allowed
     seen = versions.versions(store, nights.DATASET)
-    assert numbers(store, nights.DATASET) == tuple(version.number for version in seen), "half a version is visible"
+    assert numbers(store, nights.DATASET) == tuple(version.number for version in seen), (
+        "an incomplete version is visible"
+    )
     assert len({(version.run_id, version.weights_digest) for version in seen}) == len(seen)
     for version in seen:
         store.verify(version.folder)
@@ -35,7 +37,7 @@ def assert_hold(store: Store, allowed: tuple[str | None, ...]) -> None:
 
 
 def assert_clean(store: Store) -> None:
-    """Check that nothing blocks the next night (I8), and that after a write and a sweep nothing is left to mend."""
+    """Check that nothing blocks the next night (I8), and that after a write and a sweep nothing is left to repair."""
     with store.lock(pointer.lock_name(nights.DATASET), timeout_s=0):
         pass
     store.sweep(older_than_s=-1)

@@ -31,7 +31,9 @@ COMMANDS = [
     "bar",
     "lift",
     "status",
+    "server",
     "deploy",
+    "reconcile",
 ]
 
 
@@ -51,36 +53,43 @@ def nightshift(home: Path, *arguments: str, **environment: str) -> subprocess.Co
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     """`--help` of each command shows what it does, and an example where it takes arguments."""
-    said = nightshift(tmp_path, command, "--help")
-    assert said.returncode == 0
-    assert f"Usage: nightshift {command}" in said.stdout
-    if command not in ("datasets", "models"):
-        assert "Example: " in said.stdout
-        assert f"nightshift {command}" in said.stdout.partition("Example: ")[2]
+    ran = nightshift(tmp_path, command, "--help")
+    assert ran.returncode == 0
+    assert f"Usage: nightshift {command}" in ran.stdout
+    if command not in ("datasets", "recipes", "models", "server"):  # they are groups of commands
+        assert "Example: " in ran.stdout
+        assert f"nightshift {command}" in ran.stdout.partition("Example: ")[2]
+
+
+def test_help_lists_every_command_once_on_a_line_of_its_own(tmp_path: Path) -> None:
+    """`nightshift --help` has one line for each command, even in 80 columns."""
+    shown = nightshift(tmp_path, "--help", COLUMNS="80").stdout
+    rows = [line.strip("│ ") for line in shown.splitlines() if line.startswith("│")]
+    assert sorted(row.split()[0] for row in rows) == sorted([*COMMANDS, "--help", "--version"])
 
 
 def test_misspelt_dataset_is_refused_with_a_guess(tmp_path: Path) -> None:
     """A misspelt dataset costs no server start, names the nearest one, and leaves no home behind."""
-    said = nightshift(tmp_path / "home", "retrain", "fashon-mnist")
-    assert said.returncode == 2
-    assert "did you mean 'fashion-mnist'?" in said.stderr
+    ran = nightshift(tmp_path / "home", "retrain", "fashon-mnist")
+    assert ran.returncode == 2
+    assert "did you mean 'fashion-mnist'?" in ran.stderr
     assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize(
-    ("recipe", "told"),
+    ("recipe", "message"),
     [("cnnn", "did you mean 'cnn'"), ("mlp:epochs=zero", "epochs expected 1..1000"), ("mlp:epoch=3", "'epochs'")],
 )
-def test_misspelt_recipe_or_parameter_is_refused(recipe: str, told: str, tmp_path: Path) -> None:
-    """A recipe, a parameter or a value that cannot be is refused before anything starts."""
-    said = nightshift(tmp_path / "home", "retrain", "mnist-sample", "--recipe", recipe)
-    assert said.returncode == 2
-    assert told in said.stderr
+def test_misspelt_recipe_or_parameter_is_refused(recipe: str, message: str, tmp_path: Path) -> None:
+    """A recipe, a parameter or a value that is invalid is refused before anything starts."""
+    ran = nightshift(tmp_path / "home", "retrain", "mnist-sample", "--recipe", recipe)
+    assert ran.returncode == 2
+    assert message in ran.stderr
     assert not (tmp_path / "home").exists()
 
 
 @pytest.mark.parametrize(
-    ("flag", "value", "told"),
+    ("flag", "value", "message"),
     [
         ("--min-accuracy", "1.2", "the policy's min_accuracy must be from 0 to 1, but is 1.2"),
         ("--margin", "0", "the policy's margin must be from 0.0001 to 0.2, but is 0.0"),
@@ -88,11 +97,11 @@ def test_misspelt_recipe_or_parameter_is_refused(recipe: str, told: str, tmp_pat
         ("--promote-when", "always", 'Invalid value "always" for --promote-when'),
     ],
 )
-def test_a_policy_that_cannot_be_is_refused(flag: str, value: str, told: str, tmp_path: Path) -> None:
-    """A demand out of its bounds is refused with its bounds before anything starts."""
-    said = nightshift(tmp_path / "home", "retrain", "mnist-sample", flag, value)
-    assert said.returncode == 2
-    assert told in said.stdout + said.stderr
+def test_an_invalid_policy_is_refused(flag: str, value: str, message: str, tmp_path: Path) -> None:
+    """A value out of its bounds is refused with the bounds before anything starts."""
+    ran = nightshift(tmp_path / "home", "retrain", "mnist-sample", flag, value)
+    assert ran.returncode == 2
+    assert message in ran.stdout + ran.stderr
     assert not (tmp_path / "home").exists()
 
 
@@ -102,12 +111,12 @@ def test_unknown_option_is_refused(tmp_path: Path) -> None:
 
 
 def test_read_only_home_is_explained(tmp_path: Path) -> None:
-    """A home that cannot be written is said at once, with what to do."""
+    """A home that cannot be written is reported at once, with what to do."""
     file = tmp_path / "file"
     file.write_text("no folder")
-    said = nightshift(file / "home", "retrain", "mnist-sample")
-    assert said.returncode == 1
-    assert "point NIGHTSHIFT_HOME at a folder" in said.stderr
+    ran = nightshift(file / "home", "retrain", "mnist-sample")
+    assert ran.returncode == 1
+    assert "point NIGHTSHIFT_HOME at a folder" in ran.stderr
 
 
 def test_own_dataset_is_known_everywhere(tmp_path: Path) -> None:
@@ -122,18 +131,18 @@ def test_own_dataset_is_known_everywhere(tmp_path: Path) -> None:
     assert nightshift(tmp_path / "home", "datasets", "remove", "mine").returncode == 2
 
 
-def test_an_empty_home_answers_politely(tmp_path: Path) -> None:
-    """Before the first night every question has an answer that says what to do."""
+def test_an_empty_home_says_what_to_do(tmp_path: Path) -> None:
+    """Before the first night every command succeeds or says what to do."""
     for question in (("models",), ("history", "mnist"), ("champion", "mnist")):
-        said = nightshift(tmp_path, *question)
-        assert "nightshift retrain" in said.stdout
+        ran = nightshift(tmp_path, *question)
+        assert "nightshift retrain" in ran.stdout
     assert nightshift(tmp_path, "verify").returncode == 0
     assert nightshift(tmp_path, "show", "mnist/1").returncode == 2
     assert nightshift(tmp_path, "champion", "mnist", "--at", "yesterday").returncode == 2
 
 
-def test_repair_goes_on_behind_what_cannot_be_repaired(tmp_path: Path) -> None:
-    """A pointer written by newer code is left alone and told of; another dataset's damaged one is written anew."""
+def test_repair_continues_after_a_dataset_that_cannot_be_repaired(tmp_path: Path) -> None:
+    """A pointer written by newer code is reported and left as it is; another dataset's damaged one is rebuilt."""
     home = Store(tmp_path)
     nights.night(home, "good")
     whole = home.champion("mnist").read_bytes()
@@ -141,9 +150,9 @@ def test_repair_goes_on_behind_what_cannot_be_repaired(tmp_path: Path) -> None:
     newer = home.champion("fashion-mnist")
     newer.parent.mkdir(parents=True)
     newer.write_text('{"schema": 2}')
-    said = nightshift(tmp_path, "verify", "--repair")
-    assert said.returncode == 1
-    assert "fashion-mnist cannot be repaired" in said.stdout
-    assert "mnist/1 is champion" in said.stdout
+    ran = nightshift(tmp_path, "verify", "--repair")
+    assert ran.returncode == 1
+    assert "fashion-mnist cannot be repaired" in ran.stdout
+    assert "mnist/1 is champion" in ran.stdout
     assert home.champion("mnist").read_bytes() == whole
     assert newer.read_text() == '{"schema": 2}'

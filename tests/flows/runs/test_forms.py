@@ -162,7 +162,7 @@ def test_the_first_line_of_a_failure_says_what_to_do() -> None:
     """However long the explanation is, its first line has the problem and the way out; the details follow."""
     error = DataRefused("mnist failed 2 of 55 expectations:\n  train.label: 5999 rows\n  test.mean: 0", "look at it")
 
-    @names.explained
+    @names.errors_to_failed_state
     def refused() -> State[None]:
         raise error
 
@@ -170,13 +170,13 @@ def test_the_first_line_of_a_failure_says_what_to_do() -> None:
     assert state.is_failed()
     assert state.message == "mnist failed 2 of 55 expectations -> look at it\n  train.label: 5999 rows\n  test.mean: 0"
     assert state.result(raise_on_failure=False) is error
-    assert names.in_a_line(SourceUnavailable("no mirror answers")) == "no mirror answers"
+    assert names.failure_message(SourceUnavailable("no mirror answers")) == "no mirror answers"
 
 
 def test_what_nightshift_cannot_explain_is_left_to_prefect() -> None:
     """A programming error keeps its traceback."""
 
-    @names.explained
+    @names.errors_to_failed_state
     def broken() -> None:
         raise ZeroDivisionError
 
@@ -184,10 +184,10 @@ def test_what_nightshift_cannot_explain_is_left_to_prefect() -> None:
         broken()
 
 
-def test_an_explained_flow_keeps_its_form() -> None:
+def test_a_decorated_flow_keeps_its_form() -> None:
     """The wrapper changes neither the signature nor the descriptions."""
 
-    @names.explained
+    @names.errors_to_failed_state
     def night(seed: int = 3) -> None:
         """Train.
 

@@ -1,4 +1,4 @@
-"""Nights on a real server: many workers, and everything that can die in the middle of one."""
+"""Nights on a real server: many workers, and every process that can die during one."""
 
 import os
 import signal
@@ -77,7 +77,7 @@ def test_every_morning_everything_is_hashed_again(live: Live) -> None:
 
 
 def test_cancelling_a_night_cancels_its_trainings(live: Live) -> None:
-    """Nobody trains for a night that was called off."""
+    """When a night is cancelled, its trainings are cancelled too and their processes end."""
     night = live.night("tiny:epochs=1000,hidden=1024", seed=2)
     (training,) = live.training(night)
     with live.client() as client:
@@ -88,8 +88,8 @@ def test_cancelling_a_night_cancels_its_trainings(live: Live) -> None:
     until(lambda: training.process.gone, "the end of the training's process")
 
 
-def test_killed_worker_does_not_wedge_the_next_night(live: Live) -> None:
-    """A worker and all it had started die; it comes back, says what died, and the next night works."""
+def test_killed_worker_does_not_block_the_next_night(live: Live) -> None:
+    """A worker and its runs are killed; it is restarted, the runs are marked Crashed, and the next night works."""
     night = live.night("tiny", seed=3)
     live.training(night)
     worker = live.started.services["worker-cpu"]
@@ -97,7 +97,7 @@ def test_killed_worker_does_not_wedge_the_next_night(live: Live) -> None:
         os.kill(pid, signal.SIGKILL)
     ended = live.ended(night)
     assert ended.state_name == "Crashed"
-    assert "died without a word" in str(ended.state and ended.state.message)
+    assert "exited without recording a result" in str(ended.state and ended.state.message)
     assert live.record(night, "crashed")
     until(lambda: live.started.services["worker-cpu"] != worker, "the worker to be started again")
     (child,) = live.children(night)
@@ -118,7 +118,7 @@ def test_night_survives_the_death_of_its_server(live: Live) -> None:
 
 
 def test_killed_training_is_reported_and_the_night_goes_on(live: Live) -> None:
-    """One of two candidates dies; the other goes before the gate, and the report says what happened."""
+    """One of two candidates is killed; the other is judged, and the report says what happened."""
     night = live.night("tiny", "softmax-regression", seed=5)
     child = until(lambda: next(iter(live.children(night)), None), "a training")
     victim = live.record(child.id, "running")
@@ -130,8 +130,8 @@ def test_killed_training_is_reported_and_the_night_goes_on(live: Live) -> None:
     assert "Crashed" in report.read_text()
 
 
-def test_candidate_is_started_once_and_given_so_much_time(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Asked twice by one night, the server has one run per candidate; one that takes too long is called off."""
+def test_candidate_is_started_once_and_has_a_time_limit(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A night that starts its trainings twice gets one run per candidate; one over the time limit is cancelled."""
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", str(uuid4()))
     monkeypatch.setattr(fanout, "TIME_LIMIT_S", 0.0)
     prepared = PreparedRef("mnist-sample", next(live.store.prepared("0").parent.iterdir()).name)
@@ -149,8 +149,8 @@ def test_candidate_is_started_once_and_given_so_much_time(live: Live, monkeypatc
     assert live.ended(child.run).state_name == "Cancelled"
 
 
-def test_late_nights_collapse_into_one_and_a_manual_one_waits(live: Live) -> None:
-    """Of three missed slots one runs and stands for all; a night by hand waits for it, and has nothing to do."""
+def test_missed_slots_are_covered_by_one_night_and_a_manual_one_waits(live: Live) -> None:
+    """Of three missed slots one runs and covers all; a manual night waits for it, and has nothing to do."""
     now = datetime.now(UTC)
     slots = [now - timedelta(days=days) for days in (3, 2, 1)]
     ours = {"dataset": "mnist-sample", "recipes": ["tiny"], "seed": 6}
@@ -161,13 +161,13 @@ def test_late_nights_collapse_into_one_and_a_manual_one_waits(live: Live) -> Non
     names = sorted(str(one.state_name) for one in ended)
     assert names[:2] == ["Cancelled", "Cancelled"]
     assert names[2] in ("Promoted", "Not promoted")
-    folded = [str(one.state and one.state.message) for one in ended if one.state_name == "Cancelled"]
+    messages = [str(one.state and one.state.message) for one in ended if one.state_name == "Cancelled"]
     winner = next(one for one in ended if one.state_name != "Cancelled")
-    stands = live.record(winner.id, "finished")
-    assert all(message.startswith("slot ") and f"folded into {stands.run}" in message for message in folded)
+    covering = live.record(winner.id, "finished")
+    assert all(message.startswith("slot ") and f"is covered by {covering.run}" in message for message in messages)
     live.ended(manual)
     by_hand = live.record(manual, "finished")
-    assert by_hand.began >= stands.ended
+    assert by_hand.began >= covering.ended
     assert by_hand.verdict == "UNCHANGED"  # nothing differs from the night before it, so nothing was trained
     (child,) = live.children(manual)
     assert live.record(child.id, "finished").result["reused"]
@@ -177,25 +177,25 @@ def test_late_nights_collapse_into_one_and_a_manual_one_waits(live: Live) -> Non
 def test_run_that_was_taken_and_never_began_is_marked_as_crashed(
     live: Live, monkeypatch: pytest.MonkeyPatch, states: tuple[Callable[[], State], ...]
 ) -> None:
-    """A worker that dies before it starts the process leaves a run so for ever, were it not for the next night."""
-    monkeypatch.setattr(reconcile, "STRANDED", timedelta(0))
+    """A run whose worker died before it started the process is marked Crashed by the next night."""
+    monkeypatch.setattr(reconcile, "START_LIMIT", timedelta(0))
     stranded = live.start("retrain/manual", when=datetime.now(UTC) + timedelta(days=1), dataset="mnist-sample")
     with live.client() as client:
         for state in states:
             client.set_flow_run_state(stranded, state(), force=True)
-        (said,) = reconcile.reconcile(live.store)
-    assert f"is marked as Crashed: it was {states[-1]().name}" in said
+        (message,) = reconcile.reconcile(live.store)
+    assert f"is marked as Crashed: it was {states[-1]().name}" in message
     assert live.run(stranded).state_name == "Crashed"
 
 
 @pytest.fixture
 def webhook(live: Live) -> Iterator[list[str]]:
-    """What a webhook is sent, whose address somebody has put on the server; deployed anew, so that it is used."""
-    heard: list[str] = []
+    """The bodies sent to a webhook that a notification block on the server names; `deploy` makes the automation."""
+    received: list[str] = []
 
     class Listener(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            heard.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            received.append(self.rfile.read(int(self.headers["Content-Length"])).decode())
             self.send_response(200)
             self.end_headers()
 
@@ -204,12 +204,12 @@ def webhook(live: Live) -> Iterator[list[str]]:
     with live.client():
         url = f"http://127.0.0.1:{listener.server_port}/"
         CustomWebhookNotificationBlock(name="any", url=url, json_data={"text": "{{body}}"}).save("nightshift")
-    assert live.command("deploy", **live.reach).returncode == 0
-    yield heard
+    assert live.command("deploy", **live.client_env).returncode == 0
+    yield received
     listener.shutdown()
 
 
-def test_gpu_that_is_not_there_is_a_clear_failure_that_people_are_told(live: Live, webhook: list[str]) -> None:
+def test_missing_gpu_is_a_clear_failure_with_a_notification(live: Live, webhook: list[str]) -> None:
     """`device: gpu` on a host without one fails at once; the message says what to do, and reaches a webhook."""
     night = live.night("tiny", seed=7, device="gpu")
     message = str(live.ended(night).state.message)  # type: ignore[union-attr]

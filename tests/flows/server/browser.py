@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over its DevTools protocol: neither a driver nor a library beyond what Prefect brings."""
+"""A headless Chromium, driven over its DevTools protocol: no driver, and no library that Prefect does not bring."""
 
 import base64
 import json
@@ -68,21 +68,21 @@ class Browser:
         return answer["result"].get("value")
 
     def text(self) -> str:
-        """Return what the page says."""
+        """Return the text of the page."""
         return str(self.run("document.body ? document.body.innerText : ''"))
 
     def wait(self, script: str, patience_s: float = PATIENCE_S) -> Any:
-        """Wait until JavaScript gives something true, and return it."""
+        """Poll until JavaScript returns something true, and return it."""
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
             value = self.run(script)
             if value:
                 return value
             time.sleep(0.2)
-        raise AssertionError(f"waited {patience_s:.0f} s in vain for {script}; the page says:\n{self.text()}")
+        raise AssertionError(f"waited {patience_s:.0f} s for {script}; the page says:\n{self.text()}")
 
     def wait_for_text(self, text: str, patience_s: float = PATIENCE_S) -> None:
-        """Wait until the page says something."""
+        """Wait until the page contains a text."""
         self.wait(f"document.body && document.body.innerText.includes({json.dumps(text)})", patience_s)
 
     def click(self, script: str) -> None:
@@ -97,7 +97,7 @@ class Browser:
             self.send("Input.dispatchMouseEvent", type=kind, x=place[0], y=place[1], button="left", clickCount=1)
 
     def click_on(self, text: str) -> None:
-        """Click on what says exactly this; on the last one, if several do."""
+        """Click on the element with exactly this text; on the last one, if there are several."""
         says = f"e.offsetParent && e.innerText && e.innerText.trim() === {json.dumps(text)}"
         self.click(f"[...document.querySelectorAll('body *')].filter(e => {says}).at(-1)")
 
@@ -116,7 +116,7 @@ class Browser:
         file.write_bytes(base64.b64decode(self.send("Page.captureScreenshot", format="png")["data"]))
 
     def resize(self, width: int, height: int) -> None:
-        """Make the window so many pixels large."""
+        """Set the size of the window, in pixels."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
 

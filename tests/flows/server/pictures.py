@@ -12,13 +12,13 @@ TARGET = CHECKOUT / "docs" / "pictures"
 
 
 def main() -> None:
-    """Start a server, fill the form, run a night on the sample, and photograph what a person sees."""
+    """Start a server, fill the form, run a night on the sample, and take the pictures."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         live, profile = Live(Path(folder) / "home"), Path(folder) / "profile"
         profile.mkdir()
-        said = live.up()
+        done = live.up()
         try:
-            assert said.returncode == 0, said.stdout + said.stderr
+            assert done.returncode == 0, done.stdout + done.stderr
             with browsing(profile, live.url.removesuffix("/api")) as page:
                 take_all(page, live)
         finally:
@@ -36,7 +36,7 @@ def take_all(page: Browser, live: Live) -> None:
     wait_for_the_end(page)
     page.resize(1280, 900)
     run = page.run("location.pathname")
-    page.open(run)  # without the message that it was started
+    page.open(run)  # hides the message that it was started
     wait_for_the_end(page)
     take(page, "ui-run")
     page.click_on("Artifacts")
@@ -46,7 +46,7 @@ def take_all(page: Browser, live: Live) -> None:
 
 
 def take(page: Browser, name: str) -> None:
-    """Wait until nothing moves any more, not even the graph of a run, and save what is to be seen."""
+    """Wait until nothing moves, not even the graph of a run, and save a picture."""
     time.sleep(10)
     TARGET.mkdir(parents=True, exist_ok=True)
     page.picture(TARGET / f"{name}.png")

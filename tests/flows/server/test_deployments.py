@@ -4,11 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import prefect.settings
 import pytest
 import yaml
+from prefect.workers.process import ProcessWorker
 
 from data.errors import BadFile
-from flows.server import deployments
+from data.store import Store
+from flows.server import deployments, stack
 
 
 def _changed(tmp_path: Path, change: Any) -> Path:
@@ -78,10 +81,30 @@ def test_a_misspelt_key_of_a_pool_is_refused(tmp_path: Path) -> None:
         deployments.read_pools(tmp_path)
 
 
+def test_pools_have_the_job_template_of_the_prefect_that_is_installed() -> None:
+    """Only defaults and descriptions are our own; another Prefect that adds a variable is noticed here."""
+    theirs = ProcessWorker.get_default_base_job_template()
+    for pool in deployments.read_pools().values():
+        ours = pool.base_job_template
+        assert ours["job_configuration"] == theirs["job_configuration"]
+        assert set(ours["variables"]["properties"]) == set(theirs["variables"]["properties"])
+
+
+def test_every_setting_of_the_server_is_known_to_the_prefect_that_is_installed(store: Store) -> None:
+    """Prefect ignores a variable that it does not know; here its absence from Prefect's settings is an error."""
+    names = set(stack.server_environment(store, "http://127.0.0.1:4200/api"))
+    names |= {name for pool in deployments.read_pools().values() for name in _pool_environment(pool)}
+    assert [name for name in names if name.startswith("PREFECT_") and not hasattr(prefect.settings, name)] == []
+
+
+def _pool_environment(pool: deployments.Pool) -> dict[str, str]:
+    return dict(pool.base_job_template["variables"]["properties"]["env"]["default"])
+
+
 def test_a_gpu_worker_takes_one_run_at_a_time_and_grows_its_memory() -> None:
     """One run per device, and two may share one in an emergency."""
     pool = deployments.read_pools()["gpu"]
-    env = pool.base_job_template["variables"]["properties"]["env"]["default"]
+    env = _pool_environment(pool)
     assert pool.worker_limit == 1
     assert env["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
     assert env["PREFECT_SERVER_EPHEMERAL_ENABLED"] == "false"

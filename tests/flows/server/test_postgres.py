@@ -67,7 +67,7 @@ def test_night_on_postgres_survives_a_restart_of_the_server(database: str, tmp_p
         assert live.ended(night).state_name == "Promoted"
         assert not list((live.store.root / "server" / "prefect").glob("*.db"))
         ours = [live.started.supervisor, *live.started.services.values()]
-        assert "ended the server" in live.down().stdout
+        assert "stopped the server" in live.down().stdout
         assert all(process.gone for process in ours)
     finally:
         live.down()

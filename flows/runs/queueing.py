@@ -1,10 +1,10 @@
-"""Whose turn it is: one night per dataset and home at a time, and one night for all the slots that were missed.
+"""One night per dataset and home at a time, and one night for all the scheduled slots that were missed.
 
-The policy, enforced by the kernel (a lock that its holder's death releases), not by the server's bookkeeping:
+Enforced by an OS lock, which the death of its holder releases, not by the server's bookkeeping:
 
 - A run that finds another night of the same dataset under way waits for it, whoever started either.
-- A scheduled run whose slot lies before the beginning of another scheduled night of the same deployment has nothing
-  left to do: it ends as Cancelled and says into which run its slot was folded.
+- A scheduled run whose slot is older than the start of another scheduled night of the same deployment has nothing left
+  to do: it ends as Cancelled and names the run that covers its slot.
 """
 
 from collections.abc import Iterator
@@ -27,16 +27,23 @@ from tasks.progress import say
 
 
 @contextmanager
-def alone(store: Store, record: Record) -> Iterator[Record]:
-    """Hold the dataset's turn while the block runs; end as Cancelled if another night stands for our slot."""
-    _fold_if_done(store, record)
-    with _turn(store, record):
-        _fold_if_done(store, record)
-        yield journal.write(store, replace(_fold_others(record), state="running", began=journal.now()))
+def one_night_at_a_time(store: Store, record: Record) -> Iterator[Record]:
+    """Wait for other nights of this dataset, then keep them waiting while the block runs.
+
+    Yields:
+        The record of this run, now "running", with every slot that the run covers.
+
+    Raises:
+        Abort: another night covers this run's slot; on the server this run is Cancelled.
+    """
+    _end_if_covered(store, record)
+    with _dataset_lock(store, record):
+        _end_if_covered(store, record)
+        yield journal.write(store, replace(_cover_missed_slots(record), state="running", began=journal.now()))
 
 
 @contextmanager
-def _turn(store: Store, record: Record) -> Iterator[None]:
+def _dataset_lock(store: Store, record: Record) -> Iterator[None]:
     name = f"night-{record.dataset}"
     with ExitStack() as stack:
         try:
@@ -49,21 +56,21 @@ def _turn(store: Store, record: Record) -> Iterator[None]:
         yield
 
 
-def _fold_if_done(store: Store, record: Record) -> None:
-    """End this run, as Cancelled, if a night that began after our slot was due stands for it."""
+def _end_if_covered(store: Store, record: Record) -> None:
+    """End this run as Cancelled if a night of its deployment began after its slot was due."""
     if not (record.scheduled and record.deployment):
         return
     for other in journal.read(store):
         same = other.deployment == record.deployment and other.scheduled and other.id != record.id
-        stands = other.state in ("running", "finished") and not other.lost
-        if same and stands and other.began >= record.slots[0]:
+        alive_or_done = other.state in ("running", "finished") and not other.lost
+        if same and alive_or_done and other.began >= record.slots[0]:
             with get_client(sync_client=True) as client:
-                client.set_flow_run_state(UUID(record.id), _folded(record.slots[0], other), force=True)
-            raise Abort(f"its slot {record.slots[0]} was folded into {other.run}")
+                client.set_flow_run_state(UUID(record.id), _covered(record.slots[0], other), force=True)
+            raise Abort(f"its slot {record.slots[0]} is covered by {other.run}")
 
 
-def _fold_others(record: Record) -> Record:
-    """Cancel the runs of our deployment that are due, too, and have not begun; return the record with their slots."""
+def _cover_missed_slots(record: Record) -> Record:
+    """Cancel the runs of our deployment that are due and have not begun; return the record with their slots."""
     if not (record.scheduled and record.deployment):
         return record
     with get_client(sync_client=True) as client:
@@ -71,13 +78,14 @@ def _fold_others(record: Record) -> Record:
         slots = sorted({*record.slots, *due.values()})
         ours = replace(record, slots=tuple(slots))
         for run, slot in due.items():
-            client.set_flow_run_state(run, _folded(slot, ours))
+            client.set_flow_run_state(run, _covered(slot, ours))
     if len(slots) > 1:
-        say("start", f"this night stands for {len(slots)} slots: {', '.join(slots)}")
+        say("start", f"this night covers {len(slots)} slots: {', '.join(slots)}")
     return ours
 
 
 def _due(client: SyncPrefectClient, record: Record) -> dict[UUID, str]:
+    """Return the slots of scheduled runs of our deployment, other than this run, that should have begun by now."""
     wanted = {
         "state": {"type": {"any_": ["SCHEDULED"]}},
         "tags": {"all_": ["auto-scheduled"]},
@@ -90,6 +98,6 @@ def _due(client: SyncPrefectClient, record: Record) -> dict[UUID, str]:
     return {run.id: slot_of(run.expected_start_time) for run in runs if str(run.id) != record.id}
 
 
-def _folded(slot: str, into: Record) -> "State[None]":
-    listed = ", ".join(into.slots)
-    return Cancelled(message=f"slot {slot} was folded into {into.run}, the one night for the slots {listed}")
+def _covered(slot: str, by: Record) -> "State[None]":
+    listed = ", ".join(by.slots)
+    return Cancelled(message=f"slot {slot} is covered by {by.run}, the one night for the slots {listed}")

@@ -1,4 +1,4 @@
-"""One night per dataset at a time, and a record of each whatever becomes of it."""
+"""One night per dataset at a time, and a record of each, however it ends."""
 
 from queue import Queue
 from threading import Thread
@@ -10,7 +10,8 @@ from data import journal
 from data.errors import TrainingFailed
 from data.journal import Record
 from data.store import Store
-from flows.runs import turns
+from flows.runs import queueing
+from flows.runs import record as records
 from tasks.progress import listening
 from tests.data.test_journal import record
 
@@ -18,17 +19,17 @@ PATIENCE_S = 60.0
 
 
 def test_second_night_of_a_dataset_waits_and_says_for_whom(store: Store) -> None:
-    """It goes on when the first one has ended; another dataset's does not wait at all."""
+    """It goes on when the first one has ended; a night of another dataset does not wait."""
     first = journal.write(store, record(run="first", dataset="mnist"))
     second, other = record(run="second", dataset="mnist"), record(run="other", dataset="fashion-mnist")
     heard: Queue[str] = Queue()
     began: Queue[Record] = Queue()
 
     def night(mine: Record) -> None:
-        with turns.alone(store, mine) as now:
+        with queueing.one_night_at_a_time(store, mine) as now:
             began.put(now)
 
-    with listening(lambda event: heard.put(event.text)), turns.alone(store, first):
+    with listening(lambda event: heard.put(event.text)), queueing.one_night_at_a_time(store, first):
         waiting = Thread(target=night, args=(second,))
         waiting.start()
         assert heard.get(timeout=PATIENCE_S) == "waiting for first: one night of mnist at a time"
@@ -43,7 +44,7 @@ def test_second_night_of_a_dataset_waits_and_says_for_whom(store: Store) -> None
 @pytest.mark.parametrize(
     ("error", "state", "reason"),
     [
-        (TrainingFailed("no loss", "mend it"), "failed", "no loss\n  -> mend it"),
+        (TrainingFailed("no loss", "fix it"), "failed", "no loss\n  -> fix it"),
         (ZeroDivisionError("by zero"), "failed", "ZeroDivisionError: by zero"),
         (KeyboardInterrupt(), "cancelled", "KeyboardInterrupt: "),
     ],
@@ -51,12 +52,12 @@ def test_second_night_of_a_dataset_waits_and_says_for_whom(store: Store) -> None
 def test_record_says_how_a_run_ended(
     store: Store, monkeypatch: pytest.MonkeyPatch, error: BaseException, state: str, reason: str
 ) -> None:
-    """A failure is not a cancellation, and neither is lost."""
+    """An exception is recorded as failed, an interrupt as cancelled, each with its reason."""
     run = str(uuid4())
     monkeypatch.setenv("PREFECT__RUNTIME__FLOW_RUN__ID", run)
 
     def night() -> None:
-        with turns.recorded(store, "retrain", "a-night", "mnist") as mine:
+        with records.recorded(store, "retrain", "a-night", "mnist") as mine:
             assert journal.find(store, run) == mine
             raise error
 

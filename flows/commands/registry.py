@@ -1,0 +1,107 @@
+"""Commands about champions: which version is one and why, roll back, bar and lift."""
+
+import getpass
+import sys
+
+from cyclopts import App
+
+from flows.commands.arguments import ExactVersion, Reason, VersionName, find_version, known_dataset, moment
+from flows.commands.console import CHAMPIONS, DONE, NOT_PROMOTED, Json, Text, console, print_json, store
+
+app = App(name="registry")
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift champion mnist --at 2026-11-20")
+def champion(dataset: str = "mnist", *, at: Text = "", json: Json = False) -> int:
+    """Show which version is champion, or was at a given time.
+
+    Args:
+        dataset: Dataset to show the champion of.
+        at: Date or time such as 2026-11-20 or 2026-11-20T03:00; a date means its end, times are UTC. Default: now.
+    """
+    from artifacts.registry import champions
+
+    entry = champions.champion_at(store(), known_dataset(dataset), moment(at))
+    if json:
+        print_json(entry.to_json() if entry else None)
+    elif entry:
+        when = entry.when[:19].replace("T", " ")
+        print(f"{entry.to_version} since {when} UTC ({entry.action} by {entry.who}): {entry.why}")
+    else:
+        print(f"{dataset} had no champion {'at that time' if at else 'yet'}\n  -> nightshift retrain {dataset}")
+    return DONE if entry else NOT_PROMOTED
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift history mnist")
+def history(dataset: str = "mnist", *, json: Json = False) -> None:
+    """List every decision about a dataset, oldest first.
+
+    Args:
+        dataset: Dataset to list the decisions of.
+    """
+    from artifacts.registry import champions
+    from flows.commands.tables import events_table
+
+    entries = champions.history(store(), known_dataset(dataset))
+    if json:
+        print_json([entry.to_json() for entry in entries])
+    elif entries:
+        console().print(events_table(entries))
+    else:
+        print(f"nothing has been decided about {dataset} yet\n  -> nightshift retrain {dataset}")
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift why mnist/1")
+def why(version: VersionName, *, json: Json = False) -> None:
+    """Show the decision that promoted a version, with its numbers.
+
+    The events that concern the version follow.
+    """
+    from artifacts.gate.decision import Decision
+    from artifacts.registry import champions
+    from flows.commands.tables import decision_table, events_table
+
+    story = champions.version_history(store(), find_version(version).id)
+    if json:
+        print_json({"decision": story.decision, "history": [entry.to_json() for entry in story.entries]})
+    else:
+        decision = Decision.from_json(story.decision)
+        lines = (f"{decision.verdict}: {decision.reason}", *decision.notes)
+        console().print(*lines, sep="\n", markup=False, highlight=False)
+        console().print(decision_table(decision, decision.verdict), events_table(story.entries))
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift rollback mnist --reason 'confuses 4 and 9'")
+def rollback(dataset: str, *, reason: Reason, to: Text = "", json: Json = False) -> None:
+    """Make an earlier version champion again and bar the current one.
+
+    Args:
+        dataset: Dataset to roll back.
+        to: Version such as mnist/1. Default: the previous champion.
+    """
+    from artifacts.operations.rollback import roll_back
+
+    print("checking the earlier version in a fresh process and on the test images", file=sys.stderr)
+    entry = roll_back(store(), known_dataset(dataset), who=getpass.getuser(), why=reason, to=to or None)
+    if json:
+        print_json(entry.to_json())
+    else:
+        print(f"{entry.to_version} is champion of {dataset} again; {entry.from_version} is barred from promotion")
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift bar mnist/2 --reason 'trained on mislabelled data'")
+def bar(version: ExactVersion, *, reason: Reason) -> None:
+    """Bar the weights of a version from promotion."""
+    from artifacts.registry import bars
+
+    entry = bars.bar(store(), version, who=getpass.getuser(), why=reason)
+    print(f"{version} is barred since {entry.when[:10]}: {entry.why}")
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift lift mnist/2 --reason 'the labels were right'")
+def lift(version: ExactVersion, *, reason: Reason) -> None:
+    """Lift the bar on a version."""
+    from artifacts.registry import bars
+
+    bars.lift(store(), version, who=getpass.getuser(), why=reason)
+    print(f"{version} may be promoted again")
