@@ -338,6 +338,6 @@ def test_a_suite_that_misses_a_corruption_stops_the_night(store: Store, monkeypa
         return replace(raw, train_images=images)
 
     monkeypatch.setattr(expectations, "CORRUPTIONS", (Corruption("a single bit", "one grey value by one", touch),))
-    with pytest.raises(Broken, match="did not notice: a single bit"):
+    with pytest.raises(Broken, match="did not catch corrupted data in its self-test: a single bit"):
         check(store, SAMPLE, download(store, SAMPLE))
     assert not list(store.root.glob("validations/*"))
