@@ -1,1 +1,1 @@
-"""What comes in: code that fetches, checks and normalises datasets (what runs produce lies under $NIGHTSHIFT_HOME)."""
+"""Fetch, check and normalise datasets, and store files; code only, the files lie under $NIGHTSHIFT_HOME."""

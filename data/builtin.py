@@ -1,8 +1,8 @@
-"""The datasets that Nightshift comes with, a row each.
+"""The built-in datasets, a row each.
 
 Hashes and sizes were computed from the files themselves, and agree with what TensorFlow Datasets and torchvision
-publish. KMNIST could not be fetched when its row was written: its hashes are the published ones, of the compressed
-files, which therefore decide; and it has no reference yet.
+publish. KMNIST could not be fetched when its row was written: it has the published hashes of the
+compressed files, which identify it, and no reference statistics yet.
 """
 
 from collections.abc import Sequence

@@ -2,30 +2,31 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from data.builtin import DATASETS
-from data.dataset import Dataset, Reference, from_json, to_json
+from data.dataset import Dataset, Reference
 from data.errors import BadInput, Corrupt, UnknownName
 from data.layout import NAME
 from data.store import Store
-from data.values import canonical_json, digest_of
+from data.values import canonical_json, digest_of, from_json
 
 MAX_NAME = 40  # leaves room for what the store puts around it
 
 
 def names(store: Store) -> tuple[str, ...]:
-    """Return what can be asked for: the built-in datasets, then the ones users brought, by name."""
-    brought = (path.stem for path in store.dataset_rows().glob("*.json"))
-    return (*DATASETS, *sorted(name for name in brought if NAME.fullmatch(name) and name not in DATASETS))
+    """Return the names of all datasets: the built-in ones, then those that users added, sorted."""
+    added = (path.stem for path in store.dataset_rows().glob("*.json"))
+    return (*DATASETS, *sorted(name for name in added if NAME.fullmatch(name) and name not in DATASETS))
 
 
 def get(store: Store, name: str) -> Dataset:
-    """Return a row.
+    """Return the row of a dataset.
 
     Raises:
-        UnknownName: there is no such dataset; the message lists those that there are.
-        Corrupt: the row that a user added was changed since.
+        UnknownName: there is no such dataset; the message lists the known ones.
+        Corrupt: the row is unreadable, or was changed since a user added it.
     """
     if name in DATASETS:
         return DATASETS[name]
@@ -34,7 +35,7 @@ def get(store: Store, name: str) -> Dataset:
     path = store.dataset_rows() / f"{name}.json"
     try:
         content = json.loads(path.read_bytes())
-        row = from_json(content["row"])
+        row = from_json(Dataset, content["row"])
         intact = content["digest"] == digest_of(content["row"]) and row.name == name
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Corrupt(
@@ -57,21 +58,21 @@ def add(
     mirror_symmetric: bool = False,
     expected: Reference | None = None,
 ) -> Dataset:
-    """Make the four IDX files in a folder a dataset under its own name; hashes and statistics are pinned now.
+    """Make the four IDX files in a folder a dataset under a new name, and pin their hashes and statistics.
 
-    The files are copied into the store, so the folder may disappear afterwards. Adding the same thing again restores
+    The files are copied into the store, so the folder may be deleted afterwards. Adding the same files again restores
     damaged copies.
 
     Args:
-        store: where it is kept.
+        store: where the row and the files are kept.
         name: a new name: lower-case letters, digits, dots, dashes, underscores.
         folder: holds the images and labels of training and test set, compressed or not, under a usual name.
         class_names: what the labels 0, 1, 2... mean; without it "0", "1"... up to the largest label.
-        title: what people call it; the name if empty.
+        title: for people; the name if empty.
         licence: of the images.
-        citation: whom to name.
+        citation: the publication to cite.
         mirror_symmetric: whether an image flipped left to right still belongs to its class.
-        expected: statistics that the images must show each night; without it their own.
+        expected: statistics that the images must have in every run; those of these images if not given.
 
     Raises:
         BadInput: the name is taken or cannot be one; a class name cannot be one; the classes do not fit the labels.
@@ -81,21 +82,21 @@ def add(
     from data.import_folder import read_folder  # inside: numpy and pyarrow stay out of `nightshift --help`
 
     _check_name(name)
-    brought = read_folder(folder, tuple(class_names))
+    imported = read_folder(folder, tuple(class_names))
     row = Dataset(
         name=name,
         title=title or name,
         mirrors=(),
-        files=brought.files,
-        height=brought.height,
-        width=brought.width,
-        n_train=brought.n_train,
-        n_test=brought.n_test,
-        class_names=brought.class_names,
+        files=imported.files,
+        height=imported.height,
+        width=imported.width,
+        n_train=imported.n_train,
+        n_test=imported.n_test,
+        class_names=imported.class_names,
         licence=licence,
         citation=citation,
         mirror_symmetric=mirror_symmetric,
-        reference=expected or brought.reference,
+        reference=expected or imported.reference,
     )
     with store.lock("datasets"):
         if name in names(store) and get(store, name) != row:
@@ -103,16 +104,16 @@ def add(
                 f"there is a dataset {name!r} already, and it is not the same",
                 f"choose another name, or remove it first: nightshift datasets remove {name}",
             )
-        for role, content in brought.contents.items():
+        for role, content in imported.contents.items():
             store.write_bytes(store.raw(name, row.files[role].name), content)
-        content_of_row = to_json(row)
+        content_of_row = asdict(row)
         line = {"row": content_of_row, "digest": digest_of(content_of_row)}
         store.write_bytes(store.dataset_rows() / f"{name}.json", canonical_json(line))
     return row
 
 
 def remove(store: Store, name: str) -> None:
-    """Forget a dataset that a user brought; its files and models stay where they are.
+    """Remove a user's dataset from the catalogue; its files and models stay where they are.
 
     Raises:
         BadInput: it is a built-in one.

@@ -1,6 +1,6 @@
-"""Tonight's data, corrupted on purpose: the suite must notice. Each touches as little as it can.
+"""Corrupted copies of the data that the validation suite has to catch. Each changes as little as possible.
 
-Add one here, and the catch table has it the next night.
+A corruption added here is in the catch table of the next run.
 """
 
 from collections.abc import Callable
@@ -19,13 +19,13 @@ PATCH = 3  # pixels: side of the trigger
 
 @dataclass(frozen=True)
 class Corruption:
-    """Something that can be wrong with data.
+    """One way in which data can be wrong.
 
     Args:
         name: short, unique.
-        what: what exactly is done to which split.
-        apply: gives the corrupted data; leaves the genuine data alone and draws the same random numbers each time.
-        visible: whether statistics can see it in this dataset; if not, it is left to the metric gate.
+        what: the change, and the split it is made to.
+        apply: returns corrupted data; leaves its argument unchanged and draws the same random numbers each time.
+        visible: whether statistics can show it in this dataset; if not, it is left to the metric gate.
     """
 
     name: str
@@ -35,11 +35,11 @@ class Corruption:
 
 
 def summarise_again(genuine: RawData, corrupted: RawData, table: pa.Table) -> pa.Table:
-    """Return the summary table of corrupted data; only images that are not where they were are looked at anew.
+    """Return the summary table of corrupted data; only images that changed or moved are summarised again.
 
     Args:
-        genuine: the data that was corrupted.
-        corrupted: what became of it.
+        genuine: the data before the corruption.
+        corrupted: the result of a corruption.
         table: the summary of the genuine data.
     """
     return pa.concat_tables([_split_again(split, genuine, corrupted, table) for split in ("train", "test")])
@@ -66,7 +66,7 @@ def _split_again(split: str, genuine: RawData, corrupted: RawData, table: pa.Tab
     return new
 
 
-# -- what is done -------------------------------------------------------------------------------------------------
+# -- the changes --------------------------------------------------------------------------------------------------
 
 
 def _some(n: int, share: float, seed: int = 0) -> np.ndarray:
@@ -147,7 +147,7 @@ def _patch(raw: RawData) -> RawData:
     return replace(raw, train_images=images)
 
 
-# -- what can be seen ---------------------------------------------------------------------------------------------
+# -- which of them statistics can show ----------------------------------------------------------------------------
 
 
 def _when_classes_differ(share: float, split: str = "train") -> Callable[[Dataset, pa.Table], bool]:

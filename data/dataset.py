@@ -1,7 +1,7 @@
 """What a dataset is: four files with known content, and what is known about the images in them."""
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # names alone: the command line lists datasets without NumPy
     import numpy as np
@@ -73,15 +73,15 @@ class Dataset:
         title: what people call it.
         mirrors: base URLs, best first; a path without a scheme is a folder of this package.
         files: the four files by role.
-        height: rows of an image.
-        width: columns of an image.
+        height: of an image, in pixels.
+        width: of an image, in pixels.
         n_train: number of training images.
         n_test: number of test images.
         class_names: what the labels 0, 1, 2... mean.
         licence: of the images.
-        citation: whom to name when results are published.
+        citation: the publication to cite.
         mirror_symmetric: whether an image flipped left to right still belongs to its class.
-        reference: None where nobody could measure the genuine images yet.
+        reference: statistics of the genuine images; None if they were never measured.
     """
 
     name: str
@@ -105,7 +105,7 @@ class Dataset:
 
     @property
     def bytes_needed(self) -> int:
-        """Free space that a night wants: 50 MB were measured for MNIST, whose raw files have 55 MB."""
+        """Free disk space that a run needs, in bytes: 50 MB were measured for MNIST, whose raw files have 55 MB."""
         return 2 * sum(file.raw_bytes for file in self.files.values()) + (50 << 20)
 
     def shape(self, role: str) -> tuple[int, ...]:
@@ -129,7 +129,7 @@ class RawRef:
 
 @dataclass(frozen=True)
 class RawData:
-    """The images and labels as they came.
+    """The images and labels of a dataset, as its files hold them.
 
     Args:
         train_images: uint8, of shape (n_train, height, width).
@@ -142,30 +142,3 @@ class RawData:
     train_labels: "np.ndarray"
     test_images: "np.ndarray"
     test_labels: "np.ndarray"
-
-
-def to_json(dataset: Dataset) -> dict[str, Any]:
-    """Return a row as what JSON can say."""
-    return asdict(dataset)
-
-
-def from_json(row: dict[str, Any]) -> Dataset:
-    """Return the row that `to_json` was given.
-
-    Raises:
-        KeyError, TypeError, ValueError: it is not such a row.
-    """
-    reference = row["reference"]
-    known = {
-        "mirrors": tuple(row["mirrors"]),
-        "class_names": tuple(row["class_names"]),
-        "files": {role: SourceFile(**row["files"][role]) for role in ROLES},
-        "reference": None if reference is None else Reference(**{k: _tuples(v) for k, v in reference.items()}),
-    }
-    return Dataset(**{**row, **known})
-
-
-def _tuples(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: tuple(band) for key, band in value.items()}
-    return tuple(value) if isinstance(value, list) else value

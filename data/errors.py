@@ -1,21 +1,21 @@
-"""Everything that goes wrong on purpose.
+"""The errors that Nightshift raises on purpose.
 
 The tree, drawn once:
 
-    NightshiftError                 something Nightshift can explain; never a traceback for the user
+    NightshiftError                 an error with a message for the user; never shown as a traceback
     ├── BadInput                    what was given is wrong: refused, nothing was changed        exit 2
     │   ├── UnknownName             no such dataset, recipe, version, candidate
     │   ├── BadFile                 a file is not what it should be: IDX, gzip, image, size
     │   └── DataRefused             the data failed its expectations
     └── Broken                      what was given is fine, but the work could not be done       exit 1
         ├── SourceUnavailable       no mirror served the right bytes
-        ├── StorageFailed           the home is read-only, full, or not ours
+        ├── StorageFailed           the home is read-only, full, or not writable
         ├── Corrupt                 a produced file no longer matches its recorded hash
         ├── TrainingFailed          non-finite loss, no such device
         │   └── OutOfMemory         it did not fit; a smaller batch may
-        └── Conflict                somebody else moved the champion meanwhile
+        └── Conflict                another process moved the champion meanwhile
 
-Every message says what was expected, what came, and what to do next.
+Every message says what was expected, what was found, and what to do next.
 """
 
 from collections.abc import Iterable
@@ -23,10 +23,10 @@ from difflib import get_close_matches
 
 
 class NightshiftError(Exception):
-    """Base of all errors that carry their own explanation.
+    """Base of all errors with a message for the user.
 
     Args:
-        problem: what was expected and what came, in one sentence without a full stop.
+        problem: what was expected and what was found, in one sentence without a full stop.
         hint: what to do next, in one sentence; printed on its own line.
     """
 
@@ -93,4 +93,4 @@ class OutOfMemory(TrainingFailed):
 
 
 class Conflict(Broken):
-    """Somebody else changed the same thing meanwhile."""
+    """Another process made a conflicting change meanwhile."""

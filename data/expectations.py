@@ -1,14 +1,15 @@
-"""Does tonight's data look like the data we know? Asked in Great Expectations, and only here.
+"""Check that the data looks like the known data, with Great Expectations, which only this module imports.
 
 Four suites, written in Python so that they are reviewed like code: `table` (columns, rows, nothing empty), `train` and
 `test` (one row per image), `classes` (one row per split and class, across splits). What is expected, and why these
-tolerances: docs/decisions/0003-validation.md. Great Expectations is imported when it is needed: it takes 7 s.
+tolerances: docs/decisions/0003-validation.md. Great Expectations is imported inside functions: it takes 7 s.
 """
 
 import contextlib
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,15 +18,15 @@ import pyarrow as pa
 
 from data import facts
 from data.corruptions import CORRUPTIONS, summarise_again
-from data.dataset import Dataset, RawData, RawRef, to_json
+from data.dataset import Dataset, RawData, RawRef
 from data.errors import Broken, DataRefused
 from data.source import read_raw
 from data.store import Store
 from data.summary import NUMERIC, summarise
-from data.validation import MAX_ROWS, Catch, Failure, ValidationRef, ValidationResult, as_markdown, plain
-from data.values import canonical_json, digest_of
+from data.validation import MAX_ROWS, Catch, Failure, ValidationRef, ValidationResult, as_markdown, read
+from data.values import canonical_json, digest_of, plain
 
-SUITE = 1  # raise it when the same data may be judged otherwise
+SUITE = 1  # raise it when a change may give another result for the same data
 COLUMNS = {
     "split": pa.string(),
     "row": pa.int64(),
@@ -33,70 +34,69 @@ COLUMNS = {
     **dict.fromkeys(NUMERIC, pa.float64()),
     "sha256": pa.string(),
 }
-_ONE_AT_A_TIME = threading.Lock()  # Great Expectations' context is global to the process, and two at a time mix up
+_ONE_AT_A_TIME = threading.Lock()  # Great Expectations' context is global to the process
 
 
 def check(store: Store, dataset: Dataset, raw_ref: RawRef) -> ValidationRef:
-    """Validate the raw data, let the suite show that it notices corrupted data, and keep the result.
+    """Validate the raw data, test the suite on corrupted copies, and keep the result.
 
-    What an earlier night found about the same data, expectations and suite is used again if it is undamaged.
+    An earlier result for the same data, expectations and suite is used again if it is undamaged.
 
     Args:
         store: where the raw data lies and the result goes.
-        dataset: the row that says what to expect.
+        dataset: the row with the expected shapes and statistics.
         raw_ref: the data, as `data.source.download` returned it.
 
     Raises:
         DataRefused: the data failed; the message names expectations, values and rows, and where the result is kept.
-        Broken: Great Expectations failed, or the suite let a corruption pass that it should have seen.
+        Broken: Great Expectations failed, or the suite did not catch a corruption that it should have caught.
         Corrupt: the raw data changed since it was downloaded.
         StorageFailed: the home cannot be written.
     """
     address = {
         "suite": SUITE,
         "great_expectations": version("great-expectations"),
-        "dataset": to_json(dataset),
+        "dataset": asdict(dataset),
         "raw": raw_ref.digest,
     }
     ref = ValidationRef(dataset.name, digest_of(address))
     folder = store.validation(ref.digest)
-    meta = store.intact(folder)
-    if meta is None:
+    if store.intact(folder) is None:
         raw = read_raw(store, dataset, raw_ref)
         table = summarise(raw)
         with store.publish(folder) as draft:
             result = validate(dataset, table, draft.path / "data-docs")
             catches = catch_table(dataset, raw, table) if result.success else ()
             _require_caught(dataset, catches)
-            found = plain({**result.to_json(), "catches": [catch.to_json() for catch in catches]})
+            found = plain({**vars(result), "catches": catches})
             (draft.path / "result.json").write_bytes(canonical_json(found))
             (draft.path / "validation.md").write_text(as_markdown(dataset.title, result, catches), encoding="utf-8")
             draft.meta.update({key: value for key, value in found.items() if key != "details"})
             draft.meta.update(dataset=dataset.name, raw=raw_ref.digest)
-        meta = store.meta(folder)
-    if meta["success"] is not True:
-        raise _refusal(dataset, meta, folder)
+    kept, _ = read(store, ref.digest)
+    if not kept.success:
+        raise _refusal(dataset, kept, folder)
     return ref
 
 
 def validate(dataset: Dataset, table: pa.Table, docs: Path | None = None) -> ValidationResult:
-    """Hold a summary table against what is known of the dataset.
+    """Compare a summary table with the statistics of the dataset.
 
     Args:
-        dataset: the row that says what to expect.
-        table: what `data.summary.summarise` returned.
-        docs: folder to write the Data Docs to, if wanted; it must not exist.
+        dataset: the row with the expected shapes and statistics.
+        table: as `data.summary.summarise` returned it.
+        docs: folder to write the Data Docs to; it must not exist. None for no docs.
 
     Returns:
-        The result. It is no success if the table is empty or malformed, or a column is empty.
+        The result; a failure if the table is empty or malformed, or a column is empty.
 
     Raises:
-        Broken: Great Expectations failed, which says nothing about the data.
+        Broken: Great Expectations failed; the data was neither accepted nor refused.
     """
     malformed = _malformed(table)
     if malformed:
         return ValidationResult(False, 1, malformed)
-    with _ONE_AT_A_TIME, _explained():
+    with _ONE_AT_A_TIME, _errors_of_the_library():
         suites = _Suites(dataset, documented=docs is not None)
         result = suites.judge(table)
         if docs:
@@ -111,28 +111,28 @@ UNPINNED = (
 
 
 def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -> tuple[Catch, ...]:
-    """Run the suite on corrupted copies of the data, to see that it notices.
+    """Run the suite on corrupted copies of the data, and record which it catches.
 
     Args:
-        dataset: the row that says what to expect.
+        dataset: the row with the expected shapes and statistics.
         raw: genuine data.
-        table: its summary, if it is at hand.
+        table: its summary; computed if not given.
 
     Returns:
-        One catch per corruption; `by` names what failed in the first suite that refused it.
+        One catch per corruption; `by` lists the failures of the first suite that refused it.
 
     Raises:
         Broken: Great Expectations failed.
     """
     table = summarise(raw) if table is None else table
     caught = []
-    with _ONE_AT_A_TIME, _explained():
+    with _ONE_AT_A_TIME, _errors_of_the_library():
         suites = _Suites(dataset)
         for corruption in CORRUPTIONS:
             corrupted = summarise_again(raw, corruption.apply(raw), table)
             failures = suites.judge(corrupted, until_one_fails=True).failures
             by = tuple(f"{failure.subject}: {failure.expectation}" for failure in failures)
-            # permuting equal labels, for example, changes nothing, and then there is nothing to see
+            # permuting equal labels, for example, changes nothing
             visible = not corrupted.equals(table) and corruption.visible(dataset, table)
             caught.append(Catch(corruption.name, corruption.what, bool(failures), by, visible))
     return tuple(caught)
@@ -198,7 +198,7 @@ def _near(gxe: Any, column: str, value: float, tolerance: float) -> Any:
 
 
 class _Suites:
-    """The suites of one dataset in one ephemeral context: nothing on disk, forgotten afterwards."""
+    """The suites of one dataset in one ephemeral context: nothing on disk."""
 
     def __init__(self, dataset: Dataset, *, documented: bool = False) -> None:
         import great_expectations as gx
@@ -221,7 +221,7 @@ class _Suites:
             if not until_one_fails:
                 details[name] = result.to_json_dict()
             if failures and (until_one_fails or name == "table"):
-                break  # a table that is not in order cannot be compared with anything
+                break  # a malformed table cannot be compared with anything
         notes = (UNPINNED,) if self.dataset.reference is None else ()
         return ValidationResult(checks > 0 and not failures, checks, tuple(failures), notes, details)
 
@@ -242,14 +242,14 @@ class _Suites:
             batch = self.source.get_asset(name).get_batch_definition("tonight")
         else:
             batch = self.source.add_dataframe_asset(name).add_batch_definition_whole_dataframe("tonight")
-        if not self.documented:  # what is stored for the Data Docs takes half of the time
+        if not self.documented:  # storing results for the Data Docs takes half of the time
             return batch.get_batch({"dataframe": frame}).validate(suite, result_format="BASIC")
         definition = gx.ValidationDefinition(name=name, data=batch, suite=self.context.suites.add(suite))
         definition = self.context.validation_definitions.add(definition)
         return definition.run(batch_parameters={"dataframe": frame}, result_format="BASIC")
 
     def write_docs(self, folder: Path) -> None:
-        """Render what was found as Data Docs."""
+        """Render the results as Data Docs."""
         backend = {"class_name": "TupleFilesystemStoreBackend", "base_directory": str(folder.absolute())}
         index = {"class_name": "DefaultSiteIndexBuilder"}
         site = {"class_name": "SiteBuilder", "site_index_builder": index, "store_backend": backend}
@@ -274,16 +274,16 @@ def _raised(info: Any) -> str:
 
 
 @contextlib.contextmanager
-def _explained() -> Iterator[None]:
+def _errors_of_the_library() -> Iterator[None]:
     try:
         yield
     except OSError:
-        raise  # the Data Docs could not be written: the store explains that
-    except Exception as error:  # whatever it is, it says nothing about the data, and must not pass as a verdict
+        raise  # the Data Docs could not be written: the store reports that
+    except Exception as error:  # whatever it is, it is no verdict on the data
         logging.getLogger(__name__).debug("Great Expectations failed", exc_info=True)
         raise Broken(
             f"Great Expectations {_version()} failed while checking the data: {type(error).__name__}: {error}",
-            "the data was neither accepted nor refused; is the installation complete? 'make setup' mends it",
+            "the data was neither accepted nor refused; is the installation complete? 'make setup' repairs it",
         ) from error
 
 
@@ -294,7 +294,7 @@ def _version() -> str:
         return "(not installed)"
 
 
-# -- saying what is wrong -----------------------------------------------------------------------------------------
+# -- failures -----------------------------------------------------------------------------------------------------
 
 
 def _malformed(table: pa.Table) -> tuple[Failure, ...]:
@@ -336,35 +336,34 @@ def _observed(result: dict[str, Any]) -> str:
         value = result["observed_value"]
         return f"{value:.6g}" if isinstance(value, float) else str(value)
     examples = ", ".join(str(value)[:12] for value in result.get("partial_unexpected_list", [])[:5])
-    return f"{result.get('unexpected_count')} of {result.get('element_count')} rows otherwise: {examples}"
+    return f"{result.get('unexpected_count')} of {result.get('element_count')} rows differ: {examples}"
 
 
 def _rows(kind: str, kwargs: dict[str, Any], frame: Any) -> tuple[dict[str, Any], ...]:
-    """Return offending rows, looked for here: Great Expectations gives values, but not what they belong to."""
+    """Return the failing rows, by column; Great Expectations returns their values, but not their row numbers."""
     column = kwargs.get("column")
     if column is None:
         return ()
     values = frame[column]
-    offending = {
+    failing = {
         "expect_column_values_to_not_be_null": values.isna,
         "expect_column_values_to_be_unique": lambda: values.duplicated(keep=False),
         "expect_column_values_to_be_in_set": lambda: ~values.isin(kwargs["value_set"]),
         "expect_column_values_to_be_between": lambda: ~values.between(kwargs["min_value"], kwargs["max_value"]),
         "expect_column_sum_to_be_between": lambda: values > 0,
     }.get(kind)
-    if offending is None:
+    if failing is None:
         return ()
     shown = [name for name in ("split", "row", "label", "images") if name in frame.columns and name != column]
-    rows: list[dict[str, Any]] = frame.loc[offending(), [*shown, column]].head(MAX_ROWS).to_dict("records")
+    rows: list[dict[str, Any]] = frame.loc[failing(), [*shown, column]].head(MAX_ROWS).to_dict("records")
     return tuple(plain(row) for row in rows)
 
 
-def _refusal(dataset: Dataset, meta: dict[str, Any], folder: Path) -> DataRefused:
-    failures = [Failure(**{**failure, "rows": tuple(failure["rows"])}) for failure in meta["failures"]]
-    listed = "".join(f"\n  {failure}{failure.where()}" for failure in failures)
+def _refusal(dataset: Dataset, result: ValidationResult, folder: Path) -> DataRefused:
+    listed = "".join(f"\n  {failure}{failure.where()}" for failure in result.failures)
     return DataRefused(
-        f"{dataset.title} failed {len(failures)} of {meta['checks']} expectations:{listed}",
-        f"the whole result is in {folder / 'validation.md'}; nothing was trained",
+        f"{dataset.title} failed {len(result.failures)} of {result.checks} expectations:{listed}",
+        f"the full result is in {folder / 'validation.md'}; nothing was trained",
     )
 
 
@@ -372,6 +371,6 @@ def _require_caught(dataset: Dataset, catches: tuple[Catch, ...]) -> None:
     missed = ", ".join(catch.corruption for catch in catches if not catch.ok)
     if missed:
         raise Broken(
-            f"the validation of {dataset.title} tested itself and did not notice: {missed}",
-            "its verdict on the genuine data means nothing until the suite is mended; nothing was trained",
+            f"the validation of {dataset.title} did not catch corrupted data in its self-test: {missed}",
+            "its verdict on the genuine data is not reliable until the suite is fixed; nothing was trained",
         )

@@ -1,4 +1,4 @@
-"""What a summary table says about splits and classes beside what it should say: the numbers that expectations bound."""
+"""Splits and classes of a summary table, measured and expected: the numbers that expectations bound."""
 
 from dataclasses import dataclass
 
@@ -55,8 +55,8 @@ class Expected:
 def expected_of(dataset: Dataset, table: pa.Table) -> Expected:
     """Return what this table is compared with.
 
-    Without a pinned reference the two splits are witnesses for each other: what was done to one of them shows, what was
-    done to both alike does not.
+    Without a pinned reference the two splits are compared with each other: a change to one of them shows, the
+    same change to both does not.
     """
     if dataset.reference is not None:
         return Expected(dataset.reference, PINNED, pinned=True)
@@ -80,7 +80,7 @@ def expected_of(dataset: Dataset, table: pa.Table) -> Expected:
 
 
 def of_images(table: pa.Table) -> dict[str, pa.Table]:
-    """Return the rows of each split with what only a look at all rows can tell.
+    """Return the rows of each split with columns that depend on all rows.
 
     Added columns: `repeated` (1 if the same pixels occur more than once in the split), `shared` (1 if they occur in the
     other split, too), `square` (mean of the squared pixels).
@@ -96,7 +96,7 @@ def of_images(table: pa.Table) -> dict[str, pa.Table]:
             ("square", square),
         ):
             part = part.append_column(name, pa.array(values))
-        parts[split] = part.drop_columns(["sha256"])  # it has said what it had to say, and strings cost time
+        parts[split] = part.drop_columns(["sha256"])  # not needed any more, and strings cost time
     return parts
 
 
@@ -133,7 +133,7 @@ def _classes(split: str, part: pa.Table, reference: Reference, n_classes: int) -
 def class_signal(reference: Reference, split: str) -> float:
     """Return how far the most distinct class is from the average image, in standard deviations of one image.
 
-    That is what statistics can know about labels: 1.6 for MNIST, 1.9 for Fashion-MNIST, about 0 for noise.
+    It bounds what statistics can show about labels: 1.6 for MNIST, 1.9 for Fashion-MNIST, about 0 for noise.
     """
     bands, classes = getattr(reference, f"{split}_bands"), getattr(reference, f"{split}_classes")
     present = np.array(getattr(reference, f"{split}_counts")) > 0

@@ -1,7 +1,7 @@
 """The IDX format: two zero bytes, a type, the number of dimensions, the dimensions, the values; all big-endian.
 
-The format is described at http://yann.lecun.com/exdb/mnist/. Nothing here trusts what it reads: every field of the
-header is checked, the length must fit to the byte, and an error names the byte at which the file goes wrong.
+The format is described at http://yann.lecun.com/exdb/mnist/. Nothing that is read is trusted: every field of the
+header is checked, the length must match to the byte, and an error names the first wrong byte.
 """
 
 import math
@@ -22,7 +22,7 @@ TYPES: dict[int, np.dtype[Any]] = {
     0x0D: np.dtype(">f4"),
     0x0E: np.dtype(">f8"),
 }
-KINDS = {b"<": "a web page", b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"PK": "zip", GZIP_MAGIC: "gzip"}
+FORMATS = {b"<": "a web page", b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"PK": "zip", GZIP_MAGIC: "gzip"}
 MAX_DIMENSIONS = 4
 AGAIN = "fetch or export the file again"
 
@@ -32,7 +32,7 @@ def read_idx(data: bytes, where: str) -> np.ndarray:
 
     Args:
         data: the whole file, not compressed.
-        where: how to call the file in an error.
+        where: name of the file in an error message.
 
     Returns:
         Array of the file's shape in native byte order; uint8 for images and for most labels. Bytes are not copied: the
@@ -56,7 +56,7 @@ def read_header(data: bytes, where: str) -> tuple[np.dtype[Any], tuple[int, ...]
 
     Args:
         data: at least the first 20 bytes of the file, or all of it.
-        where: how to call the file in an error.
+        where: name of the file in an error message.
 
     Raises:
         BadFile: this is not the start of an IDX file.
@@ -91,7 +91,7 @@ def write_idx(array: np.ndarray) -> bytes:
     if code is None or not 1 <= array.ndim <= MAX_DIMENSIONS:
         raise BadFile(
             f"IDX holds 1 to {MAX_DIMENSIONS} dimensions of uint8, int8, int16, int32, float32 or float64, "
-            f"came {array.ndim} of {array.dtype}",
+            f"got {array.ndim} of {array.dtype}",
             "convert the array first",
         )
     header = struct.pack(f">BBBB{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
@@ -103,8 +103,8 @@ def gunzip_capped(data: bytes, cap: int, where: str) -> bytes:
 
     Args:
         data: the whole compressed file, one gzip member.
-        cap: number of bytes from which on it is refused.
-        where: how to call the file in an error.
+        cap: largest number of unpacked bytes.
+        where: name of the file in an error message.
 
     Raises:
         BadFile: it is not gzip, damaged, cut short, followed by other bytes, or larger than `cap`.
@@ -113,9 +113,9 @@ def gunzip_capped(data: bytes, cap: int, where: str) -> bytes:
     try:
         raw = decoder.decompress(data, cap + 1)
     except zlib.error as error:
-        raise BadFile(f"{where}: expected an intact gzip stream, came damaged bytes ({error})", AGAIN) from error
+        raise BadFile(f"{where}: expected an intact gzip stream, got damaged bytes ({error})", AGAIN) from error
     if len(raw) > cap:
-        raise BadFile(f"{where}: expected at most {cap} bytes when unpacked, came more", AGAIN)
+        raise BadFile(f"{where}: expected at most {cap} bytes when unpacked, got more", AGAIN)
     if not decoder.eof:
         raise BadFile(
             f"{where}: byte {len(data)}: the file ends inside its gzip stream ({len(raw)} bytes unpacked)",
@@ -136,7 +136,7 @@ def gunzip_head(data: bytes, where: str) -> bytes:
     try:
         return zlib.decompressobj(wbits=31).decompress(data, 64)
     except zlib.error as error:
-        raise BadFile(f"{where}: expected an intact gzip stream, came damaged bytes ({error})", AGAIN) from error
+        raise BadFile(f"{where}: expected an intact gzip stream, got damaged bytes ({error})", AGAIN) from error
 
 
 def unpack(data: bytes, cap: int, where: str) -> bytes:
@@ -150,12 +150,12 @@ def unpack(data: bytes, cap: int, where: str) -> bytes:
     if len(data) >= 2 and not data.startswith(b"\0\0"):
         raise BadFile(f"{where}: byte 0: expected gzip (1f 8b) or IDX (00 00), found {looks_like(data)}", AGAIN)
     if len(data) > cap:
-        raise BadFile(f"{where}: expected at most {cap} bytes, came {len(data)}", AGAIN)
+        raise BadFile(f"{where}: expected at most {cap} bytes, got {len(data)}", AGAIN)
     return data
 
 
 def looks_like(data: bytes) -> str:
-    """Return in words what a file begins with, for an error message."""
+    """Return a file's first four bytes in hexadecimal and the format they belong to, for an error message."""
     start = data[:64].lstrip()
-    kind = next((f" ({name})" for magic, name in KINDS.items() if start.startswith(magic)), "")
+    kind = next((f" ({name})" for magic, name in FORMATS.items() if start.startswith(magic)), "")
     return f"{data[:4].hex(' ')}{kind}"

@@ -1,4 +1,4 @@
-"""Read a folder of four IDX files that somebody brought, and measure them."""
+"""Import a folder of four IDX files: find, check and measure them."""
 
 import hashlib
 import math
@@ -28,13 +28,24 @@ USUAL_NAMES = {
         "test-labels.idx1-ubyte",
     ),
 }
-MAX_BYTES = 4 << 30  # of one file when unpacked; what a header may make us reserve
+MAX_BYTES = 4 << 30  # of one file when unpacked; a header may claim any size
 MAX_CLASSES = 1000
 
 
 @dataclass(frozen=True)
-class Brought:
-    """Everything a row needs to know about the files in a folder."""
+class ImportedFolder:
+    """The files of a folder, and what a catalogue row says about them.
+
+    Args:
+        files: names, sizes and hashes, by role.
+        contents: the files' bytes as they are in the folder, by role.
+        height: of an image, in pixels.
+        width: of an image, in pixels.
+        n_train: number of training images.
+        n_test: number of test images.
+        class_names: by label.
+        reference: statistics of the images.
+    """
 
     files: dict[str, SourceFile]
     contents: dict[str, bytes]
@@ -46,12 +57,12 @@ class Brought:
     reference: Reference
 
 
-def read_folder(folder: Path, class_names: tuple[str, ...] = ()) -> Brought:
+def read_folder(folder: Path, class_names: tuple[str, ...] = ()) -> ImportedFolder:
     """Find, check and measure the four files of a dataset.
 
     Args:
         folder: holds each file under one of its usual names, with or without .gz.
-        class_names: empty: "0", "1"... up to the largest label.
+        class_names: by label; if empty, "0", "1"... up to the largest label.
 
     Raises:
         BadFile: a file is missing, damaged, swapped with another, or does not fit the others.
@@ -63,7 +74,7 @@ def read_folder(folder: Path, class_names: tuple[str, ...] = ()) -> Brought:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise BadFile(f"{path} cannot be read: {error.strerror}", "mend its permissions") from error
+            raise BadFile(f"{path} cannot be read: {error.strerror}", "fix its permissions") from error
         raw = _unpack(content, str(path))
         files[role] = _source_file(role, content, raw)
         contents[role] = content
@@ -71,7 +82,7 @@ def read_folder(folder: Path, class_names: tuple[str, ...] = ()) -> Brought:
     data = RawData(**arrays)
     _check_sizes(data, folder)
     names = _class_names(data, class_names)
-    return Brought(
+    return ImportedFolder(
         files=files,
         contents=contents,
         height=data.train_images.shape[1],
@@ -105,9 +116,12 @@ def _find(folder: Path, role: str) -> Path:
 def _unpack(content: bytes, where: str) -> bytes:
     head = gunzip_head(content, where) if content.startswith(GZIP_MAGIC) else content
     dtype, shape, start = read_header(head, where)
-    size = start + math.prod(shape) * dtype.itemsize  # what the header promises is the cap for what is unpacked
+    size = start + math.prod(shape) * dtype.itemsize  # the header's size is the cap for unpacking
     if size > MAX_BYTES:
-        raise BadFile(f"{where}: expected at most {MAX_BYTES >> 30} GiB of values, its header promises {size} bytes")
+        raise BadFile(
+            f"{where}: expected at most {MAX_BYTES >> 30} GiB of values, its header claims {size} bytes",
+            "export fewer or smaller images",
+        )
     return unpack(content, size, where)
 
 
@@ -154,7 +168,7 @@ def _check_sizes(data: RawData, folder: Path) -> None:
     if train != test:
         raise BadFile(
             f"{folder}: training images are {train[0]} × {train[1]}, test images {test[0]} × {test[1]}",
-            "bring them to the same size",
+            "resize them to the same size",
         )
 
 
@@ -162,7 +176,7 @@ def _class_names(data: RawData, names: tuple[str, ...]) -> tuple[str, ...]:
     lowest = min(data.train_labels.min(), data.test_labels.min())
     highest = max(data.train_labels.max(), data.test_labels.max())
     if highest >= MAX_CLASSES:
-        raise BadInput(f"expected labels below {MAX_CLASSES}, came {highest}", "number the classes from 0")
+        raise BadInput(f"expected labels below {MAX_CLASSES}, got {highest}", "number the classes from 0")
     names = names or tuple(str(label) for label in range(highest + 1))
     if lowest < 0 or highest >= len(names):
         raise BadInput(
@@ -170,7 +184,7 @@ def _class_names(data: RawData, names: tuple[str, ...]) -> tuple[str, ...]:
             "labels start at 0: give a name to each",
         )
     if not 2 <= len(names) <= MAX_CLASSES:
-        raise BadInput(f"expected 2 to {MAX_CLASSES} classes, came {len(names)}", "give each class one name")
+        raise BadInput(f"expected 2 to {MAX_CLASSES} classes, got {len(names)}", "give each class one name")
     bad = [name for name in names if not name.isprintable() or not name.strip() or len(name) > 60]
     if bad or len(set(names)) < len(names):
         raise BadInput(

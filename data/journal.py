@@ -1,7 +1,7 @@
-"""Every run leaves a record in the home when it begins and amends it when it ends, whatever the server knows.
+"""Every run writes a record into the home when it begins and updates it when it ends, whatever the server knows.
 
-A run that is killed cannot amend its record: it stays `running`, and its process is gone. That is how the next run, and
-`nightshift status`, know of it, with or without a server.
+A run that is killed cannot update its record: it stays `running`, and its process is gone. That is how the next run and
+`nightshift status` detect it, with or without a server.
 """
 
 import json
@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from data.processes import Process
 from data.store import SCHEMA, Store
-from data.values import canonical_json
+from data.values import canonical_json, from_json
 
 State = Literal["waiting", "running", "finished", "failed", "cancelled", "crashed"]
 ACTIVE = ("waiting", "running")
-KEEP_TRAININGS = timedelta(days=30)  # nights are kept for ever, 1 kB each; nobody asks for an old training's record
+KEEP_TRAININGS = timedelta(days=30)  # nights are kept for ever, at 1 kB each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,22 +24,22 @@ class Record:
     """One run of `retrain` or `train`.
 
     Args:
-        id: the Prefect flow run's.
-        kind: name of the flow.
+        id: of the Prefect flow run, a UUID.
+        kind: name of the flow, "retrain" or "train".
         run: readable id; for a night also the folder's name under runs/.
         dataset: name in the catalogue.
-        process: who does it.
+        process: the process that runs it.
         began: UTC, ISO 8601.
         mode: "normal", "dry-run" or "force".
         scheduled: started by a schedule, not by a person.
         deployment: id of the Prefect deployment; "" for a run in a terminal.
-        slots: the scheduled times for which this run stands; more than one after downtime.
-        state: what became of it; `waiting` for another night of the same dataset.
+        slots: the scheduled times that this run covers, UTC, ISO 8601; more than one after downtime.
+        state: `waiting` while another run of the same dataset is under way.
         ended: UTC, ISO 8601; "" while it is active.
-        verdict: the gate's, or UNCHANGED.
+        verdict: the gate's, or UNCHANGED; "" without one.
         promoted: whether there is a new champion.
         reason: one sentence.
-        result: what a training hands back: recipe, seed, digest, reused.
+        result: of a training: recipe, seed, digest, reused.
     """
 
     id: str
@@ -66,34 +66,42 @@ class Record:
 
     @property
     def lost(self) -> bool:
-        """Whether its process died before it could say how it ended."""
+        """Whether its process died before it could record how it ended."""
         return self.active and self.process.gone
 
 
 def now() -> str:
-    """Return the present moment as records write it."""
+    """Return the current time as records hold it: UTC, ISO 8601, whole seconds."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def write(store: Store, record: Record) -> Record:
-    """Keep a record, in place of an earlier one about the same run."""
+    """Write a record, in place of an earlier one of the same run."""
     store.write_bytes(store.journal(record.id), canonical_json({"schema": SCHEMA, **asdict(record)}))
     return record
 
 
 def end(store: Store, record: Record, state: State, reason: str = "", **more: Any) -> Record:
-    """Write down how a run ended."""
+    """Record how a run ended: its state, the reason in one sentence, and any other fields of Record."""
     return write(store, replace(record, state=state, reason=reason, ended=now(), **more))
 
 
 def find(store: Store, id: str) -> Record | None:
-    """Return the record of a run, or None if it left none."""
+    """Return the record of a run; None if there is none.
+
+    Args:
+        store: where records are kept.
+        id: of the Prefect flow run.
+
+    Raises:
+        ValueError: the file holds no record.
+    """
     try:
         value = json.loads(store.journal(id).read_bytes())
     except FileNotFoundError:
         return None
     del value["schema"]
-    return Record(**{**value, "process": Process(**value["process"]), "slots": tuple(value["slots"])})
+    return from_json(Record, value)
 
 
 def read(store: Store) -> list[Record]:
@@ -104,7 +112,7 @@ def read(store: Store) -> list[Record]:
 
 
 def prune(store: Store) -> None:
-    """Remove the records of old trainings."""
+    """Remove the records of trainings that ended and began more than `KEEP_TRAININGS` ago."""
     horizon = (datetime.now(UTC) - KEEP_TRAININGS).isoformat()
     for record in read(store):
         if record.kind == "train" and not record.active and record.began < horizon:

@@ -1,6 +1,6 @@
 """Normalised images as Parquet: float32 pixels in [0, 1], checksummed, the same bytes for the same input.
 
-A prepared folder holds train.parquet, validation.parquet, test.parquet and validation/, the result that let them pass.
+A prepared folder holds train.parquet, validation.parquet, test.parquet and validation/, the result that accepted them.
 One row per image: `image` (fixed_shape_tensor of float32, exactly uint8 / float32(255)), `label`, `row` (in the IDX
 file it came from) and `sha256` (of its uint8 pixels). Why: docs/decisions/0004-parquet-layout-and-split.md.
 """
@@ -27,7 +27,7 @@ from data.summary import image_hashes
 from data.validation import ValidationRef
 from data.values import canonical_json, digest_of
 
-FORMAT = 1  # raise it when the same input shall give other files
+FORMAT = 1  # raise it when the same input should give other files
 SPLITS = ("train", "validation", "test")
 ROW_GROUP = 8192
 BATCH = 1024  # rows decoded at a time: what is decoded stays near the caches (3 MB for 28 × 28), which halves the time
@@ -37,7 +37,7 @@ METADATA_KEY = b"nightshift"
 
 @dataclass(frozen=True)
 class PreparedRef:
-    """Names a prepared folder, `store.prepared(digest)`.
+    """Reference to a prepared folder, `store.prepared(digest)`.
 
     Args:
         dataset: the dataset's name.
@@ -76,16 +76,16 @@ class Split:
 
 
 def normalise(store: Store, dataset: Dataset, raw_ref: RawRef, validation_ref: ValidationRef) -> PreparedRef:
-    """Write the three splits as Parquet, or use what an earlier night wrote if every byte is still right.
+    """Write the three splits as Parquet, or use what an earlier run wrote if every byte is unchanged.
 
     Args:
         store: where the raw data lies and the Parquet files go.
         dataset: the row that the data belongs to.
         raw_ref: the data, as `data.source.download` returned it.
-        validation_ref: the validation that let it pass, as `data.expectations.check` returned it.
+        validation_ref: the validation that accepted it, as `data.expectations.check` returned it.
 
     Raises:
-        DataRefused: the validation did not let this data pass.
+        DataRefused: the validation did not accept this data.
         Corrupt: the raw data or the validation has changed since it was written.
         StorageFailed: the home cannot be written.
     """
@@ -120,7 +120,7 @@ def write_splits(folder: Path, dataset: Dataset, raw: RawData, raw_digest: str) 
         raw_digest: identity of `raw`, recorded in the files.
 
     Returns:
-        What `describe` says, as what JSON can say.
+        What `describe` returns, without "validation"; JSON-able.
 
     Raises:
         BadFile: the images are not uint8.
@@ -166,7 +166,7 @@ def read_split(store: Store, ref: PreparedRef, split: str, verify: bool = True) 
         Corrupt: a file is not what was written.
     """
     path = _locate(store, ref, split, verify)
-    with _explained(path):
+    with _read_errors(path):
         metadata = pq.read_metadata(path)
         shape = metadata.schema.to_arrow_schema().field("image").type.shape
         whole = _empty(metadata.num_rows, shape)
@@ -185,9 +185,9 @@ def chunks(store: Store, ref: PreparedRef, split: str, rows: int, verify: bool =
         Corrupt: a file is not what was written.
     """
     if rows < 1:
-        raise BadInput(f"expected at least 1 row at a time, came {rows}", "use for example 1024")
+        raise BadInput(f"expected at least 1 row at a time, got {rows}", "use for example 1024")
     path = _locate(store, ref, split, verify)
-    with _explained(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with _read_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         left, shape = file.metadata.num_rows, file.schema_arrow.field("image").type.shape
         chunk, filled = _empty(min(rows, left), shape), 0
         # Not batches of `rows`: decoding a large one, in fresh memory, takes nearly twice as long as many small ones.
@@ -208,21 +208,12 @@ def describe(store: Store, ref: PreparedRef) -> dict[str, Any]:
 
     Keys: format, dataset, title, licence, class_names, n_classes, height, width, pixels, raw (digest of the raw data),
     sources (raw SHA-256 by role), validation (digest), writer, and splits: by name their rows, class_counts, and digest
-    (what `split_digest` says).
+    (SHA-256 of the split's content: shape, image hashes, labels, rows).
 
     Raises:
         Corrupt: there is no such folder, or its manifest cannot be read.
     """
     return store.meta(store.prepared(ref.digest))
-
-
-def split_digest(split: Split) -> str:
-    """Return the SHA-256 of a split's content: shape, pixels, labels, rows; whatever the file around them looks like.
-
-    It is taken over decoded values, so it stays when another pyarrow writes other bytes; `describe` knows it, too.
-    """
-    images = np.rint(split.images * np.float32(255)).astype(np.uint8)
-    return _content_digest(images.shape[1:], _hashes(images), split.labels, split.rows)
 
 
 def _content_digest(shape: tuple[int, ...], hashes: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> str:
@@ -235,7 +226,7 @@ def _content_digest(shape: tuple[int, ...], hashes: np.ndarray, labels: np.ndarr
 def _hashes(images: np.ndarray) -> np.ndarray:
     if images.dtype != np.uint8:
         raise BadFile(
-            f"expected uint8 pixels, came {images.dtype}", "scale the images to 0..255 and export them as bytes"
+            f"expected uint8 pixels, got {images.dtype}", "scale the images to 0..255 and export them as bytes"
         )
     return np.frombuffer(bytes.fromhex("".join(image_hashes(images))), np.uint8).reshape(-1, 32)
 
@@ -338,17 +329,17 @@ def _locate(store: Store, ref: PreparedRef, split: str, verify: bool) -> Path:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _read_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:  # a wrong page checksum is an OSError without a number
-        raise Corrupt(f"{path} cannot be read: {error}", "run again: it will be made anew from the raw data") from error
+        raise Corrupt(f"{path} cannot be read: {error}", "run again: it will be rewritten from the raw data") from error
 
 
 def _require_passed(validation: dict[str, Any], raw_ref: RawRef) -> None:
     if validation.get("raw") != raw_ref.digest or validation.get("success") is not True:
         raise DataRefused(
-            f"this validation did not let this data of {raw_ref.dataset} pass",
+            f"this validation did not accept this data of {raw_ref.dataset}",
             "validate it again with data.expectations.check",
         )
 

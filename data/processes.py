@@ -1,4 +1,4 @@
-"""Is the process that wrote this down still there? Host, boot, process id and start time together name a process."""
+"""Whether a recorded process still runs: host, boot, process id and start time together identify a process."""
 
 import os
 import platform
@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from data.values import from_json
+
 
 @dataclass(frozen=True)
 class Process:
@@ -18,7 +20,7 @@ class Process:
         host: name of the machine.
         boot: changes with every start of the machine; "" where the system does not say.
         pid: process id, which the kernel gives out again once it is free.
-        started: when it was started, in the system's own words; together with the pid unique until the next boot.
+        started: when it was started, as the system reports it; with the pid unique until the next boot.
     """
 
     host: str
@@ -38,21 +40,21 @@ class Process:
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Process":
-        """Return what `to_json` wrote."""
-        return cls(**value)
+        """Return the process that `to_json` described."""
+        return from_json(cls, value)
 
     def to_json(self) -> dict[str, Any]:
-        """Return JSON-able values."""
+        """Return the fields as JSON can hold them."""
         return asdict(self)
 
     @property
     def here(self) -> bool:
-        """Whether it ran on this machine, so that one can tell what became of it."""
+        """Whether it runs or ran on this machine, where its state can be looked up."""
         return self.host == platform.node()
 
     @property
     def gone(self) -> bool:
-        """Whether it is certain that it does not run any more; False for processes of other machines."""
+        """Whether it has certainly ended; False for processes of other machines."""
         if not self.here:
             return False
         return self.boot != _boot() or not self.started or _started(self.pid) != self.started
@@ -67,7 +69,7 @@ def descendants(pid: int) -> list[int]:
     for child, parent in _parents():
         children.setdefault(parent, []).append(child)
     found = [pid]
-    for one in found:  # grows while we walk
+    for one in found:  # grows during the loop
         found += children.get(one, [])
     return found[1:]
 

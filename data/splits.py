@@ -1,4 +1,4 @@
-"""The validation split: which training images a candidate never sees, fixed by what the images are."""
+"""The validation split: which training images candidates are not trained on, chosen by the images' content."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from data.errors import BadInput
 def validation_mask(labels: np.ndarray, hashes: np.ndarray, fraction: float = 1 / 12) -> np.ndarray:
     """Choose the images to validate on: per class, those with the smallest content hashes.
 
-    Neither the night's seed nor the order of the rows has a say, so the split is the same every night. Adding m
-    distinct images moves at most m of the old ones off the validation side. Images with equal content stay on one side,
+    The split depends on neither seeds nor the order of the rows, so it is the same in every run. Adding m distinct
+    images moves at most m of the old ones off the validation side. Images with equal content stay on one side,
     also when their labels differ; a class with two or more distinct images has some on both sides.
 
     Args:
@@ -27,11 +27,11 @@ def validation_mask(labels: np.ndarray, hashes: np.ndarray, fraction: float = 1 
     if labels.ndim != 1 or hashes.shape != (len(labels), 32) or hashes.dtype != np.uint8:
         raise BadInput(
             f"expected labels of shape (n,) and uint8 hashes of shape (n, 32), "
-            f"came labels {labels.shape} and {hashes.dtype} hashes {hashes.shape}",
+            f"got labels {labels.shape} and {hashes.dtype} hashes {hashes.shape}",
             "pass what data.summary.image_hashes returns",
         )
     if not 0 < fraction < 1:
-        raise BadInput(f"expected a validation share between 0 and 1, came {fraction}", "use for example 1/12")
+        raise BadInput(f"expected a validation share between 0 and 1, got {fraction}", "use for example 1/12")
     if len(labels) == 0:
         return np.zeros(0, dtype=bool)
     # Fixed width on both sides: a comparison of S32 is a comparison of the 32 bytes.
@@ -48,7 +48,7 @@ def validation_mask(labels: np.ndarray, hashes: np.ndarray, fraction: float = 1 
 
 
 def _count(sizes: np.ndarray, fraction: float) -> int:
-    """How many leading groups of these sizes come nearest to the fraction, leaving something on both sides."""
+    """Return how many leading groups of these sizes are nearest to the fraction, with some on both sides."""
     if len(sizes) == 1:
         return 0
     filled = np.cumsum(sizes)

@@ -1,17 +1,17 @@
-"""What a validation found, as values: light to import, so that reading a result does not load Great Expectations."""
+"""The result of a validation, as values: reading one does not load Great Expectations."""
 
-import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from data.store import Store
+from data.values import from_json
 
-MAX_ROWS = 20  # offending rows shown per failing expectation
+MAX_ROWS = 20  # failing rows shown per expectation
 
 
 @dataclass(frozen=True)
 class ValidationRef:
-    """Names a published validation: `store.validation(digest)` holds result.json, validation.md and data-docs/.
+    """Reference to a published validation: `store.validation(digest)` holds result.json, validation.md and data-docs/.
 
     Args:
         dataset: the dataset's name.
@@ -28,10 +28,10 @@ class Failure:
 
     Args:
         expectation: its name, in Great Expectations' spelling where it is one of theirs.
-        subject: what it is about: a split, and a column if it is about one, such as "train.mean".
-        expected: what would have been right.
-        observed: what came.
-        rows: up to `MAX_ROWS` offending rows of the table in question.
+        subject: a split, and a column if it concerns one, such as "train.mean".
+        expected: the values that would have met it.
+        observed: the values that were found.
+        rows: up to `MAX_ROWS` failing rows of the table, by column.
     """
 
     expectation: str
@@ -41,24 +41,24 @@ class Failure:
     rows: tuple[dict[str, Any], ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.subject}: {self.expectation}: expected {self.expected}, came {self.observed}"
+        return f"{self.subject}: {self.expectation}: expected {self.expected}, got {self.observed}"
 
     def where(self) -> str:
-        """Return which rows of which split offend, in a few words; empty if it is about no rows."""
+        """Return which rows of which split fail, as text; empty if it does not concern single rows."""
         numbers = [f"{row.get('split', '')} {_row_name(row)}".strip() for row in self.rows]
         return f"\n    for example {', '.join(numbers)}" if numbers else ""
 
 
 @dataclass(frozen=True)
 class ValidationResult:
-    """What the suite said about one dataset.
+    """The result of the suite on one dataset.
 
     Args:
-        success: whether every expectation was met; never true when nothing was checked.
+        success: whether every expectation was met; false if nothing was checked.
         checks: number of expectations that were evaluated.
         failures: those that were not met.
         notes: what could not be checked, and why.
-        details: everything that Great Expectations returned, by suite, as what JSON can say.
+        details: everything that Great Expectations returned, by suite, JSON-able.
     """
 
     success: bool
@@ -67,18 +67,14 @@ class ValidationResult:
     notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as what JSON can say."""
-        return asdict(self)
-
 
 @dataclass(frozen=True)
 class Catch:
-    """What the suite said about data that was corrupted on purpose.
+    """The result of the suite on data that was corrupted on purpose.
 
     Args:
         corruption: its name.
-        what: what was done to which split.
+        what: the change, and the split it was made to.
         caught: whether the suite refused the data.
         by: the expectations that failed, as "subject: expectation".
         expected: whether statistics can see it in this dataset; if not, it is left to the metric gate.
@@ -92,12 +88,8 @@ class Catch:
 
     @property
     def ok(self) -> bool:
-        """Whether the suite did what it must: what it need not see may be seen or not."""
+        """Whether the suite caught what it has to catch."""
         return self.caught or not self.expected
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the catch as what JSON can say."""
-        return asdict(self)
 
 
 def read(store: Store, digest: str) -> tuple[ValidationResult, tuple[Catch, ...]]:
@@ -107,45 +99,31 @@ def read(store: Store, digest: str) -> tuple[ValidationResult, tuple[Catch, ...]
         Corrupt: there is no such validation, or its manifest cannot be read.
     """
     meta = store.meta(store.validation(digest))
-    failures = tuple(Failure(**{**one, "rows": tuple(one["rows"])}) for one in meta["failures"])
-    catches = tuple(Catch(**{**one, "by": tuple(one["by"])}) for one in meta["catches"])
-    return ValidationResult(meta["success"], meta["checks"], failures, tuple(meta["notes"])), catches
+    result = {name: meta[name] for name in ("success", "checks", "failures", "notes")}
+    return from_json(ValidationResult, result), tuple(from_json(Catch, one) for one in meta["catches"])
 
 
 def as_markdown(title: str, result: ValidationResult, catches: tuple[Catch, ...]) -> str:
-    """Return a result as a page that needs nothing but itself; the Data Docs load scripts from elsewhere."""
+    """Return a result as a self-contained page; the Data Docs load scripts from other hosts."""
     verdict = "as expected" if result.success else "**refused**"
     lines = [f"# {title} is {verdict}", "", f"{result.checks} expectations, {len(result.failures)} not met.", ""]
     lines += [f"Note: {note}.\n" for note in result.notes]
     if result.failures:
-        lines += ["| what | expectation | expected | came |", "| --- | --- | --- | --- |"]
+        lines += ["| subject | expectation | expected | got |", "| --- | --- | --- | --- |"]
         lines += [f"| {f.subject} | {f.expectation} | {f.expected} | {f.observed} |" for f in result.failures]
         lines += ["", *(f"- {f.subject} ({f.expectation}): `{row}`" for f in result.failures for row in f.rows), ""]
     if catches:
         lines += [
-            "## Does it notice corrupted data?",
+            "## Self-test on corrupted data",
             "",
-            "| corruption | what | noticed | by |",
+            "| corruption | what | caught | by |",
             "| --- | --- | --- | --- |",
         ]
-        lines += [f"| {c.corruption} | {c.what} | {_noticed(c)} | {', '.join(c.by[:3])} |" for c in catches]
+        lines += [f"| {c.corruption} | {c.what} | {_caught(c)} | {', '.join(c.by[:3])} |" for c in catches]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def plain(value: Any) -> Any:
-    """Return a value as what strict JSON can say: numbers that are none become text, numpy's become Python's."""
-    if isinstance(value, dict):
-        return {str(key): plain(one) for key, one in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(one) for one in value]
-    if hasattr(value, "item"):
-        return plain(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
-def _noticed(catch: Catch) -> str:
+def _caught(catch: Catch) -> str:
     if catch.caught:
         return "yes"
     return "**no**" if catch.expected else "no: left to the metric gate"

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +12,13 @@ import data
 from benchmarks import make_sample
 from data import catalogue
 from data.builtin import DATASETS
-from data.dataset import ROLES, Dataset, from_json, to_json
+from data.dataset import ROLES, Dataset
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable, UnknownName
 from data.idx import write_idx
 from data.import_folder import USUAL_NAMES
 from data.source import download, read_raw
 from data.store import Store
+from data.values import from_json
 
 SAMPLES = Path(data.__file__).parent / "samples" / "mnist-sample"
 TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -83,7 +84,7 @@ def test_odd_names_are_unknown_names(store: Store, name: str) -> None:
 def test_rows_survive_json() -> None:
     """A row is the same after it was written and read."""
     for row in DATASETS.values():
-        assert from_json(json.loads(json.dumps(to_json(row)))) == row
+        assert from_json(Dataset, json.loads(json.dumps(asdict(row)))) == row
 
 
 def test_the_sample_is_small_and_says_whose_it_is() -> None:
@@ -230,8 +231,8 @@ def _crossed() -> dict[str, np.ndarray]:
         ),
         (_arrays(), ("a", "b", "c"), "labels run from 0 to 3, but there are 3 classes"),
         (_labels_as(-1, np.int8), (), "labels run from -1 to 3"),
-        (_labels_as(1000, np.int16), (), "expected labels below 1000, came 1000"),
-        ({role: array * 0 for role, array in _arrays().items()}, (), "expected 2 to 1000 classes, came 1"),
+        (_labels_as(1000, np.int16), (), "expected labels below 1000, got 1000"),
+        ({role: array * 0 for role, array in _arrays().items()}, (), "expected 2 to 1000 classes, got 1"),
         (_arrays(), ("a", "b", "c", "a"), "two classes have the same name"),
         (_arrays(), ("a", "b", "c", " "), "cannot be the name of a class"),
         (_arrays(), ("a", "b", "c", "line\nbreak"), "cannot be the name of a class"),
@@ -314,7 +315,7 @@ def test_a_row_that_was_edited_is_refused(store: Store, tmp_path: Path) -> None:
     path = store.dataset_rows() / "mine.json"
     pinned = path.read_bytes()
     edited = json.loads(pinned)
-    edited["row"] = to_json(replace(row, n_train=39))
+    edited["row"] = asdict(replace(row, n_train=39))
     path.write_text(json.dumps(edited))
     with pytest.raises(Corrupt, match="was changed"):
         catalogue.get(store, "mine")

@@ -319,7 +319,7 @@ def test_data_that_is_not_as_expected_is_refused_each_time(store: Store, monkeyp
     with pytest.raises(DataRefused) as refused:
         check(store, strict, raw_ref)
     message = str(refused.value)
-    assert "classes.share: expect_column_values_to_be_between: expected -0.02 to 0.02, came" in message
+    assert "classes.share: expect_column_values_to_be_between: expected -0.02 to 0.02, got" in message
     assert "train class 1" in message
     assert "validation.md" in message
     assert "**refused**" in next(store.root.glob("validations/*/validation.md")).read_text()
@@ -338,6 +338,6 @@ def test_a_suite_that_misses_a_corruption_stops_the_night(store: Store, monkeypa
         return replace(raw, train_images=images)
 
     monkeypatch.setattr(expectations, "CORRUPTIONS", (Corruption("a single bit", "one grey value by one", touch),))
-    with pytest.raises(Broken, match="did not notice: a single bit"):
+    with pytest.raises(Broken, match="did not catch corrupted data in its self-test: a single bit"):
         check(store, SAMPLE, download(store, SAMPLE))
     assert not list(store.root.glob("validations/*"))

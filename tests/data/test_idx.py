@@ -114,7 +114,7 @@ def test_unpacking_stops_at_the_cap() -> None:
     bomb = gzip.compress(bytes(200 << 20), compresslevel=1)
     tracemalloc.start()
     try:
-        with pytest.raises(BadFile, match="expected at most 1000 bytes when unpacked, came more"):
+        with pytest.raises(BadFile, match="expected at most 1000 bytes when unpacked, got more"):
             gunzip_capped(bomb, 1000, "it")
         assert len(gunzip_head(bomb, "it")) == 64
         peak = tracemalloc.get_traced_memory()[1]
@@ -128,7 +128,7 @@ def test_content_decides_what_is_compressed() -> None:
     assert unpack(gzip.compress(GOOD), len(GOOD), "it") == unpack(GOOD, len(GOOD), "it") == GOOD
     with pytest.raises(BadFile, match=r"byte 0: expected gzip \(1f 8b\) or IDX \(00 00\), found 50 4b 03 04 \(zip\)"):
         unpack(b"PK\x03\x04", 100, "it")
-    with pytest.raises(BadFile, match="expected at most 39 bytes, came 40"):
+    with pytest.raises(BadFile, match="expected at most 39 bytes, got 40"):
         unpack(GOOD, 39, "it")
     packed = gzip.compress(GOOD)
     with pytest.raises(BadFile, match=f"byte {len(packed)}: expected the end, 2 more bytes follow"):

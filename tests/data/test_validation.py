@@ -1,27 +1,13 @@
-"""Results can be written as strict JSON and read as a page."""
+"""Results read as sentences and as a page."""
 
-import json
-import math
-
-import numpy as np
-
-from data.validation import Catch, Failure, ValidationResult, as_markdown, plain
-from data.values import canonical_json
+from data.validation import Catch, Failure, ValidationResult, as_markdown
 
 FAILURE = Failure("expect_x", "train.mean", "0 to 1", "7", ({"split": "train", "row": 3, "mean": 7.0},))
 
 
-def test_numbers_that_json_has_no_word_for_become_text() -> None:
-    """NaN and infinity survive as text, numpy's values as Python's, anything else as what it prints."""
-    value = {"a": math.nan, 1: (np.float32(0.5), np.int64(2)), "b": [math.inf, None, True], "c": 1 + 2j}
-    assert json.loads(canonical_json(plain(value))) == {
-        "a": "nan", "1": [0.5, 2], "b": ["inf", None, True], "c": "(1+2j)"
-    }  # fmt: skip
-
-
 def test_a_failure_reads_as_a_sentence() -> None:
     """It names the subject, the expectation, both values and the place."""
-    assert str(FAILURE) == "train.mean: expect_x: expected 0 to 1, came 7"
+    assert str(FAILURE) == "train.mean: expect_x: expected 0 to 1, got 7"
     assert "train row 3" in FAILURE.where()
     assert Failure("e", "table", "1", "2").where() == ""
 

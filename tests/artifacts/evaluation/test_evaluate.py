@@ -15,7 +15,7 @@ from artifacts.training import fit
 from artifacts.training.train import train
 from data.errors import BadInput, Corrupt
 from data.files import file_sha256
-from data.parquet import read_split, split_digest
+from data.parquet import describe, read_split
 from data.store import Store
 from tests.artifacts.small import blobs, prepare, problem
 
@@ -47,7 +47,7 @@ def test_every_test_image_is_scored(store: Store, tmp_path: Path) -> None:
         assert metrics.n_examples == len(split.labels) == len(said.labels)
         assert (said.rows == split.rows).all()
         assert measure(split.labels, said.probabilities) == metrics
-        assert evaluation.splits[name] == split_digest(split)
+        assert evaluation.splits[name] == describe(store, ref)["splits"][name]["digest"]
     assert evaluation.test.n_examples == 500
     assert evaluation.test.accuracy > 0.5
 
