@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from artifacts.evaluation.numbers import short_percent
 from artifacts.reporting.canvas import (
     BAR,
     BLUE,
@@ -19,12 +20,11 @@ from artifacts.reporting.canvas import (
     INK,
     MANY,
     RED,
-    percent,
+    needs_rotation,
     picture,
+    rotation,
     short,
     show_image,
-    slanted,
-    turn,
 )
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def prediction(
         axes = figure.add_axes((0.02, 0.16, 0.42, 0.8))
         show_image(axes, image)
         axes.set_xlabel(*_caption(probabilities, class_names, true_label, 26), size=11, labelpad=8)
-        bottom = 0.28 if slanted(class_names) else 0.16
+        bottom = 0.28 if needs_rotation(class_names) else 0.16
         bars = figure.add_axes((0.53, bottom, 0.45, 0.96 - bottom))
         _bars(bars, probabilities, class_names, true_label)
         bars.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
@@ -93,7 +93,7 @@ def predictions(
             show_image(image, images[place])
             image.set_xlabel(*_caption(probabilities[place], class_names, truth[place], 18), size=8, labelpad=4)
             bars = figure.add_axes((left + 0.52 / columns, bottom + 0.32 / rows, 0.42 / columns, 0.63 / rows))
-            _bars(bars, probabilities[place], class_names, truth[place], sparse=slanted(class_names))
+            _bars(bars, probabilities[place], class_names, truth[place], sparse=needs_rotation(class_names))
             bars.set_yticks([])
 
 
@@ -102,7 +102,7 @@ def _caption(
 ) -> tuple[str, dict[str, str]]:
     """Return "predicted 87 % (true)" and its colour, on two lines where it is wider than `width` characters."""
     predicted = int(probabilities.argmax())
-    text = f"{short(class_names[predicted], width - 6)} {percent(probabilities[predicted])}"
+    text = f"{short(class_names[predicted], width - 6)} {short_percent(probabilities[predicted])}"
     if true_label is None:
         return text, {"color": INK}
     truth = f"({short(class_names[true_label], width - 2)})"
@@ -136,7 +136,7 @@ def _bars(
     axes.bar(range(len(shown)), probabilities[shown], color=colours, width=0.8)
     named = [not sparse or index in {predicted, true_label} or probabilities[index] > 0.1 for index in shown]
     names = [short(class_names[index], 12) if name else "" for index, name in zip(shown, named, strict=True)]
-    axes.set_xticks(range(len(shown)), names, size=8, **turn(names))
+    axes.set_xticks(range(len(shown)), names, size=8, **rotation(names))
     for tick, colour in zip(axes.get_xticklabels(), colours, strict=True):
         tick.set_color(INK if colour == BAR else colour)
     axes.tick_params(axis="x", length=0, pad=2)
@@ -234,7 +234,7 @@ def difference_grid(
 def _answer(probabilities: Probabilities, class_names: Sequence[str], truth: int) -> tuple[str, str]:
     """Return what a model says about one image, and whether it is right, as text and colour."""
     predicted = int(probabilities.argmax())
-    text = f"{short(class_names[predicted], 11)} · {percent(probabilities[predicted])}"
+    text = f"{short(class_names[predicted], 11)} · {short_percent(probabilities[predicted])}"
     return text, BLUE if predicted == truth else RED
 
 

@@ -38,8 +38,8 @@ def list_models(dataset: str = "", *, json: Json = False) -> None:
     Args:
         dataset: Only this one's.
     """
+    from artifacts.evaluation.numbers import percent
     from artifacts.registry import versions
-    from flows.commands.tables import percent
 
     home = store()
     names = (dataset,) if dataset else versions.datasets(home)

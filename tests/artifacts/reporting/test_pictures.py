@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from artifacts.reporting import pictures
-from artifacts.reporting.canvas import BAR, BLUE, RED, percent, picture, short
+from artifacts.reporting.canvas import BAR, BLUE, RED, picture, short
 from data.errors import BadInput, StorageFailed
 
 DIGITS = tuple("0123456789")
@@ -50,7 +50,7 @@ def test_right_prediction_has_a_blue_bar_and_no_red(tmp_path: Path) -> None:
 
 
 def test_wrong_prediction_is_red_and_the_truth_blue(tmp_path: Path) -> None:
-    """If it is wrong, the predicted bar is red, the true one blue, in the places of their classes."""
+    """If the prediction is wrong, its bar is red and that of the true class blue, each in its class's place."""
     probabilities = answer(10, 2, 0.6)
     probabilities[7] = 0.35
     pictures.prediction(SEVEN, probabilities, DIGITS, 7, tmp_path / "two.png")
@@ -149,14 +149,14 @@ def test_a_model_without_mistakes_has_a_panel_that_says_so(tmp_path: Path) -> No
 
 
 def test_differences_show_each_kind(tmp_path: Path) -> None:
-    """Images that only one model gets right come in equal shares, whatever the numbers of each kind."""
+    """Images that only one model gets right take equal shares of the picture, however many there are of each kind."""
     group = np.array([0] * 100 + [1] * 4 + [2] * 100)
     chosen = pictures._shares(group, np.arange(204, dtype=np.float32), 25)
     assert np.bincount(group[chosen]).tolist() == [11, 4, 10]
     assert chosen[0] == 99, "the most confident of its kind comes first"
     labels = np.array([7, 7, 7, 7])
-    a = np.stack([answer(10, said, 0.9) for said in (7, 1, 2, 7)])
-    b = np.stack([answer(10, said, 0.8) for said in (1, 7, 3, 7)])
+    a = np.stack([answer(10, predicted, 0.9) for predicted in (7, 1, 2, 7)])
+    b = np.stack([answer(10, predicted, 0.8) for predicted in (1, 7, 3, 7)])
     images = np.stack([SEVEN] * 4)
     pictures.difference_grid(images, labels, a, b, DIGITS, path=tmp_path / "diff.png", names=("mnist/1", "mnist/2"))
     image = decoded(tmp_path / "diff.png")[60:]
@@ -164,7 +164,7 @@ def test_differences_show_each_kind(tmp_path: Path) -> None:
     assert np.unique(blue[:, 1] // (image.shape[1] // 5)).tolist() == [0, 1], "in the third image neither is right"
 
 
-def test_models_that_agree_have_a_picture_that_says_so(tmp_path: Path) -> None:
+def test_models_that_agree_have_a_picture_without_images(tmp_path: Path) -> None:
     """No difference is no reason to fail."""
     same = answer(10, 7, 0.9)[None]
     pictures.difference_grid(SEVEN[None], np.array([7]), same, same, DIGITS, path=tmp_path / "same.png")
@@ -198,7 +198,7 @@ def test_pictures_are_small_even_when_full(tmp_path: Path) -> None:
 
 def test_where_a_picture_cannot_go(tmp_path: Path) -> None:
     """A folder is refused as a picture's name, a missing folder is made, a file in the way is explained."""
-    with pytest.raises(BadInput, match="is a folder"):
+    with pytest.raises(BadInput, match="expected a file name for the picture"):
         pictures.prediction(SEVEN, answer(10, 7, 0.9), DIGITS, None, tmp_path)
     pictures.prediction(SEVEN, answer(10, 7, 0.9), DIGITS, None, tmp_path / "new" / "seven.png")
     assert decoded(tmp_path / "new" / "seven.png").std() > 0
@@ -207,7 +207,6 @@ def test_where_a_picture_cannot_go(tmp_path: Path) -> None:
         pass
 
 
-def test_names_and_shares_are_shortened_without_losing_what_matters() -> None:
-    """The end of a long name stays, and almost certain is not shown as certain."""
+def test_names_are_shortened_without_losing_their_end() -> None:
+    """Names of classes often differ only in their last letters."""
     assert short("class number 114", 12) == "class nu…114"
-    assert [percent(share) for share in (0.874, 0.9912, 0.998, 1.0)] == ["87 %", "99.1 %", "99.8 %", "100 %"]
