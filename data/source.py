@@ -19,8 +19,9 @@ from data.builtin import DATASETS
 from data.dataset import ROLES, Dataset, RawData, RawRef, SourceFile
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable
 from data.idx import read_idx, unpack
-from data.store import Store, digest_of
+from data.store import Store
 from data.transfer import MirrorError, is_url, scrubbed, stream_download
+from data.values import digest_of
 
 HERE = Path(__file__).parent
 DEADLINE_S = 900.0  # for all four files together; 35 MB at 40 kB/s
@@ -261,7 +262,7 @@ class _Errand:
         with contextlib.ExitStack() as stack:
             while True:
                 try:
-                    stack.enter_context(self.store.lock(f"raw.{self.dataset.name}.{self.file.name}", wait=False))
+                    stack.enter_context(self.store.lock(f"raw.{self.dataset.name}.{self.file.name}", timeout_s=0))
                     break
                 except BlockingIOError:
                     if time.monotonic() > self.give_up_at:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from data.store import explained
+from data.files import storage_errors
 
 CHUNK = 1 << 16
 TIMEOUT_S = 20.0  # without a single byte
@@ -49,7 +49,7 @@ def stream_download(location: str, target: Path, cap: int, seconds: float, repor
         StorageFailed: the file cannot be written.
     """
     done = 0
-    with explained(target), target.open("wb") as stream:
+    with storage_errors(target), target.open("wb") as stream:
         for chunk, total in _chunks(location, time.monotonic() + seconds):
             stream.write(chunk)
             done += len(chunk)

@@ -14,7 +14,7 @@ from artifacts.evaluation.numbers import number, percent, significant
 from artifacts.reporting import charts, pictures, rows
 from artifacts.reporting.markdown import Markdown, code, shown, table, text
 from artifacts.reporting.summary import NightReport
-from data.store import explained
+from data.files import storage_errors
 
 REPORT = "report.md"
 UI_BYTES = 90_000  # a UI note is one value in the server's database
@@ -34,10 +34,10 @@ def write_report(folder: Path, night: NightReport) -> str:
     Raises:
         StorageFailed: the folder cannot be written.
     """
-    with explained(folder):
+    with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     markdown = _render(night, NO_PICTURES | _draw(folder, night))
-    with explained(folder):
+    with storage_errors(folder):
         (folder / REPORT).write_text(markdown, encoding="utf-8")
     return markdown
 

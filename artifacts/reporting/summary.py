@@ -1,8 +1,7 @@
 """The result of a night as plain values: the report, the UI note and the terminal's last screen show them."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from artifacts.models import predictions
 from data.parquet import PreparedRef
 from data.store import Store
 from data.validation import Catch, ValidationResult
+from data.values import plain
 
 if TYPE_CHECKING:
     from artifacts.evaluation.candidates import FailedCandidate, Standing, Trained, TrainedRef
@@ -224,17 +224,7 @@ class NightReport:
         values = {name: value for name, value in vars(self).items() if name not in {"test_images", "validation"}}
         if self.validation:
             values["validation"] = {name: getattr(self.validation, name) for name in ("success", "checks", "failures")}
-        plain: dict[str, Any] = _plain({"promoted": self.promoted, "headline": self.headline, **values})
-        return plain
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        result: dict[str, Any] = plain(
+            {"promoted": self.promoted, "headline": self.headline, **values}, non_finite="null"
+        )
+        return result

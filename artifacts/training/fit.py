@@ -22,7 +22,7 @@ from artifacts.training.checkpoint import Checkpoint
 from artifacts.training.ensemble import Build, averaged, side_by_side
 from artifacts.training.folding import folded
 from data.errors import OutOfMemory, TrainingFailed
-from data.store import digest_of
+from data.values import digest_of
 
 CHECKPOINT_EVERY_S = 5.0  # at most that much work is lost, and writing takes well under a hundredth of it
 

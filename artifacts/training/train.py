@@ -18,8 +18,10 @@ from artifacts.recipes.parameters import Value
 from artifacts.recipes.recipe import Problem
 from artifacts.training.fit import Fitted, Progress, Resume, fit
 from data import catalogue, parquet
+from data.files import file_sha256
 from data.parquet import PreparedRef
-from data.store import Store, canonical_json, file_sha256
+from data.store import Store
+from data.values import canonical_json
 
 __all__ = ["MODEL", "Fitted", "Progress", "TrainingResult", "fit", "problem_of", "summarise", "train"]
 

@@ -13,9 +13,10 @@ from artifacts.training.checkpoint import read
 from artifacts.training.fit import Progress, Resume, fit
 from artifacts.training.train import TrainingResult, train
 from data.errors import DataRefused, TrainingFailed, UnknownName
+from data.files import file_sha256
 from data.idx import read_idx, unpack
 from data.parquet import read_split
-from data.store import Store, file_sha256
+from data.store import Store
 from tests.artifacts.small import Images, blobs, prepare, problem
 
 
