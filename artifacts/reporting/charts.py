@@ -1,4 +1,4 @@
-"""Charts of a night: how the candidates learned, and which class the winner takes for which. One PNG each."""
+"""Charts of a night: loss and accuracy of the candidates, and the winner's confusion matrix. One PNG each."""
 
 import itertools
 import math
@@ -107,7 +107,7 @@ def _loss_ticks(axes: "Axes") -> None:
 
 
 def confusion_matrix(confusion: Sequence[Sequence[int]], class_names: Sequence[str], path: Path) -> None:
-    """Draw which class is taken for which; the diagonal is right and stays grey, so that mistakes stand out.
+    """Draw a confusion matrix; the diagonal (correct predictions) is grey, so that mistakes stand out.
 
     Args:
         confusion: counts, rows are true classes, columns are predicted ones.
@@ -132,7 +132,7 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], class_names: Sequence[s
             _pairs(figure, wrong, counts, class_names, left=margin + side + 0.25)
         right, total = int(np.trace(counts)), int(counts.sum())
         axes.set(xlabel="predicted", ylabel="true")
-        axes.set_title(f"Right {right:,} of {total:,}, wrong {total - right:,}", pad=10)
+        axes.set_title(f"{right:,} of {total:,} correct, {total - right:,} wrong", pad=10)
 
 
 def _cells(axes: "Axes", counts: NDArray[np.int64], wrong: NDArray[np.int64], names: list[str]) -> None:

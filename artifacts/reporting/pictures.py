@@ -44,7 +44,7 @@ def prediction(
         image: (height, width), uint8.
         probabilities: (classes,).
         class_names: one name per class.
-        true_label: the truth, or None where nobody knows it.
+        true_label: the true class, or None if it is not known.
         path: the PNG to write.
     """
     with picture(path, 6.4, 3.2) as figure:
@@ -74,7 +74,7 @@ def predictions(
         images: (images, height, width), uint8.
         probabilities: (images, classes).
         class_names: one name per class.
-        labels: (images,), the truth, or None where nobody knows it.
+        labels: (images,), the true classes, or None if they are not known.
         path: the PNG to write.
         n: how many images at most.
     """
@@ -123,7 +123,7 @@ def _bars(
         axes: where to draw.
         probabilities: (classes,).
         class_names: one name per class.
-        true_label: the truth, if known.
+        true_label: the true class, if known.
         sparse: name only the bars that matter.
     """
     predicted = int(probabilities.argmax())
@@ -149,7 +149,7 @@ def worst(labels: Labels, probabilities: Probabilities, n: int = 25) -> Labels:
     """Return the indices of the `n` most confident mistakes, worst first.
 
     Args:
-        labels: (images,), the truth.
+        labels: (images,), the true classes.
         probabilities: (images, classes).
         n: how many at most.
     """
@@ -166,7 +166,7 @@ def mistakes(
 
     Args:
         images: (images, height, width), uint8.
-        labels: (images,), the truth.
+        labels: (images,), the true classes.
         probabilities: (images, classes).
         class_names: one name per class.
         path: the PNG to write.
@@ -174,9 +174,9 @@ def mistakes(
     """
     chosen = worst(labels, probabilities, n)
     n_wrong = int((probabilities.argmax(axis=1) != labels).sum())
-    title = f"The {len(chosen)} most confident of {n_wrong:,} mistakes among {len(labels):,} images"
-    if not n_wrong:
-        title = f"No mistake among {len(labels):,} images"
+    title = f"{n_wrong:,} mistake{'' if n_wrong == 1 else 's'} among {len(labels):,} images"
+    if n_wrong > len(chosen):
+        title += f"; these {len(chosen)} are the most confident ones"
     with _sheet(path, len(chosen), lines=2) as axes:
         _title(axes, title, (("predicted", RED), ("true", BLUE)))
         for place, index in enumerate(chosen):
@@ -196,14 +196,14 @@ def difference_grid(
     names: tuple[str, str] = ("A", "B"),
     n: int = 25,
 ) -> None:
-    """Draw the images on which two models disagree: what each says, blue where right and red where wrong.
+    """Draw the images on which two models disagree: what each predicts, blue where right and red where wrong.
 
     First those that only the first model gets right (what switching to the second would break), then those that
     only the second gets right, then those that neither does, in equal shares and the most confident ones of each.
 
     Args:
         images: (images, height, width), uint8.
-        labels: (images,), the truth.
+        labels: (images,), the true classes.
         probabilities_a: (images, classes) of the first model.
         probabilities_b: (images, classes) of the second model.
         class_names: one name per class.
@@ -211,9 +211,9 @@ def difference_grid(
         names: what the two models are called.
         n: how many images at most.
     """
-    says_a, says_b = probabilities_a.argmax(axis=1), probabilities_b.argmax(axis=1)
-    differ = np.flatnonzero(says_a != says_b)
-    a_right, b_right = (says_a == labels)[differ], (says_b == labels)[differ]
+    predicted_a, predicted_b = probabilities_a.argmax(axis=1), probabilities_b.argmax(axis=1)
+    differ = np.flatnonzero(predicted_a != predicted_b)
+    a_right, b_right = (predicted_a == labels)[differ], (predicted_b == labels)[differ]
     group = np.where(a_right, 0, np.where(b_right, 1, 2))
     confidence = probabilities_a.max(axis=1)[differ] + probabilities_b.max(axis=1)[differ]
     chosen = differ[_shares(group, confidence, n)]
@@ -232,7 +232,7 @@ def difference_grid(
 
 
 def _answer(probabilities: Probabilities, class_names: Sequence[str], truth: int) -> tuple[str, str]:
-    """Return what a model says about one image, and whether it is right, as text and colour."""
+    """Return a model's prediction for one image as text, and the colour that says whether it is right."""
     predicted = int(probabilities.argmax())
     text = f"{short(class_names[predicted], 11)} · {short_percent(probabilities[predicted])}"
     return text, BLUE if predicted == truth else RED

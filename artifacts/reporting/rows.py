@@ -80,20 +80,20 @@ def comparison(decision: Decision, paired: Paired, class_names: Sequence[str]) -
         ("images that only the candidate gets right", f"{paired.gained:,}"),
         ("images that only the champion gets right", f"{paired.lost:,}{_most_lost(paired, class_names)}"),
         ("gain of this candidate", points((paired.gained - paired.lost) / n if n else None)),
-        ("exact McNemar test of this candidate alone, two-sided p", significant(paired.p_tonight)),
+        ("exact McNemar test of this candidate alone, two-sided p-value", significant(paired.p_tonight)),
         ("models of this recipe compared with this champion so far", f"{pooled.models:,}"),
         ("their mean gain", points(pooled.gain)),
-        ("their two-sided p", significant(pooled.p_value)),
-        ("level that this p must not exceed", significant(paired.level)),
+        ("their two-sided p-value", significant(pooled.p_value)),
+        ("level that this p-value must not exceed", significant(paired.level)),
         ("smallest gain that could have been detected", detectable),
-        (f"p of worse by {points(decision.policy.margin)} or more", significant(paired.p_not_worse)),
+        (f"p-value for a loss of {points(decision.policy.margin)} or more", significant(paired.p_not_worse)),
     ]
 
 
 def _most_lost(paired: Paired, class_names: Sequence[str]) -> str:
     lost = np.asarray(paired.lost_per_class)
     worst = [index for index in np.argsort(-lost, kind="stable")[:3].tolist() if lost[index]]
-    listed = ", ".join(f"{class_names[index]:.20} {lost[index]:,}" for index in worst)
+    listed = ", ".join(f"class {class_names[index]:.20}: {lost[index]:,}" for index in worst)
     return f" (most: {listed})" if listed else ""
 
 
@@ -112,8 +112,13 @@ def _requirement(check: Check) -> tuple[object, ...]:
 
 
 def candidates(night: NightReport) -> Rows:
-    """Return one row per candidate, in the order in which they were asked for."""
-    return [_candidate(row, night.winner) for row in night.candidates]
+    """Return one row per trained candidate, in the order in which they were asked for."""
+    return [_candidate(row, night.winner) for row in night.candidates if not row.failed]
+
+
+def failed_candidates(night: NightReport) -> Rows:
+    """Return the candidates that could not be trained, with the reasons."""
+    return [(code(row.name), row.failed) for row in night.candidates if row.failed]
 
 
 def _candidate(row: CandidateRow, winner: str) -> tuple[object, ...]:

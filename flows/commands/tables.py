@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from artifacts.registry.ledger import Entry
     from artifacts.reporting.summary import CandidateRow, NightReport
 
-CANDIDATE_COLUMNS = ("candidate", "parameters", "validation", "test", "training", "images/s", "result")
+CANDIDATE_COLUMNS = ("candidate", "validation", "test", "training", "images/s", "result")
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
