@@ -1,4 +1,4 @@
-"""A year of nights under four gates: what does each promote by luck, what does it miss, what harm does it let through?
+"""A year of nights under four gates: false promotions, missed improvements and harmful promotions of each.
 
     python -m benchmarks.gate_year [--quick] [--years N] [--predictions DIR] [--json FILE] [--jobs N]
 
@@ -37,7 +37,7 @@ class Outcome:
     Args:
         promotions: mean number a year (or in as many nights as the scenario has).
         years_with: share of years with any promotion.
-        within: share of years with a promotion within so many nights of the recipe's change.
+        within: share of years with a promotion within N nights of the recipe's change, by N.
         median: nights from the change to the first promotion; None if half of the years had none.
         harmful: mean number a year of promotions of a recipe truly worse than the champion's.
         worst: the largest true loss by a promotion, in points.
@@ -105,7 +105,7 @@ def _summary(results: list[Result], changed: int) -> Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Column:
-    """One scenario, and the number that it is about."""
+    """One scenario, how many years of it are simulated, and the number to show."""
 
     scenario: Scenario
     years: int
@@ -155,11 +155,11 @@ def columns() -> tuple[Column, ...]:
 
 
 def matched(outcomes: dict[str, Outcome], rate: float) -> float:
-    """The level at which the plain paired test makes this many lucky promotions a year, by a log-log fit."""
+    """Return the level at which the plain paired test makes this many false promotions a year, by a log-log fit."""
     seen = [(level, outcomes[_plain(level)].promotions) for level in LEVELS]
     logs = np.log([point for point in seen if point[1] > 0.02])
     if len(logs) < 2 or rate <= 0:
-        raise SystemExit("too few years to tell how often each gate promotes by luck: simulate more")
+        raise SystemExit("too few years to measure the rates of false promotions: simulate more")
     slope, offset = np.polyfit(logs[:, 1], logs[:, 0], 1)
     return float(np.exp(slope * math.log(rate) + offset))
 
@@ -180,24 +180,24 @@ def simulate(world: World, quick: bool, years: int | None, jobs: int) -> Iterato
         if grid:
             for rate in (POLICY.yearly_errors, outcomes[OURS].promotions):
                 level = matched(outcomes, rate)
-                gates[f"p < {level:.2g} a night ({rate:.2g} lucky)"] = partial(paired, level=level)
+                gates[f"p < {level:.2g} a night ({rate:.2g} false)"] = partial(paired, level=level)
             grid = {}
 
 
 def targets(outcomes: dict[str, dict[str, Outcome]]) -> Iterator[str]:
-    """Hold what was simulated against what is asked of the gate, one line each.
+    """Yield each target of the gate with its simulated value, one line each.
 
     Args:
         outcomes: by scenario, then by gate; the plain tests matched to a rate come last, ours the very last.
     """
-    lucky, harm = outcomes[UNCHANGED][OURS].promotions, outcomes[WORSE][OURS]
+    false, harm = outcomes[UNCHANGED][OURS].promotions, outcomes[WORSE][OURS]
     *_, loose, strict = outcomes[HALF]
     one = outcomes[ONE][OURS].within["3"]
     half, at_allowed, at_ours = (outcomes[HALF][gate].within["7"] for gate in (OURS, loose, strict))
-    yield f"lucky promotions of an unchanged recipe: {lucky:.3f} a year, at most 0.1: {_met(lucky <= 0.1)}"
+    yield f"false promotions of an unchanged recipe: {false:.3f} a year, at most 0.1: {_met(false <= 0.1)}"
     yield f"{ONE}: {one:.1%}, at least 95 %: {_met(one >= 0.95)}"
     yield (
-        f"{HALF}: {half:.1%}, plain test at our rate of {lucky:.2g} lucky promotions a year: {at_ours:.1%}, "
+        f"{HALF}: {half:.1%}, plain test at our rate of {false:.2g} false promotions a year: {at_ours:.1%}, "
         f"{half / at_ours:.1f} times as often, at least 1.5: {_met(half >= 1.5 * at_ours)}"
     )
     yield (

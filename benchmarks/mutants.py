@@ -1,7 +1,7 @@
 """Every small change to a module of the gate, as the source of the changed module.
 
-One comparison, operator, number, word or condition is changed, or one argument, statement or rule removed. Docstrings,
-annotations and asserts, which only people and the type checker read, are left alone.
+One comparison, operator, number, string or condition is changed, or one argument, statement or rule removed.
+Docstrings, annotations and asserts, which only people and the type checker read, are not changed.
 """
 
 import ast
@@ -43,7 +43,7 @@ Edit = tuple[str, Callable[[], None]]
 
 @dataclass(frozen=True)
 class Mutant:
-    """One change: where, in words, and the source of the changed module."""
+    """One change: its module, line and description, and the source of the changed module."""
 
     module: str
     line: int
@@ -52,7 +52,7 @@ class Mutant:
 
     @property
     def name(self) -> str:
-        """Where and what, in one line."""
+        """Place and change in one line."""
         return f"{self.module}:{self.line} {self.change}"
 
 

@@ -1,10 +1,10 @@
-"""Change the gate's code in every small way, and see that a test notices each time.
+"""Mutation testing of the gate: change its code in every small way, and check that a test fails each time.
 
     python -m benchmarks.mutate_gate [--only MODULE ...] [--jobs N] [--json FILE]
 
-A mutant (benchmarks/mutants.py) is loaded in a forked process, without touching a file, and the gate's tests run until
-one fails. One that passes all of them has survived: either a test is missing, or the change makes no difference and
-EQUIVALENT says why.
+A mutant (benchmarks/mutants.py) is loaded in a forked process, without changing a file, and the gate's tests run until
+one fails. A mutant that passes all of them has survived: either a test is missing, or the change makes no difference
+and EQUIVALENT says why. Why not mutmut or cosmic-ray: docs/decisions/0013-mutation-testing.md.
 """
 
 import argparse
@@ -24,8 +24,8 @@ from types import ModuleType
 from benchmarks.mutants import ROOT, Mutant, mutants
 
 MODULES = ("paired_tests", "policy", "evidence", "decision", "comparison", "rules", "judge", "self_test")
-TESTS = ("rules", "judge", "self_test", "comparison", "policy", "paired_tests")
-LIMIT_S = 120  # a mutant that runs this long has been noticed
+TESTS = ("rules", "judge", "decision", "self_test", "comparison", "policy", "paired_tests")
+LIMIT_S = 120  # a mutant that runs this long counts as detected
 
 # survivors that are no gap in the tests: "module: change" -> why no test can tell
 EQUIVALENT = {
@@ -36,9 +36,9 @@ EQUIVALENT = {
     "rules: paired.pooled.gain > 0: Gt -> GtE": "no gain has p = 1, which no level reaches",
     "rules: zip: drop strict=True": "names, losses and images per class are equally many by construction",
     "rules: True -> False": "zip's strict, as above (the other True in the module, frozen, is tested)",
-    "self_test: 'self-test' -> ''": "nobody sees the names in made-up evidence; they need only be equal",
+    "self_test: 'self-test' -> ''": "the names in the self-test's evidence are not shown; they need only be equal",
     "self_test: '2000-01-01' -> ''": "without earlier looks no date is read",
-    "decision: self.champion and self.paired and self.budget: And -> Or": "a comparison brings all three or none",
+    "decision: self.champion and self.paired and self.budget: And -> Or": "a comparison gives all three or none",
 }
 
 
@@ -92,7 +92,7 @@ def try_one(mutant: Mutant) -> bool:
 
 
 def show(mutant: Mutant) -> bool:
-    """Print a survivor with its excuse, as soon as it is known."""
+    """Print a survivor and why no test can detect it, as soon as it is known."""
     print(f"{mutant.name}\n    {EQUIVALENT.get(f'{mutant.module}: {mutant.change}', 'SURVIVED')}", flush=True)
     return True
 
@@ -109,20 +109,20 @@ def main() -> None:
     with multiprocessing.get_context("fork").Pool(options.jobs) as workers:
         outcomes = workers.imap(try_one, everything, chunksize=4)
         survivors = [mutant for mutant, survived in zip(everything, outcomes, strict=True) if survived and show(mutant)]
-    excused = [mutant for mutant in survivors if f"{mutant.module}: {mutant.change}" in EQUIVALENT]
+    known = [mutant for mutant in survivors if f"{mutant.module}: {mutant.change}" in EQUIVALENT]
     tried, lived = Counter(m.module for m in everything), Counter(m.module for m in survivors)
     for module in options.only:
         print(f"{module:<12} {tried[module]:>4} mutants, {lived[module]} survived")
-    print(f"{len(everything)} mutants, {len(survivors)} survived, {len(excused)} of these make no difference")
+    print(f"{len(everything)} mutants, {len(survivors)} survived, {len(known)} of these make no difference")
     if options.json:
         names = {m.name: EQUIVALENT.get(f"{m.module}: {m.change}") for m in survivors}
         options.json.write_text(json.dumps({"mutants": tried, "survivors": names}, indent=1) + "\n")
-    sys.exit(len(survivors) > len(excused))
+    sys.exit(len(survivors) > len(known))
 
 
 def _preload() -> None:
     """Import what every child needs once, but none of the modules that are changed."""
-    for name in ("hypothesis", "pytest", "scipy.optimize", "scipy.stats", "artifacts.evaluation.metrics"):
+    for name in ("hypothesis", "pydantic", "pytest", "scipy.optimize", "scipy.stats", "artifacts.evaluation.metrics"):
         importlib.import_module(name)
 
 

@@ -3,9 +3,9 @@
 Every test image has a difficulty that all models of a recipe share: the probability that one of them gets it right.
 Given the difficulty, models trained with different seeds are right or wrong independently. With difficulties from a
 Beta distribution fitted to an accuracy of 94 % and 5 % of images on which two seeds differ, the standard deviation
-between seeds comes out as 0.16 points on 10,000 images, with nothing further to choose. A better recipe shifts every
+between seeds is 0.16 points on 10,000 images, without another parameter. A better recipe shifts every
 image's log-odds by the same amount. Difficulties can be measured instead, from predictions of several seeds; what
-the seeds differ by beyond that luck is then taken for a true difference between them.
+the seeds differ by beyond that sampling noise is then taken for a true difference between them.
 """
 
 import math
@@ -30,9 +30,9 @@ class World:
 
     Args:
         difficulty: probability, of shape (n,), that a model of the first champion's recipe gets an image right.
-        source: where it comes from, in words.
-        true_sd: standard deviation, as a share, by which seeds of one recipe differ in truth and not by luck with these
-            images: 0 if images are independent given the difficulty.
+        source: a description of where it comes from.
+        true_sd: standard deviation, as a share, by which seeds of one recipe differ in truth, beyond sampling noise:
+            0 if images are independent given the difficulty.
     """
 
     difficulty: Floats
@@ -47,8 +47,8 @@ class World:
     @property
     def seed_sd(self) -> float:
         """Standard deviation of the measured accuracy between seeds, as a share."""
-        luck = float(np.sum(self.difficulty * (1 - self.difficulty))) / self.difficulty.size**2
-        return math.sqrt(luck + self.true_sd**2)
+        noise = float(np.sum(self.difficulty * (1 - self.difficulty))) / self.difficulty.size**2
+        return math.sqrt(noise + self.true_sd**2)
 
     @cached_property
     def _reached(self) -> tuple[Floats, Floats]:

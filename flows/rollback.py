@@ -1,4 +1,4 @@
-"""By hand: point the champion at an earlier version."""
+"""By hand: make an earlier version champion again."""
 
 import getpass
 from typing import Annotated
@@ -18,12 +18,12 @@ VersionNumber = Annotated[int, Field(ge=0, le=999_999_999)]
 @flow(flow_run_name="roll back {dataset}")
 @explained
 def rollback(dataset: DatasetName, reason: str, version: VersionNumber = 0) -> Entry:
-    """Make an earlier version champion again, and bar the one that was.
+    """Make an earlier version champion again, and bar the present one.
 
     Args:
-        dataset: Whose champion.
+        dataset: The dataset whose champion is replaced.
         reason: Why; the ledger keeps it.
-        version: Number of the version; 0 means the champion before this one.
+        version: Number of the version; 0 means the last earlier champion that is not barred.
     """
     to = f"{dataset}/{version}" if version else ""
     return roll_back(settings().store, dataset, to, getpass.getuser(), reason)

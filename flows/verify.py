@@ -1,4 +1,4 @@
-"""Every morning: is everything that was ever produced still as it was written, and has every night done its work?"""
+"""Every morning: check that every file matches its recorded hash, and that the last runs did their work."""
 
 from typing import Annotated
 
@@ -20,12 +20,12 @@ Count = Annotated[int, Field(ge=1, le=10_000)]
 @flow(flow_run_name="verify")
 @explained
 def verify(not_promoted_nights: Count = 30, champion_days: Count = 90, success_hours: Count = 36) -> None:
-    """Hash everything again, look at the last nights, and fail if something is wrong.
+    """Check the hash of every file and the results of the last runs; fail if something is wrong.
 
     Args:
-        not_promoted_nights: Alert when so many nights in a row promoted nothing.
-        champion_days: Alert when a champion is older than so many days.
-        success_hours: Alert when no night has succeeded for so many hours.
+        not_promoted_nights: Alert after this many consecutive nights without a promotion.
+        champion_days: Alert when a champion is older than this many days.
+        success_hours: Alert when no run has finished for this many hours.
     """
     store = settings().store
     for line in reconcile(store):
@@ -35,11 +35,12 @@ def verify(not_promoted_nights: Count = 30, champion_days: Count = 90, success_h
     problems: list[Finding | Alert] = [*findings, *alerts]
     rows = [{"about": one.subject, "problem": one.problem, "what to do": one.hint} for one in problems]
     create_table_artifact(
-        rows[:200] or [{"about": "all", "problem": "none", "what to do": "nothing"}],  # one JSON string in a database
+        # the whole table is one value in the server's database
+        rows[:200] or [{"about": "all", "problem": "none", "what to do": "nothing"}],
         key="verify",
         description=f"{len(rows)} problems",
     )
     if rows:
         first = rows[0]
         raise Broken(f"{len(rows)} problems; {first['about']}: {first['problem']}", first["what to do"])
-    say("verify", "everything is as it was written, and every night has done its work", 1.0)
+    say("verify", "all files match their recorded hashes, and the last runs did their work", 1.0)

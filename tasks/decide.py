@@ -1,4 +1,4 @@
-"""Step 7: may the winner replace the champion? And does the gate itself still work tonight?"""
+"""Step 7: decide whether the winner replaces the champion, and run the gate's self-test."""
 
 from collections.abc import Sequence
 
@@ -25,8 +25,8 @@ def decide(
     reason: str,
     serving: InfraCheck,
 ) -> Judged:
-    """Score winner and champion on the same images, have a fresh process serve the winner, and ask the gate."""
+    """Score winner and champion on the same images, serve the winner in a fresh process, and judge it."""
     bar = Bar("decide")
-    judged = verdict.reach(store, prepared, finished, policy, mode, reason, serving, bar)
+    judged = verdict.judge_winner(store, prepared, finished, policy, mode, reason, serving, bar)
     bar(1.0, judged.unchanged or str(judged.decision).splitlines()[0])
     return judged

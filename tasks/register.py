@@ -1,4 +1,4 @@
-"""Step 8: keep what was decided, and move the champion if the gate says so."""
+"""Step 8: record the decision, and replace the champion if the verdict is PROMOTE."""
 
 from typing import Any
 
@@ -16,15 +16,22 @@ from tasks.progress import say
 
 @task(task_run_name="register {prepared.dataset}")
 def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who: str) -> Provenance:
-    """Give a promoted model a version and the champion's place; write any other verdict into the ledger.
+    """Register a promoted model and make it champion; write any other verdict into the ledger.
 
     A dry run and an unchanged night write nothing.
 
+    Args:
+        store: the home.
+        prepared: tonight's data.
+        judged: tonight's decision.
+        run: the run's id.
+        who: a person or "schedule", for the ledger.
+
     Returns:
-        What the winner was made from.
+        The winner's origin: run, data, recipe, weights, code, libraries.
     """
     decision, chosen = judged.decision, judged.chosen
-    made_from = provenance.collect(
+    origin = provenance.collect(
         backend=chosen.training.get("backend", "tensorflow"),
         run_id=run,
         dataset=prepared.dataset,
@@ -40,14 +47,14 @@ def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who:
     if decision.mode == "dry-run" or judged.unchanged:
         say("register", "nothing to write")
     elif decision.verdict == "PROMOTE":
-        assert judged.infra is not None  # only an unchanged night goes without
-        gates: dict[str, Any] = {"decision": decision.to_json(), "provenance": made_from, "infra": judged.infra}
-        version = versions.register(store, prepared.dataset, store.trained(chosen.ref.digest), **gates)
+        assert judged.infra is not None  # it is None on an unchanged night only
+        documents: dict[str, Any] = {"decision": decision.to_json(), "provenance": origin, "infra": judged.infra}
+        version = versions.register(store, prepared.dataset, store.trained(chosen.ref.digest), **documents)
         why = decision.force_reason or decision.reason
         champions.promote(store, version, generation=judged.generation, who=who, why=why)
         say("register", f"{version.id} is champion")
     else:
-        told: dict[str, Any] = {"decision": decision.to_json(), "provenance": made_from}
-        champions.record(store, prepared.dataset, decision.verdict.lower(), who=who, why=decision.reason, **told)
-        say("register", f"{decision.verdict} is in the ledger; the champion stays")
-    return made_from
+        documents = {"decision": decision.to_json(), "provenance": origin}
+        champions.record(store, prepared.dataset, decision.verdict.lower(), who=who, why=decision.reason, **documents)
+        say("register", f"{decision.verdict} is in the ledger; the champion is unchanged")
+    return origin

@@ -1,4 +1,4 @@
-"""By hand: an earlier version becomes champion again, if it still holds up."""
+"""By hand: make an earlier version champion again, if it passes its checks."""
 
 from prefect import task
 
@@ -10,7 +10,7 @@ from tasks.progress import say
 
 @task(task_run_name="roll back {dataset}")
 def roll_back(store: Store, dataset: str, to: str, who: str, why: str) -> Entry:
-    """Check the target in a fresh process and on the test images, then move the pointer and bar the old champion."""
+    """Check the target in a fresh process and on the test images, then make it champion and bar the present one."""
     say("rollback", "checking the earlier version in a fresh process and on the test images", 0.0)
     entry = rollback.roll_back(store, dataset, who=who, why=why, to=to or None)
     say("rollback", f"{entry.to_version} is champion of {dataset} again; {entry.from_version} is barred", 1.0)

@@ -1,10 +1,14 @@
 """Fixtures that several packages share: a home of one's own, the official files, and the bundled sample."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from data.store import Store
+
+if TYPE_CHECKING:  # most tests need no TensorFlow
+    from tests.artifacts.trained import TrainedHome
 
 MIRROR = Path(__file__).parents[2] / "shared" / "mirror"
 
@@ -21,3 +25,17 @@ def mirror() -> Path:
     if not MIRROR.is_dir():
         pytest.skip("the official files are not here: put them into ../shared/mirror/<dataset>/ to run this test")
     return MIRROR
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> "TrainedHome":
+    """A home with trained candidates that nobody changes; see `trained`."""
+    from tests.artifacts.trained import build
+
+    return build(tmp_path_factory.mktemp("trained") / "home")
+
+
+@pytest.fixture
+def trained(built: "TrainedHome", tmp_path: Path) -> "TrainedHome":
+    """A home with trained candidates of one's own."""
+    return built.copy(tmp_path / "trained-home")

@@ -1,1 +1,1 @@
-"""How good a model is on images it was not trained on, and which candidate goes before the gate."""
+"""How good a model is on images it was not trained on, and which candidate the gate judges."""

@@ -1,7 +1,7 @@
-"""Trained candidates by content address, and which of them goes before the gate.
+"""Trained candidates by content address, and the choice of the one that the gate judges.
 
-The address covers everything that decides what comes out: data, recipe, parameters, seed, code, libraries, device. The
-same address therefore means the same model, and a run that finds it on disk, whole, need not train again.
+The address covers everything that decides the weights: data, recipe, parameters, seed, code, libraries, device. Equal
+addresses therefore mean equal models, and a run that finds a complete one on disk does not train it again.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 from artifacts.evaluation.metrics import Metrics
 from artifacts.recipes.candidate import Candidate
 from data.store import Store
-from data.values import digest_of
+from data.values import digest_of, from_json
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TrainedRef:
     Args:
         candidate: recipe, parameters and seed.
         digest: its content address, see `Store.trained`.
-        reused: it was there already, trained by an earlier run from the same inputs.
+        reused: whether an earlier run trained it from the same inputs.
     """
 
     candidate: Candidate
@@ -35,7 +35,12 @@ class TrainedRef:
 
 @dataclass(frozen=True)
 class FailedCandidate:
-    """A candidate that could not be trained, and why."""
+    """A candidate that could not be trained.
+
+    Args:
+        candidate: recipe, parameters and seed.
+        reason: the error message.
+    """
 
     candidate: Candidate
     reason: str
@@ -43,10 +48,10 @@ class FailedCandidate:
 
 @dataclass(frozen=True)
 class Trained:
-    """What is known about a trained candidate, read from its folder.
+    """A trained candidate, read from its folder.
 
     Args:
-        ref: where it lies.
+        ref: the candidate and its content address.
         training: the content of training.json: resolved parameters, seconds, images/s, device, weights digest...
         history: one entry per epoch.
         validation: metrics on the validation images.
@@ -61,19 +66,19 @@ class Trained:
 
 
 def address(candidate: Candidate, inputs: dict[str, Any]) -> str:
-    """Return the content address of what training this candidate from these inputs gives."""
+    """Return the content address of the model that this candidate and these inputs give."""
     return digest_of({"recipe": candidate.recipe, "parameters": candidate.resolved(), "seed": candidate.seed, **inputs})
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How well a recipe did on the validation images.
+    """A recipe's validation accuracy over its seeds.
 
     Args:
-        recipe: with its parameters, as on the command line.
-        n: seeds that finished.
-        mean: validation accuracy, over the seeds.
-        standard_error: of the mean; None with a single seed, which says nothing about others.
+        recipe: the recipe with its parameters, as on the command line.
+        n: number of seeds that finished.
+        mean: mean validation accuracy over the seeds, in [0, 1].
+        standard_error: standard error of the mean; None with a single seed.
     """
 
     recipe: str
@@ -88,7 +93,7 @@ class Standing:
 
 
 def standings(trained: Sequence[Trained]) -> list[Standing]:
-    """Return the recipes, best first; ties in the order in which they are listed."""
+    """Return the recipes, the highest mean validation accuracy first; ties in the order in which they are listed."""
     found = []
     for recipe, seeds in _by_recipe(trained).items():
         scores = [one.validation.accuracy for one in seeds]
@@ -98,10 +103,10 @@ def standings(trained: Sequence[Trained]) -> list[Standing]:
 
 
 def choose(trained: Sequence[Trained]) -> Trained:
-    """Return the candidate that goes before the gate; the test images have no say.
+    """Return the candidate that the gate judges, chosen by the validation images alone.
 
-    Recipes are ranked by mean validation accuracy over their seeds; the winning recipe sends its median seed, not its
-    luckiest. Ties go to the recipe listed first.
+    Recipes are ranked by mean validation accuracy over their seeds; the winning recipe is represented by its median
+    seed, because the best one is partly chance. Ties go to the recipe listed first.
 
     Args:
         trained: at least one candidate.
@@ -119,7 +124,7 @@ def _by_recipe(trained: Sequence[Trained]) -> dict[str, list[Trained]]:
 
 
 def read(store: Store, ref: TrainedRef) -> Trained:
-    """Read a candidate's folder, hashing every file.
+    """Read a candidate's folder and check the hash of every file.
 
     Raises:
         Corrupt: a file is missing or has changed.
@@ -131,6 +136,6 @@ def read(store: Store, ref: TrainedRef) -> Trained:
         ref,
         json.loads((folder / "training.json").read_bytes()),
         tuple(json.loads((folder / "history.json").read_bytes())),
-        Metrics.from_json(metrics["validation"]),
-        Metrics.from_json(metrics["test"]),
+        from_json(Metrics, metrics["validation"]),
+        from_json(Metrics, metrics["test"]),
     )

@@ -18,7 +18,7 @@ from artifacts.models.predictions import Predictions
 from data import parquet
 from data.parquet import PreparedRef
 from data.store import Store
-from data.values import canonical_json
+from data.values import canonical_json, from_json
 
 READ_AT_ONCE = 8192  # a row group
 COLUMNS = ("rows", "labels", "probabilities")
@@ -45,7 +45,7 @@ class Evaluation:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Evaluation":
         """Return the evaluation that `to_json` wrote."""
-        return cls(Metrics.from_json(value["validation"]), Metrics.from_json(value["test"]), value["splits"])
+        return from_json(cls, value)
 
 
 def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:

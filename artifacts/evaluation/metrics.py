@@ -1,8 +1,7 @@
-"""How good predictions are: accuracy with its uncertainty, log loss, calibration, confusion, figures per class."""
+"""Metrics of predictions: accuracy with its uncertainty, log loss, calibration, confusion, metrics per class."""
 
 import math
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +17,9 @@ class ClassMetrics:
     """One class against all others. A ratio whose denominator is 0 is 0.
 
     Args:
-        precision: share of the images called this class that are of it.
-        recall: share of the images of this class that were called it.
-        f1: harmonic mean of the two.
+        precision: share of the images predicted as this class that are of it.
+        recall: share of the images of this class that were predicted as it.
+        f1: harmonic mean of precision and recall.
         support: number of images of this class.
     """
 
@@ -32,14 +31,14 @@ class ClassMetrics:
 
 @dataclass(frozen=True)
 class Metrics:
-    """What `measure` found.
+    """The metrics of one set of predictions, as `measure` returns them.
 
     Args:
         n_examples: number of images, all of them.
         accuracy: share of images whose most probable class is the label; on a tie the lower class counts.
         low: lower end of the 95 % Wilson interval of the accuracy.
         high: its upper end.
-        log_loss: mean of -log(probability of the label), in nats, with probabilities held above 1e-7.
+        log_loss: mean of -log(probability of the label), in nats, with probabilities clipped at 1e-7.
         ece: expected calibration error over 15 equal-width bins of the top probability.
         confusion: counts, [label][predicted].
         per_class: one entry per class.
@@ -53,17 +52,6 @@ class Metrics:
     ece: float
     confusion: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassMetrics, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return JSON-able values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "Metrics":
-        """Return the metrics that `to_json` wrote."""
-        rows = tuple(tuple(row) for row in value["confusion"])
-        classes = tuple(ClassMetrics(**entry) for entry in value["per_class"])
-        return cls(**{**value, "confusion": rows, "per_class": classes})
 
 
 def wilson(correct: int, n: int, z: float = 1.96) -> tuple[float, float]:
@@ -92,7 +80,7 @@ def measure(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32
         probabilities: float (n, c), rows that sum to 1.
 
     Raises:
-        BadInput: no images, shapes that do not fit, a label out of range, or a row that is no distribution.
+        BadInput: no images, shapes that do not match, a label out of range, or a row that is not a distribution.
     """
     _check(labels, probabilities)
     n, n_classes = probabilities.shape
@@ -117,20 +105,20 @@ def _check(labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float32]
     if probabilities.ndim != 2 or labels.shape != (len(probabilities),) or len(labels) == 0:
         raise BadInput(
             f"expected labels (n,) and probabilities (n, c) of at least one image, "
-            f"came {labels.shape} and {probabilities.shape}",
+            f"got {labels.shape} and {probabilities.shape}",
             "evaluate every image of the split",
         )
     if labels.min() < 0 or labels.max() >= probabilities.shape[1]:
         raise BadInput(
-            f"expected labels 0..{probabilities.shape[1] - 1}, came {labels.min()}..{labels.max()}",
-            "the model has been trained for other classes than these",
+            f"expected labels 0..{probabilities.shape[1] - 1}, got {labels.min()}..{labels.max()}",
+            "the model was trained for other classes than these",
         )
     wrong = ~(np.abs(probabilities.sum(axis=1, dtype=np.float64) - 1) < 1e-3) | (probabilities < 0).any(axis=1)
     if wrong.any():
         raise BadInput(
-            f"expected rows of probabilities that sum to 1, came {int(wrong.sum())} that do not "
+            f"expected rows of probabilities that sum to 1, got {int(wrong.sum())} that do not "
             f"(the first is row {int(wrong.argmax())})",
-            "a model with weights that are not finite predicts such rows; train it again",
+            "a model with non-finite weights predicts such rows; train it again",
         )
 
 

@@ -1,6 +1,6 @@
-"""Shifted, noisy and rotated copies of images: what a model meets that was trained on tidy ones.
+"""Shifted, noisy and rotated copies of images, to measure a model's robustness.
 
-The same kinds as in MNIST-C (Mu, Gilmer 2019, arXiv:1906.02337), mild enough that a person does not hesitate.
+Three kinds of MNIST-C (Mu, Gilmer 2019, arXiv:1906.02337), mild enough that a person still recognises every image.
 """
 
 import numpy as np
@@ -14,10 +14,10 @@ ROTATION = 15  # degrees
 
 
 def perturbed(images: Images) -> dict[str, Images]:
-    """Return three copies of the images by name; the same input gives the same copies.
+    """Return three copies of the images by name, deterministically.
 
     Args:
-        images: uint8 (n, h, w), light on dark: zeros move in.
+        images: uint8 (n, h, w), light on dark: pixels that move in are 0.
     """
     return {"shifted": shifted(images), "noisy": noisy(images), "rotated": rotated(images)}
 
@@ -32,14 +32,14 @@ def shifted(images: Images) -> Images:
 
 
 def noisy(images: Images) -> Images:
-    """Return the images with Gaussian noise of a tenth of full scale, cut off at black and white."""
+    """Return the images with Gaussian noise of a tenth of full scale, clipped to 0..255."""
     noise = np.random.default_rng(0).standard_normal(images.shape, dtype=np.float32) * np.float32(255 * NOISE)
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
 
 
 def rotated(images: Images) -> Images:
-    """Return the images turned counter-clockwise by 15 degrees around their centre, bilinearly interpolated."""
+    """Return the images rotated counter-clockwise by 15 degrees around their centre, bilinearly interpolated."""
     from PIL import Image
 
-    turned = [Image.fromarray(image).rotate(ROTATION, Image.Resampling.BILINEAR) for image in images]
-    return np.stack([np.asarray(image) for image in turned]) if turned else images.copy()
+    rotated_images = [Image.fromarray(image).rotate(ROTATION, Image.Resampling.BILINEAR) for image in images]
+    return np.stack([np.asarray(image) for image in rotated_images]) if rotated_images else images.copy()

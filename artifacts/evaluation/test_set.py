@@ -18,12 +18,12 @@ class TestSet:
     """Tonight's test images.
 
     Args:
-        images: uint8 (n, h, w).
-        labels: int64 (n,).
-        digest: of their content.
+        images: uint8 of shape (n, h, w).
+        labels: int64 of shape (n,).
+        digest: SHA-256 of their content.
     """
 
-    __test__ = False  # pytest would take the name for a test
+    __test__ = False  # otherwise pytest collects it because of its name
 
     images: Images
     labels: npt.NDArray[np.int64]
@@ -34,7 +34,7 @@ def read_test_set(store: Store, prepared: PreparedRef) -> TestSet:
     """Read tonight's test images.
 
     Raises:
-        Corrupt: the prepared data are not what was recorded.
+        Corrupt: a prepared file is missing or has changed.
     """
     split = parquet.read_split(store, prepared, "test")
     digest = parquet.describe(store, prepared)["splits"]["test"]["digest"]

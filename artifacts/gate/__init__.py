@@ -1,1 +1,1 @@
-"""May the candidate replace the champion? Pure arithmetic on what was measured: no files, no models, no clock."""
+"""Whether the candidate may replace the champion: pure arithmetic on measurements. No files, no models, no clock."""

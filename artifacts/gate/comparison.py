@@ -1,4 +1,4 @@
-"""Candidate against champion on the same images, with what earlier looks at these images saw and spent."""
+"""The comparison of candidate and champion on the same images, and what it spends of the year's error budget."""
 
 from datetime import date, timedelta
 
@@ -17,15 +17,18 @@ def compare(
 ) -> tuple[Paired, Budget, Look]:
     """Compare all models of the candidate's recipe so far with the champion, and charge the look to the year's budget.
 
-    The first look of a recipe at a champion allots half of what is left of the budget to this comparison; each
-    night then spends what `paired.spent` says its number of different models entitles it to, as far as it is left.
+    The first comparison of a recipe with a champion is allotted half of the remaining budget. Each night then spends
+    what `paired_tests.spent` gives for the number of different models so far, if that much is left.
 
     Args:
-        evidence: with the earlier looks.
-        policy: with the yearly budget.
-        champion: whom `champion_right` belongs to.
-        tonight: which images tonight's models get right, the candidate first, bool of shape (n,).
-        champion_right: likewise for the champion.
+        evidence: tonight's labels and the earlier looks.
+        policy: the yearly budget, the accuracy requirement and the margin.
+        champion: the champion that `champion_right` describes.
+        tonight: one bool array of shape (n,) per model of tonight, the candidate first: which images it gets right.
+        champion_right: bool of shape (n,): which images the champion gets right.
+
+    Returns:
+        The comparison, the state of the budget, and the look to be kept in the ledger.
     """
     right = tonight[0]
     n, lost = right.size, champion_right & ~right
@@ -35,9 +38,9 @@ def compare(
     left = policy.yearly_errors - sum(look.spent for look in recent)
     allotted = next((look.allotted for look in ours if look.allotted), max(0.0, left) / 2)
 
-    # a seed that diverged must not speak for its recipe; the champion met the same floor, so this favours nobody
+    # a seed that diverged does not represent its recipe; the champion met the same requirement, so neither is favoured
     packed = tuple(pack(model) for model in tonight if model.mean() >= policy.min_accuracy)
-    # a model seen before, or the champion itself, is no new evidence: equal seeds train equal models
+    # a model seen before, or the champion itself, is not new evidence: equal seeds train equal models
     models = set(packed).union(*(look.rights for look in ours)) - {pack(champion_right)}
     level = spent(allotted, len(models)) if models and allotted else 0.0
     charge = max(0.0, level - sum(look.spent for look in ours))

@@ -1,4 +1,4 @@
-"""What the gate decides: a verdict with everything that explains it, as plain values that survive JSON."""
+"""The gate's decision: a verdict with everything that explains it, as plain values that survive JSON."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -8,18 +8,19 @@ from typing import Any, Literal
 from artifacts.gate.evidence import Look
 from artifacts.gate.paired_tests import Pooled
 from artifacts.gate.policy import Policy
+from data import values
 
 Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
 Mode = Literal["normal", "dry-run", "force"]
 
 
 def points(share: float) -> str:
-    """Return a difference of accuracies for people: 0.0019 is "0.19 points"."""
+    """Return a difference of two accuracies as text: 0.0019 is "0.19 points"."""
     return f"{100 * share:.2f} points"
 
 
 def p_text(value: float) -> str:
-    """Return a p-value for people."""
+    """Return a p-value as text: four decimals, or an exponent where they would be zero."""
     return f"{value:.4f}" if value >= 0.0005 else f"{value:.1e}"
 
 
@@ -39,7 +40,7 @@ class Share:
         return self.correct / self.n if self.n else 0.0
 
     def interval(self) -> str:
-        """Return the accuracy with its interval, in words."""
+        """Return the accuracy with its interval, such as "99.61 % (99.47 to 99.71 %)"."""
         return f"{self} ({100 * self.low:.2f} to {100 * self.high:.2f} %)"
 
     def __str__(self) -> str:
@@ -48,7 +49,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Check:
-    """One absolute demand: what was asked for, what came. `got` is None where nothing was measured."""
+    """One requirement: the limit, and the value measured. `got` is None where nothing was measured."""
 
     name: str
     sign: Literal[">=", "<="]
@@ -58,7 +59,7 @@ class Check:
 
     def __str__(self) -> str:
         got = "not measured" if self.got is None else f"{self.got:.4g}"
-        return f"{self.name} is {got}, asked for is {self.sign} {self.limit:g}"
+        return f"{self.name} is {got}, required is {self.sign} {self.limit:g}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Paired:
     Args:
         gained: images that only the candidate gets right.
         lost: images that only the champion gets right: the negative flips.
-        lost_per_class: the same by true class.
+        lost_per_class: the lost images by true class.
         p_tonight: McNemar's exact two-sided p-value of tonight's model alone.
         pooled: the evidence of all models of the recipe so far, tonight's included.
         level: what `pooled.p_value` must not exceed.
@@ -86,12 +87,12 @@ class Paired:
 
 @dataclass(frozen=True)
 class Budget:
-    """Lucky promotions that a year of looks at this test set may bring: allowed, used before tonight, and tonight.
+    """The error budget: how many false promotions a year of looks at this test set may cause, on average.
 
     Args:
         looks: how often this test set has been looked at in the last 365 days, tonight included.
         allowed: the policy's yearly budget.
-        used: spent in the last 365 days before tonight.
+        used: spent in the 365 days before tonight.
         tonight: spent tonight.
     """
 
@@ -102,29 +103,29 @@ class Budget:
 
     @property
     def left(self) -> float:
-        """What later looks may still spend."""
+        """What later looks may still spend, at least 0."""
         return max(0.0, self.allowed - self.used - self.tonight)
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The verdict and everything that explains it.
+    """A verdict and everything that explains it.
 
     Args:
         verdict: PROMOTE, HOLD or REJECT.
         rule: the rule that decided, one of those in artifacts/gate/rules.py.
-        reason: one sentence for people.
+        reason: one sentence.
         would_change: what would have changed the verdict.
-        notes: what else must be known: a changed test set, what a force overrode.
         candidate: tonight's model.
-        champion: whom it was compared with; None if it was not compared.
-        checks: the absolute demands.
-        paired: the comparison; None if it was not made.
-        budget: None if no comparison was made.
-        look: to be kept in the ledger with the decision (not on a dry run); None if there was none.
-        policy: as applied.
-        mode: "dry-run" if nothing must change, "force" if a person asked for it.
-        force_reason: theirs.
+        policy: the policy that was applied.
+        mode: "dry-run" if nothing may change, "force" if a person overrode the comparison.
+        force_reason: that person's reason; "" without force.
+        notes: further sentences: a changed test set, what a force overrode.
+        champion: the model it was compared with; None without a comparison.
+        checks: the requirements.
+        paired: the comparison; None if none was made.
+        budget: the error budget after tonight; None without a comparison.
+        look: to be kept in the ledger with the decision (not on a dry run); None without a comparison.
     """
 
     verdict: Verdict
@@ -160,14 +161,17 @@ class Decision:
                 ("models of this recipe", f"{pooled.models}, mean gain {points(pooled.gain)}"),
                 ("their exact test", f"p = {p_text(pooled.p_value)}, level {p_text(paired.level)}"),
                 ("smallest gain it could detect", smallest),
-                ("champion's own luck", f"{points(pooled.resolution)} (standard deviation; more models do not help)"),
-                ("lucky promotions a year", f"{self.budget.allowed} allowed, {self.budget.left:.4f} left"),
+                (
+                    "champion's sampling noise",
+                    f"{points(pooled.resolution)} (standard deviation; more models do not reduce it)",
+                ),
+                ("false promotions a year", f"{self.budget.allowed} allowed, {self.budget.left:.4f} left"),
                 ("looks at this test set", f"{self.budget.looks:,} within a year"),
             ]
             if self.policy.promote_when == "not-worse":
                 test = f"p = {p_text(paired.p_not_worse)}, level {p_text(self.policy.not_worse_level)}"
                 rows.append((f"worse by {points(self.policy.margin)} or more", test))
-        return (*rows, ("demands met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))
+        return (*rows, ("requirements met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, NaN nowhere among them."""
@@ -175,15 +179,9 @@ class Decision:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Decision":
-        """Read what `to_json` wrote, before or after a way through JSON text."""
-        fields = dict(value)
-        for name, kind in (("candidate", Share), ("champion", Share), ("policy", Policy), ("budget", Budget)):
-            fields[name] = fields[name] and kind(**fields[name])
-        fields["notes"] = tuple(fields["notes"])
-        fields["checks"] = tuple(Check(**check) for check in fields["checks"])
-        if paired := fields["paired"]:
-            lost, pooled = tuple(paired["lost_per_class"]), Pooled(**paired["pooled"])
-            fields["paired"] = Paired(**{**paired, "lost_per_class": lost, "pooled": pooled})
-        if look := fields["look"]:
-            fields["look"] = Look(**{**look, "rights": tuple(look["rights"])})
-        return cls(**fields)
+        """Read what `to_json` returned, also after it went through JSON text.
+
+        Raises:
+            ValueError: a field is missing, unknown or of another type.
+        """
+        return values.from_json(cls, value)

@@ -1,4 +1,4 @@
-"""What the gate is told and what it keeps: plain values and arrays, no files."""
+"""What the gate decides from and what it keeps: plain values and arrays, no files."""
 
 import base64
 import math
@@ -16,14 +16,14 @@ Labels = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Scored:
-    """What one model said about tonight's test images.
+    """One model's answers to tonight's test images.
 
     Args:
-        name: "cnn-seed0" or "mnist/3".
-        predicted: int64 of shape (n,).
-        finite: whether every probability is.
-        megabytes: size of the model file; NaN where it was not measured.
-        latency_ms: time for a single image; NaN where it was not measured.
+        name: the candidate's name, such as "cnn-seed0".
+        predicted: the predicted class of every image, int64 of shape (n,).
+        finite: whether every probability is a finite number.
+        megabytes: size of the model file, in 10**6 bytes; NaN where it was not measured.
+        latency_ms: time for a single image, in milliseconds; NaN where it was not measured.
         robustness: accuracy by perturbation ("shifted", "noisy", "rotated") of the test images.
     """
 
@@ -37,15 +37,15 @@ class Scored:
 
 @dataclass(frozen=True, eq=False)
 class Champion:
-    """The champion, scored tonight, or why it could not be.
+    """The champion, scored tonight, or why it could not be scored.
 
     Args:
         version: "mnist/3".
         predicted: int64 of shape (n,) on tonight's test images; None unless `state` is "loaded".
-        class_names: what its answers mean.
-        test_digest: the test set on which it was promoted.
+        class_names: the names of the classes it predicts.
+        test_digest: content digest of the test set on which it was promoted.
         state: "missing" if the pointer names a version that is not there, "corrupt" if it does not match its hashes.
-        problem: the error that was met, for the message.
+        problem: the error, for the message; "" if there was none.
     """
 
     version: str
@@ -58,16 +58,16 @@ class Champion:
 
 @dataclass(frozen=True)
 class Look:
-    """One night's use of a test set, as the ledger keeps it: plain strings and numbers.
+    """One night's comparison on a test set, as the ledger keeps it: plain strings and numbers.
 
     Args:
         when: the UTC date, "2026-11-20".
-        test_digest: the test set.
-        champion: whom it was compared with, "mnist/3".
+        test_digest: content digest of the test set.
+        champion: the champion of that night, "mnist/3".
         recipe: the fingerprint of everything but the seed: recipe, parameters, data, code.
-        rights: which images each of the recipe's models that met the accuracy floor got right: bits, base64.
-        allotted: the error that this recipe's comparison with this champion may ever spend.
-        spent: the error spent by this look.
+        rights: per model of the recipe that met the required accuracy, which images it got right, as `pack` writes it.
+        allotted: the share of the error budget that all comparisons of this recipe with this champion may spend.
+        spent: the share of the error budget that this look spent.
     """
 
     when: str
@@ -84,18 +84,18 @@ class Evidence:
     """Everything that a decision depends on besides the policy.
 
     Args:
-        dataset: its name.
-        labels: int64 of shape (n,), tonight's test labels.
-        class_names: what they mean.
+        dataset: the dataset's name.
+        labels: tonight's test labels, int64 of shape (n,).
+        class_names: the names of the classes, by label.
         n_expected: the catalogue's number of test images.
-        test_digest: the content of tonight's test set.
+        test_digest: content digest of tonight's test set.
         when: the UTC date, "2026-11-20".
-        candidate: the model that won on validation.
-        recipe: its fingerprint (see `Look`). Two nights with equal fingerprints differ in nothing but the seed.
-        siblings: predictions, int64 of shape (n,), of tonight's other seeds with that fingerprint: all, unselected.
-        champion: None if there has never been one.
-        looks: all earlier ones, from the ledger, in order.
-        barred: the version with the candidate's very weights that was rolled back from, or "".
+        candidate: the model that won on the validation images.
+        recipe: the candidate's fingerprint (see `Look`). Two nights with equal fingerprints differ only in the seed.
+        siblings: predictions, int64 of shape (n,), of all other seeds of tonight with that fingerprint, unselected.
+        champion: None before the first promotion.
+        looks: all earlier looks from the ledger, in order.
+        barred: the version with exactly the candidate's weights that was rolled back from, or "".
     """
 
     dataset: str

@@ -1,11 +1,10 @@
-"""May tonight's model replace the champion? Pure arithmetic: no Keras, no Prefect, no files, no clock.
+"""Whether tonight's model may replace the champion.
 
-`judge` takes what was measured (`Evidence`) and what is demanded (`Policy`) and returns a `Decision`: PROMOTE, HOLD
-(inside the noise, or no comparison is possible) or REJECT (below a floor, or worse), with the rule that decided, the
-numbers, and what would have changed it. The rules, in order, are the table RULES in artifacts/gate/rules.py. Which
-error is controlled, and how nights and seeds of one recipe count together: docs/decisions/0006.
-
-`self_test` asks the gate every night what it would say to three models whose verdict is known.
+`judge` takes what was measured (`Evidence`) and what is required (`Policy`) and returns a `Decision`: PROMOTE, HOLD
+(within the noise, or no comparison is possible) or REJECT (a requirement is not met, or worse than the champion), with
+the rule that decided, the numbers, and what would have changed it. The rules, in order, are the table RULES in
+artifacts/gate/rules.py. Which error is controlled, and how nights and seeds of one recipe count together:
+docs/decisions/0006-gate.md.
 """
 
 import math
@@ -29,10 +28,10 @@ def judge(evidence: Evidence, policy: Policy, mode: Mode = "normal", force_reaso
 
     Args:
         evidence: what was measured.
-        policy: what is demanded.
-        mode: "force" promotes whatever meets the demands; "dry-run" decides as "normal" does, and the caller changes
-            nothing and writes nothing.
-        force_reason: why, for "force".
+        policy: what is required.
+        mode: "force" promotes whatever meets the requirements; "dry-run" decides as "normal" does, and the caller
+            changes nothing and writes nothing.
+        force_reason: why a person forces the promotion; only for "force".
 
     Raises:
         BadInput: a forced promotion without a reason.
@@ -64,7 +63,7 @@ def _first_that_applies(case: Case) -> tuple[Verdict, str, Sentences]:
 
 
 def _case(evidence: Evidence, policy: Policy, mode: Mode, force_reason: str) -> Case:
-    """Work out the numbers, as far as there are any."""
+    """Compute the checks and, where candidate and champion can be compared, the comparison."""
     candidate, champion = evidence.candidate, evidence.champion
     right = _right(candidate.predicted, evidence.labels)
     case = Case(evidence, policy, mode, force_reason, _share(candidate.name, right), _checks(evidence, policy, right))
@@ -80,7 +79,7 @@ def _case(evidence: Evidence, policy: Policy, mode: Mode, force_reason: str) -> 
 
 
 def _right(predicted: Labels, labels: Labels) -> Bools:
-    """Which images were answered rightly; none at all if not every image was answered."""
+    """Which images were classified correctly, bool (n,); of shape (0,) if not every image was classified."""
     return predicted == labels if predicted.shape == labels.shape else np.zeros(0, np.bool_)
 
 
@@ -95,10 +94,10 @@ def _mean(right: Bools) -> float:
 
 
 def _checks(evidence: Evidence, policy: Policy, right: Bools) -> tuple[Check, ...]:
-    """Every absolute demand, what was measured beside what was asked for."""
+    """Every requirement with the value measured."""
     candidate, labels = evidence.candidate, evidence.labels[: right.size]
-    asked = evidence.class_names if policy.min_recall > 0 else ()
-    recalls = {name: _mean(right[labels == index]) for index, name in enumerate(asked)}
+    checked = evidence.class_names if policy.min_recall > 0 else ()
+    recalls = {name: _mean(right[labels == index]) for index, name in enumerate(checked)}
     return (
         _check("accuracy", ">=", policy.min_accuracy, _mean(right)),
         *(_check(f"recall of {name}", ">=", policy.min_recall, recall) for name, recall in recalls.items()),
@@ -112,19 +111,19 @@ def _checks(evidence: Evidence, policy: Policy, right: Bools) -> tuple[Check, ..
 
 
 def _check(name: str, sign: Literal[">=", "<="], limit: float, got: float) -> Check:
-    """One demand; what is NaN or infinite was not measured, and does not pass."""
+    """Check one requirement; NaN or infinite means not measured, which does not pass."""
     if not math.isfinite(got):
         return Check(name, sign, limit, None, False)
     return Check(name, sign, limit, got, got >= limit if sign == ">=" else got <= limit)
 
 
 def _notes(case: Case, rule: str) -> tuple[str, ...]:
-    """What must be known besides the reason."""
+    """Sentences that the reason does not contain."""
     notes, champion = [], case.evidence.champion
     if case.paired and champion and champion.test_digest != case.evidence.test_digest:
         notes.append(
             f"The test set has changed since {champion.version} was promoted: both models were scored on tonight's "
-            "images, and evidence from other images was not counted."
+            "images, and evidence from other images was not used."
         )
     if rule == "forced" and champion:
         without = judge(case.evidence, case.policy)

@@ -1,17 +1,18 @@
-"""Is one model better than another on the same test images? Exact where it can be; numpy and the standard library only.
+"""Whether one model is better than another on the same test images. Exact tests where possible; NumPy only.
 
-Two models: McNemar's exact test. An image that both get right, or both get wrong, says nothing about which is better.
-Of the `n` discordant images an equally good model gains Binomial(n, 1/2).
+Two models: McNemar's exact test. An image that both get right, or both get wrong, does not show which is better. Of
+the `n` discordant images an equally good model gains Binomial(n, 1/2).
 
 One champion against several models of one recipe (more seeds, more nights): the same test with several partners. If
 the champion were just one more model of that recipe, then on an image that `s` of the `k + 1` models get right the
 champion would be one of those `s` with probability s / (k + 1), so its number of right answers is a sum of binomials
 over the images with equal `s`, and its distribution is known exactly. With k = 1 this is McNemar's test.
 
-Repeated looks: more nights average the luck of the recipe's seeds, but the champion is one frozen model and its luck
-on these images stays. The mean gain over k models has variance proportional to 1 + 1/k, so a year of nights moves the
-information from 1/2 (k = 1) to 1 (k infinite) and no further, like a Brownian motion: O'Brien and Fleming's boundary
-with Lan and DeMets' spending function holds for any number of looks. docs/decisions/0006 has the argument.
+Repeated looks: more nights average out the sampling noise of the recipe's seeds, but the champion is one fixed model
+and its sampling noise on these images stays. The mean gain over k models has variance proportional to 1 + 1/k, so a
+year of nights moves the information from 1/2 (k = 1) to 1 (k infinite) and no further, like a Brownian motion: O'Brien
+and Fleming's boundary with Lan and DeMets' spending function holds for any number of looks. The argument is in
+docs/decisions/0006-gate.md.
 """
 
 import math
@@ -50,8 +51,8 @@ def mcnemar(gained: int, lost: int) -> float:
 def not_worse(gained: int, lost: int, n: int, margin: float) -> float:
     """Return the one-sided p-value of "the candidate is worse by `margin` or more" (Tango's score test, 1998).
 
-    The variance is the one that fits best among all models that are worse by exactly `margin`, so that no discordant
-    image among a handful does not pass for proof.
+    The variance is the maximum likelihood estimate under "worse by exactly `margin`": with a few images and none
+    discordant, the plain estimate would be 0 and everything would seem significant.
 
     Args:
         gained: images that only the candidate gets right.
@@ -68,15 +69,15 @@ def not_worse(gained: int, lost: int, n: int, margin: float) -> float:
 
 @dataclass(frozen=True)
 class Pooled:
-    """What several models of one recipe say about the champion.
+    """Several models of one recipe compared with the champion.
 
     Args:
         models: how many different models of the recipe were compared.
         gain: mean share of images by which they beat the champion, in [-1, 1].
-        p_value: two-sided, in (0, 1]: how often a champion that is one of their kind differs this much from them.
-        detectable: the smallest gain that would have reached the level; None if none could have.
-        resolution: standard deviation, as a share, of the champion's own luck on these images, which no number of
-            further models averages out.
+        p_value: two-sided, in (0, 1]: how often a champion of the same recipe would differ this much from them.
+        detectable: the smallest gain, as a share, that would have reached the level; None if none could have.
+        resolution: standard deviation, as a share, of the champion's sampling noise on these images, which further
+            models do not reduce.
     """
 
     models: int
@@ -90,7 +91,7 @@ def pool(rights: Bools, champion: Bools, level: float) -> Pooled:
     """Compare a champion with k different models of one recipe on the same n images.
 
     For k = 1 this is McNemar's exact test. For more models the p-value is the larger of two: the exact one, which
-    takes the champion for one of the recipe's models, and the one that only asks for images drawn independently
+    assumes that the champion is one of the recipe's models, and one that only assumes images drawn independently
     (every image one cluster; Yang, Sun and Hardin 2010), which also holds when the champion errs on other images.
 
     Args:
@@ -106,7 +107,7 @@ def pool(rights: Bools, champion: Bools, level: float) -> Pooled:
     counts, score = counts[contested], int(champion[contested].sum())
     null = _score_distribution(counts, models)
     expected = float(counts.sum()) / (models + 1)
-    to_gain = (models + 1) / models / n  # one right answer of the champion less is this much more gain
+    to_gain = (models + 1) / models / n  # gain per correct answer that the champion loses
     p_value = min(1.0, 2 * float(min(null[: score + 1].sum(), null[score:].sum())))
     detectable = _smallest(null, expected, level, to_gain)
     difference = rights[:, contested].mean(axis=0) - champion[contested]
@@ -119,7 +120,7 @@ def pool(rights: Bools, champion: Bools, level: float) -> Pooled:
 
 
 def _score_distribution(counts: npt.NDArray[np.int64], models: int) -> Floats:
-    """The exact distribution of the champion's right answers on images that `counts` of k + 1 alike get right."""
+    """The exact distribution of the champion's score if `counts` of k + 1 exchangeable models get each image right."""
     null = np.ones(1)
     for right, images in zip(*np.unique(counts, return_counts=True), strict=True):
         null = np.convolve(null, binomial_pmf(int(images), int(right) / (models + 1)))
@@ -141,10 +142,10 @@ def spent(allotted: float, models: int) -> float:
     """Return the error spent after k models: the level that the two-sided p-value must not exceed.
 
     Lan and DeMets' O'Brien-Fleming spending function 2 - 2 Phi(z / sqrt(t)), which is exact for a Brownian motion
-    watched all the time and therefore an upper bound for any number of looks at any times.
+    observed continuously and therefore an upper bound for any number of looks at any times.
 
     Args:
-        allotted: what this comparison may ever spend, in (0, 1).
+        allotted: the most that this comparison may spend in total, in (0, 1).
         models: how many different models of the recipe have been compared, at least 1.
     """
     boundary = -NORMAL.inv_cdf(allotted / 2)
@@ -152,6 +153,12 @@ def spent(allotted: float, models: int) -> float:
 
 
 def models_needed(allotted: float, gain: float, resolution: float) -> int | None:
-    """Return how many models of the recipe would show this gain if it stayed as it is; None if no number would."""
+    """Return how many models of the recipe would make this gain significant; None if no number would.
+
+    Args:
+        allotted: the most that this comparison may spend in total, in (0, 1).
+        gain: mean gain over the models so far, as a share.
+        resolution: see `Pooled`.
+    """
     boundary = -NORMAL.inv_cdf(allotted / 2) * resolution
     return math.ceil(1 / (gain / boundary - 1)) if gain > boundary > 0 else None

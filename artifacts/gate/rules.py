@@ -1,7 +1,7 @@
 """The gate's rules, in order, each with its message; the first that applies decides. The table is at the bottom.
 
-A rule is a function of the case that returns None if it does not apply, and otherwise two sentences without a full
-stop: the reason, and what would have changed the verdict.
+A rule is a function of the case. It returns None if it does not apply, otherwise two sentences without a full stop:
+the reason, and what would have changed the verdict.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Sentences = tuple[str, str]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The evidence with everything that the rules need worked out; the last four are None without a comparison."""
+    """The evidence with everything computed that the rules need; the last four are None without a comparison."""
 
     evidence: Evidence
     policy: Policy
@@ -33,68 +33,68 @@ class Case:
     look: Look | None = None
 
 
-# -- is there anything to decide about? -------------------------------------------------------------------------------
+# -- can the candidate be judged at all? ------------------------------------------------------------------------------
 
 
 def n_examples(case: Case) -> Sentences | None:
-    """Not every test image was scored, or there are not as many as the catalogue says."""
+    """Not every test image was scored, or their number differs from the catalogue's."""
     evidence = case.evidence
     if evidence.candidate.predicted.shape == evidence.labels.shape == (evidence.n_expected,):
         return None
     return (
-        f"{evidence.candidate.name} gave {evidence.candidate.predicted.size:,} answers to {evidence.labels.size:,} "
+        f"{evidence.candidate.name} has {evidence.candidate.predicted.size:,} predictions for {evidence.labels.size:,} "
         f"labels, but {evidence.dataset} has {evidence.n_expected:,} test images",
         "an evaluation of every test image",
     )
 
 
 def not_finite(case: Case) -> Sentences | None:
-    """A probability is NaN or infinite: an argmax over it means nothing."""
+    """A probability is NaN or infinite, so the predicted class means nothing."""
     if case.evidence.candidate.finite:
         return None
     return (
-        f"{case.candidate.name} gives probabilities that are NaN or infinite",
-        "a model whose every probability is a number",
+        f"{case.candidate.name} predicts probabilities that are NaN or infinite",
+        "a model whose probabilities are all finite",
     )
 
 
 def floor(case: Case) -> Sentences | None:
-    """An absolute demand is not met; `force` cannot lift it."""
+    """A requirement is not met; `force` does not override it."""
     failed = [check for check in case.checks if not check.passed]
     if not failed:
         return None
     return (
-        f"{case.candidate.name} fails {len(failed)} of {len(case.checks)} demands: {'; '.join(map(str, failed))}",
-        "a model that meets them, or another policy (force lifts no demand)",
+        f"{case.candidate.name} fails {len(failed)} of {len(case.checks)} requirements: {'; '.join(map(str, failed))}",
+        "a model that meets them, or another policy (force does not override requirements)",
     )
 
 
-# -- is there anything to compare with? -------------------------------------------------------------------------------
+# -- can it be compared with the champion? ----------------------------------------------------------------------------
 
 
 def first_night(case: Case) -> Sentences | None:
-    """There has never been a champion: the demands alone decide."""
+    """There has never been a champion: the requirements alone decide."""
     if case.evidence.champion is not None:
         return None
     return (
-        f"{case.candidate} on {case.candidate.n:,} images meets all {len(case.checks)} demands, and "
+        f"{case.candidate} on {case.candidate.n:,} images meets all {len(case.checks)} requirements, and "
         f"{case.evidence.dataset} has no champion to compare with",
-        "a demand that is not met",
+        "a requirement that is not met",
     )
 
 
 def forced(case: Case) -> Sentences | None:
-    """A person gave a reason; comparisons are shown but do not decide."""
+    """A person forced the promotion with a reason; the comparison is shown but does not decide."""
     if case.mode != "force":
         return None
     return (
-        f"{_against(case) if case.paired else case.candidate}; forced, because: {case.force_reason}",
-        "a demand that is not met; everything else is overridden",
+        f"{_against(case) if case.paired else case.candidate}; forced, reason: {case.force_reason}",
+        "a requirement that is not met; force overrides everything else",
     )
 
 
 def barred(case: Case) -> Sentences | None:
-    """These very weights were rolled back from."""
+    """Exactly these weights were rolled back from."""
     if not case.evidence.barred:
         return None
     return (
@@ -104,12 +104,12 @@ def barred(case: Case) -> Sentences | None:
 
 
 def champion_unreadable(case: Case) -> Sentences | None:
-    """The champion is missing, corrupt, or did not answer every image: a person must look."""
+    """The champion is missing, corrupt, or did not classify every image: a person must look."""
     champion = _champion(case)
     if champion.predicted is not None:
         if champion.predicted.shape == case.evidence.labels.shape:
             return None
-        state = f"answered {champion.predicted.size:,} of {case.evidence.labels.size:,} images"
+        state = f"classified {champion.predicted.size:,} of {case.evidence.labels.size:,} images"
     else:
         state = f"is {champion.state}" + (f" ({champion.problem})" if champion.problem else "")
     return (
@@ -119,7 +119,7 @@ def champion_unreadable(case: Case) -> Sentences | None:
 
 
 def changed_classes(case: Case) -> Sentences | None:
-    """The champion's answers and the data's labels mean different things: a person must decide."""
+    """The champion's classes are not those of the data: a person must decide."""
     champion, names = _champion(case), case.evidence.class_names
     if champion.class_names == names:
         return None
@@ -127,40 +127,40 @@ def changed_classes(case: Case) -> Sentences | None:
     new = ", ".join(name for name in names if name not in champion.class_names)
     what = f"gone: {gone or 'none'}; new: {new or 'none'}" if gone or new else "in another order"
     return (
-        f"the champion {champion.version} knows {len(champion.class_names)} classes and {case.evidence.dataset} has "
+        f"the champion {champion.version} has {len(champion.class_names)} classes and {case.evidence.dataset} has "
         f"{len(names)} ({what}), so the two cannot be compared",
-        "force with a reason, once everyone who uses the answers is ready for the new classes",
+        "force with a reason, once everyone who uses the predictions is ready for the new classes",
     )
 
 
-# -- how does it compare? ---------------------------------------------------------------------------------------------
+# -- the comparison ---------------------------------------------------------------------------------------------------
 
 
 def negative_flips(case: Case) -> Sentences | None:
-    """Too many images that the champion gets right are lost, in total or in one class."""
+    """The candidate loses too many images that the champion gets right, in total or in one class."""
     paired, policy, names = _paired(case), case.policy, case.evidence.class_names
     support = np.bincount(case.evidence.labels, minlength=len(names)).tolist()
     broken = [
-        f"{lost:,} of {images:,} in class {name}, allowed are {_percent(policy.max_lost_per_class)}"
+        f"{lost:,} of {images:,} in class {name}, at most {_percent(policy.max_lost_per_class)} allowed"
         for name, lost, images in zip(names, paired.lost_per_class, support, strict=True)
         if lost > policy.max_lost_per_class * images
     ]
     if paired.lost > policy.max_lost * case.candidate.n:
-        broken.insert(0, f"{paired.lost:,} of {case.candidate.n:,}, allowed are {_percent(policy.max_lost)}")
+        broken.insert(0, f"{paired.lost:,} of {case.candidate.n:,}, at most {_percent(policy.max_lost)} allowed")
     if not broken:
         return None
-    return f"{_against(case)}; too many are lost: {'; '.join(broken)}", "fewer lost images, or force with a reason"
+    return f"{_against(case)}; too many images lost: {'; '.join(broken)}", "fewer lost images, or force with a reason"
 
 
 def identical(case: Case) -> Sentences | None:
-    """Right and wrong on the very images on which the champion is."""
+    """Right and wrong on exactly the same images as the champion."""
     if _paired(case).gained or _paired(case).lost:
         return None
     return f"{_against(case)}: the same images right and wrong", "a model that differs: another seed, recipe or data"
 
 
 def not_worse(case: Case) -> Sentences | None:
-    """The policy asks for no more than this, and a loss of the margin is ruled out."""
+    """The policy promotes what is not worse, and a loss of the margin or more is ruled out."""
     policy, paired = case.policy, _paired(case)
     if policy.promote_when != "not-worse" or paired.p_not_worse > policy.not_worse_level:
         return None
@@ -172,26 +172,26 @@ def not_worse(case: Case) -> Sentences | None:
 
 
 def worse(case: Case) -> Sentences | None:
-    """Significantly fewer right answers than the champion."""
+    """Significantly fewer correct answers than the champion."""
     paired, level = _paired(case), case.policy.worse_level
     if paired.lost <= paired.gained or paired.p_tonight > level:
         return None
     return (
         f"{_against(case)}, worse beyond the noise, p = {p_text(paired.p_tonight)} <= {p_text(level)}",
-        f"{paired.lost - paired.gained:,} more right answers for a tie",
+        f"{paired.lost - paired.gained:,} more correct answers for a tie",
     )
 
 
 def budget(case: Case) -> Sentences | None:
-    """This year's errors on this test set are spent."""
+    """This year's error budget for this test set is spent."""
     paired, spending = _paired(case), _spending(case)
     if paired.level > 0 or not paired.pooled.models:
         return None
     return (
         f"{_against(case)}; {spending.looks:,} looks at this test set within a year have spent "
-        f"{spending.used:.4f} of the {spending.allowed} lucky promotions allowed, "
+        f"{spending.used:.4f} of the {spending.allowed} false promotions allowed, "
         "and this one would spend more than is left",
-        "waiting (a look is forgotten after a year), a fresh test set, or force with a reason",
+        "waiting (looks expire after a year), a new test set, or force with a reason",
     )
 
 
@@ -200,34 +200,35 @@ def behind(case: Case) -> Sentences | None:
     paired = _paired(case)
     if not _shown(paired) or paired.gained >= paired.lost:
         return None
-    return f"{_against(case)}{_over(paired)}: better as a recipe, but not tonight's model", "a seed that is not behind"
+    reason = f"{_against(case)}{_over(paired)}: the recipe is better, tonight's model is not"
+    return reason, "a seed whose model is not behind"
 
 
 def better(case: Case) -> Sentences | None:
-    """The recipe is better than the champion, beyond what luck explains in a year of looks."""
+    """The recipe is better than the champion, beyond the sampling noise of a year of looks."""
     paired = _paired(case)
     if not _shown(paired):
         return None
-    assert paired.pooled.detectable is not None  # this gain is significant, so one can be
+    assert paired.pooled.detectable is not None  # this gain is significant, so a gain can be
     return f"{_against(case)}{_over(paired)}", f"a gain below {points(paired.pooled.detectable)}"
 
 
 def inside_noise(case: Case) -> Sentences:
-    """Everything else."""
+    """No other rule applies: the difference is within the noise."""
     paired, pooled = _paired(case), _paired(case).pooled
     if pooled.detectable is None:
-        wanted = f"more discordant images: {paired.gained + paired.lost} are too few to show any gain"
+        change = f"more discordant images: {paired.gained + paired.lost} are too few to show any gain"
     else:
-        wanted = f"a gain of {points(pooled.detectable)} instead of {points(pooled.gain)}"
+        change = f"a gain of {points(pooled.detectable)} instead of {points(pooled.gain)}"
         needed = models_needed(_look(case).allotted, pooled.gain, pooled.resolution)
         if needed:
-            wanted += f", or this gain over {needed} models of the recipe instead of {pooled.models}"
+            change += f", or this gain over {needed} models of the recipe instead of {pooled.models}"
     if case.policy.promote_when == "not-worse":
-        wanted += (
+        change += (
             f"; or fewer lost images: a loss of {points(case.policy.margin)} or more is not ruled out, "
             f"p = {p_text(paired.p_not_worse)} > {p_text(case.policy.not_worse_level)}"
         )
-    return f"{_against(case)}{_over(paired)}: inside the noise", wanted
+    return f"{_against(case)}{_over(paired)}: within the noise", change
 
 
 RULES: tuple[tuple[Verdict, str, Callable[[Case], Sentences | None]], ...] = (
@@ -277,7 +278,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:g} %"
 
 
-# -- a comparison was made where these are asked for, because the rules above have let the case through ----------------
+# -- not None where a rule uses them: the rules before it return first for a case without a comparison -----------------
 
 
 def _champion(case: Case) -> Champion:

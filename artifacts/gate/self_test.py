@@ -1,6 +1,7 @@
-"""Does the gate itself still work? Every night it is asked about models whose verdict is known."""
+"""The gate's self-test: every night it judges models whose verdict is known."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +15,14 @@ from artifacts.gate.policy import Policy
 
 @dataclass(frozen=True)
 class SelfTest:
-    """One question whose answer is known, and what the gate said."""
+    """One case of the self-test.
+
+    Args:
+        name: what is judged, such as "the champion against itself".
+        expected: the verdict that the gate must give.
+        got: the verdict it gave.
+        passed: whether the two are equal.
+    """
 
     name: str
     expected: Verdict
@@ -25,49 +33,52 @@ class SelfTest:
 def self_test(
     labels: Labels, champion: Labels, canary: Labels, class_names: tuple[str, ...], policy: Policy
 ) -> tuple[SelfTest, ...]:
-    """Ask the gate about models whose verdict is known; a night on which one of these fails is broken.
+    """Judge models whose verdict is known; if one verdict is wrong, the gate must not decide anything.
 
     Args:
-        labels: int64 of shape (n,), tonight's test labels.
-        champion: int64 of shape (n,), the champion's predictions (the candidate's, on a first night).
-        canary: int64 of shape (n,), the labels, shuffled: answers that know nothing of the images.
-        class_names: what the labels mean.
-        policy: tonight's.
+        labels: tonight's test labels, int64 of shape (n,).
+        champion: the champion's predictions, int64 of shape (n,); the candidate's before the first promotion.
+        canary: the labels in random order, int64 of shape (n,): predictions that are independent of the images.
+        class_names: the names of the classes, by label.
+        policy: tonight's policy.
     """
-    # the demands are left aside where the comparison is to be tested: an old champion may no longer meet them
-    lenient = replace(policy, min_accuracy=0.0, min_recall=0.0, promote_when="better")
-    # k discordant images, all gained, have the two-sided p-value 2 ** (1 - k)
-    enough = math.ceil(1 - math.log2(spent(policy.yearly_errors / 2, 1)))
-    questions: list[tuple[str, Verdict, Labels, Labels, Policy]] = [
-        ("the champion against itself", "HOLD", champion, champion, lenient)
-    ]
-    for k in (enough - 1, enough):
-        better, base = _made_right(labels, champion, k)
-        told: Verdict = "PROMOTE" if enough <= min(k, labels.size) else "HOLD"
-        name = f"a copy of the champion with {k} more right answers"
-        questions.append((name, told, better, base, lenient))
-    # against the truth, not the champion: a policy without floors may let anything in that is no worse than a bad one
-    questions.append(("a canary that gives shuffled labels", "REJECT", canary, labels, policy))
     results = []
-    for name, expected, candidate, base, demands in questions:
+    for name, expected, candidate, base, rules in _cases(labels, champion, canary, policy):
         scored = Scored("self-test", candidate, megabytes=0.0, latency_ms=0.0, robustness=policy.perturbations())
         against = Champion("self-test", base, class_names, "self-test")
         evidence = Evidence(
             "self-test", labels, class_names, labels.size, "self-test", "2000-01-01", scored, "self-test", against
         )
-        got = judge(evidence, demands).verdict
+        got = judge(evidence, rules).verdict
         results.append(SelfTest(name, expected, got, got == expected))
     return tuple(results)
 
 
-def _made_right(labels: Labels, predicted: Labels, k: int) -> tuple[Labels, Labels]:
-    """A pair of models that differ in k images, which only the first gets right.
+def _cases(
+    labels: Labels, champion: Labels, canary: Labels, policy: Policy
+) -> Iterator[tuple[str, Verdict, Labels, Labels, Policy]]:
+    """Yield name, expected verdict, candidate's and champion's predictions, and the policy to judge them by."""
+    # without requirements, only the comparison is tested: an old champion may no longer meet them
+    lenient = replace(policy, min_accuracy=0.0, min_recall=0.0, promote_when="better")
+    yield "the champion against itself", "HOLD", champion, champion, lenient
+    # k discordant images, all gained, have the two-sided p-value 2 ** (1 - k)
+    enough = math.ceil(1 - math.log2(spent(policy.yearly_errors / 2, 1)))
+    for k in (enough - 1, enough):
+        better, base = _better_by(labels, champion, k)
+        verdict: Verdict = "PROMOTE" if enough <= min(k, labels.size) else "HOLD"
+        yield f"a copy of the champion with {k} more right answers", verdict, better, base, lenient
+    # against the truth, not the champion: without requirements, whatever is no worse than a poor champion may pass
+    yield "a canary that gives shuffled labels", "REJECT", canary, labels, policy
 
-    Where the champion has fewer than k wrong answers, right ones of its copy are made wrong instead.
+
+def _better_by(labels: Labels, predicted: Labels, k: int) -> tuple[Labels, Labels]:
+    """Return predictions of two models that differ in k images, which only the first gets right.
+
+    Where the champion has fewer than k wrong predictions, correct ones of its copy are made wrong instead.
     """
     wrong = np.flatnonzero(predicted != labels)[:k]
     better, base = predicted.copy(), predicted.copy()
     better[wrong] = labels[wrong]
-    spoilt = np.flatnonzero(predicted == labels)[: k - wrong.size]
-    base[spoilt] = ~labels[spoilt]  # no class at all
+    broken = np.flatnonzero(predicted == labels)[: k - wrong.size]
+    base[broken] = ~labels[broken]  # no class at all
     return better, base

@@ -1,1 +1,1 @@
-"""From trained candidates to a verdict: scores them, has them served, asks the gate. The rules are in gate."""
+"""From trained candidates to a verdict: scoring, the serving check, the gate. The gate's rules are in `gate`."""

@@ -1,6 +1,6 @@
-"""Candidate and champion, scored anew on tonight's test images in one process: what the gate is told.
+"""The gate's evidence: candidate and champion scored on tonight's test images in one process.
 
-Nothing is looked up: a recorded accuracy may have been measured on other images, by other code, or on another device.
+No recorded accuracy is used: it may have been measured on other images, by other code, or on another device.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ from artifacts.registry.versions import Version
 from data.dataset import Dataset
 from data.errors import Broken, Corrupt, UnknownName
 from data.store import Store
-from data.values import digest_of
+from data.values import digest_of, from_json
 
 Images = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """The candidate's answers.
+    """The candidate's predictions on the test images.
 
     Args:
-        scored: what the gate is told.
-        probabilities: float32 (n, c), of the test images.
+        scored: what the gate decides from; its latency is not measured yet.
+        probabilities: float32 of shape (n, c).
     """
 
     scored: Scored
@@ -43,7 +43,7 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
     """Score the candidate on the test images and on shifted, noisy and rotated copies of them.
 
     Raises:
-        Corrupt: the candidate's files are not what was recorded.
+        Corrupt: a file of the candidate is missing or has changed.
     """
     folder = store.trained(chosen.ref.digest)
     model = loading.load(folder / MODEL, store.files(folder)[MODEL]["sha256"])
@@ -63,7 +63,7 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
 
 
 def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | None:
-    """Score the champion on tonight's test images, or say why it cannot be; None before the first promotion."""
+    """Return the champion's predictions on the test images, or why there are none; None before the first promotion."""
     name = f"the champion of {dataset}"
     try:
         version = champions.champion(store, dataset)
@@ -94,24 +94,29 @@ def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
     return float(np.mean(loading.predict(model, tests.images).argmax(axis=1) == tests.labels))
 
 
-def require_as_recorded(store: Store, dataset: str, tests: TestSet) -> None:
-    """Have the champion answer again what it answered when it was registered.
+def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> None:
+    """Check that the champion still predicts what it predicted when it was registered.
+
+    Without a champion, or with one that was promoted on another test set, there is nothing to check.
 
     Raises:
-        Broken: it gives other answers now, or none.
+        Broken: it predicts something else now, or cannot be loaded.
     """
     champion = score_champion(store, dataset, tests)
-    if champion is None or champion.test_digest != tests.digest:
+    if champion is None:
         return
     if champion.predicted is None:
         raise Broken(
             f"{champion.version} is champion, but {champion.problem}", "run 'nightshift verify', then roll back"
         )
+    if champion.test_digest != tests.digest:
+        return
     recorded = predictions.read(versions.find(store, champion.version).folder / "predictions-test.parquet").predicted
     different = int(np.sum(champion.predicted != recorded))
     if different:
         raise Broken(
-            f"{champion.version} is champion, but answers {different} of {len(recorded)} images not as recorded",
+            f"{champion.version} is champion, but its predictions for {different} of {len(recorded)} images are not "
+            "those recorded",
             "libraries or hardware have changed: see 'nightshift show', or train it again with another seed",
         )
 
@@ -126,16 +131,16 @@ def gather(
     champion: Champion | None,
     when: date,
 ) -> Evidence:
-    """Put together everything that tonight's decision depends on.
+    """Collect everything that tonight's decision depends on.
 
     Args:
         store: the home.
         dataset: the catalogue's row.
         tests: tonight's test images.
-        candidate: the winner, scored on them.
-        chosen: the same, as it was trained.
-        siblings: the other seeds of the same recipe, unselected.
-        champion: scored on the same images.
+        candidate: the winner's predictions on them.
+        chosen: the winner's training and metrics.
+        siblings: all other seeds of the same recipe that finished.
+        champion: the champion's predictions on the same images; None before the first promotion.
         when: the UTC date.
     """
     history = champions.history(store, dataset.name)
@@ -150,17 +155,17 @@ def gather(
         candidate=candidate,
         recipe=fingerprint(store, chosen),
         champion=champion,
-        siblings=tuple(_recorded_answers(store, one) for one in siblings),
-        looks=tuple(Look(**{**look, "rights": tuple(look["rights"])}) for look in ledger.looks(history)),
+        siblings=tuple(_recorded_predictions(store, one) for one in siblings),
+        looks=tuple(from_json(Look, look) for look in ledger.looks(history)),
         barred=(barred.from_version or "an earlier version") if barred else "",
     )
 
 
 def fingerprint(store: Store, trained: Trained) -> str:
-    """Return what two nights have in common if they differ in nothing but the seed."""
+    """Return a digest of everything but the seed that decides the weights."""
     inputs = {key: value for key, value in store.meta(store.trained(trained.ref.digest)).items() if key != "seed"}
     return digest_of(inputs)
 
 
-def _recorded_answers(store: Store, trained: Trained) -> npt.NDArray[np.int64]:
+def _recorded_predictions(store: Store, trained: Trained) -> npt.NDArray[np.int64]:
     return predictions.read(store.trained(trained.ref.digest) / "predictions-test.parquet").predicted

@@ -1,4 +1,4 @@
-"""From trained candidates to a verdict: rescore, serve in a fresh process, test the gate, judge."""
+"""From trained candidates to a verdict: score, serve in a fresh process, judge, run the gate's self-test."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -29,16 +29,17 @@ Progress = Callable[[float, str], None]
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """What the gate said tonight, and what it was told.
+    """Tonight's decision and what it rests on.
 
     Args:
         decision: the verdict with its numbers; on an unchanged night the earlier one.
-        chosen: the winner on validation.
-        test_digest: of the images that decided.
-        infra: what the fresh process found; None on an unchanged night.
-        self_tests: what the gate said to models whose verdict is known.
-        generation: of the champion that the winner was compared with; a promotion is refused if it has changed.
-        unchanged: what there is to say if this very model was compared with this champion before; else "".
+        chosen: the winner on the validation images.
+        test_digest: content digest of the test images.
+        infra: the result of serving the winner in a fresh process; None on an unchanged night.
+        self_tests: the results of the gate's self-test.
+        generation: the champion pointer's counter before scoring; a promotion is refused if it has changed since.
+        unchanged: a sentence about the earlier decision if this exact model was compared with this champion before,
+            else "".
     """
 
     decision: Decision
@@ -50,7 +51,7 @@ class Judged:
     unchanged: str = ""
 
 
-def reach(
+def judge_winner(
     store: Store,
     prepared: PreparedRef,
     finished: Sequence[Trained],
@@ -60,20 +61,20 @@ def reach(
     serving: InfraCheck,
     progress: Progress,
 ) -> Judged:
-    """Judge the first of the candidates that finished.
+    """Decide whether the winner among tonight's candidates replaces the champion. Writes nothing.
 
     Args:
         store: the home.
         prepared: tonight's data.
         finished: the candidates, the winner first.
-        policy: what is demanded.
+        policy: what is required.
         mode: "normal", "dry-run" or "force".
-        reason: why, for "force".
+        reason: why a person forces the promotion; only for "force".
         serving: a fresh process that waits for a model.
-        progress: told how much is done, in [0, 1], and what comes next.
+        progress: called with the share of the work that is done, in [0, 1], and the next step.
 
     Raises:
-        Broken: the gate failed one of its own tests, the champion no longer answers as recorded, or the fresh process
+        Broken: the gate failed its self-test, the champion no longer predicts what was recorded, or the fresh process
             died.
         Corrupt: the winner's files have changed.
         BadInput: a forced promotion without a reason.
@@ -82,37 +83,36 @@ def reach(
     generation = champions.generation(store, dataset.name)
     progress(0.05, "scoring the candidate on the test images")
     tests = test_set.read_test_set(store, prepared)
-    earlier = decided_before(store, dataset.name, chosen, tests, policy) if mode != "force" else None
-    if earlier:
-        scores = scoring.score_candidate(store, chosen, tests)
-        progress(0.5, "nothing has changed; asking the champion whether it still answers as recorded")
-        scoring.require_as_recorded(store, dataset.name, tests)
-        decision = Decision.from_json(earlier.decision)
-        tested = tested_gate(dataset, tests, scores, None, policy)
-        return Judged(decision, chosen, tests.digest, None, tested, generation, unchanged(earlier))
     scores = scoring.score_candidate(store, chosen, tests)
+    earlier = earlier_decision(store, dataset.name, chosen, tests, policy) if mode != "force" else None
+    if earlier:
+        progress(0.5, "nothing has changed; checking that the champion still predicts what was recorded")
+        scoring.require_recorded_predictions(store, dataset.name, tests)
+        decision = Decision.from_json(earlier.decision)
+        tested = require_self_test(dataset, tests, scores, None, policy)
+        return Judged(decision, chosen, tests.digest, None, tested, generation, unchanged_message(earlier))
     progress(0.4, "scoring the champion on the same images")
     champion = scoring.score_champion(store, dataset.name, tests)
-    progress(0.6, "asking the candidate in a fresh process")
+    progress(0.6, "serving the candidate in a fresh process")
     infra = serving.finish(store.trained(chosen.ref.digest))
     siblings = [one for one in finished[1:] if str(one.ref.candidate) == str(chosen.ref.candidate)]
     scored = replace(scores.scored, latency_ms=infra.latency_ms or np.nan)
     evidence = scoring.gather(store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date())
-    decision = served(judge(evidence, policy, mode, reason), infra)
-    tested = tested_gate(dataset, tests, scores, champion, policy)
+    decision = reject_unless_served(judge(evidence, policy, mode, reason), infra)
+    tested = require_self_test(dataset, tests, scores, champion, policy)
     return Judged(decision, chosen, tests.digest, infra, tested, generation)
 
 
 def budgets(policy: Policy) -> Budgets:
-    """Return what a model may cost in a fresh process: as long as the policy says, and as large with all its files."""
+    """Return the limits of the serving check: the policy's latency, and the policy's size on top of the other files."""
     usual = Budgets()
     return replace(
         usual, latency_ms=policy.max_latency_ms, size_bytes=usual.size_bytes + int(1e6 * policy.max_megabytes)
     )
 
 
-def served(decision: Decision, infra: InfraResult) -> Decision:
-    """Return the gate's decision, or a rejection of a model that a fresh process cannot use; force lifts neither."""
+def reject_unless_served(decision: Decision, infra: InfraResult) -> Decision:
+    """Return the decision, or a rejection if a fresh process cannot use the model; force does not override that."""
     if infra.passed or decision.verdict == "REJECT":
         return decision
     return replace(
@@ -120,14 +120,14 @@ def served(decision: Decision, infra: InfraResult) -> Decision:
         verdict="REJECT",
         rule="does-not-serve",
         reason=f"a fresh process cannot use {decision.candidate.name}: {infra.message}",
-        would_change="a model that gives its recorded answers in a fresh process, within the budgets",
+        would_change="a model that gives its recorded predictions in a fresh process, within the limits",
     )
 
 
-def decided_before(store: Store, dataset: str, chosen: Trained, tests: TestSet, policy: Policy) -> Entry | None:
-    """Return the decision about these very weights, this champion, these test images and this policy, if there is one.
+def earlier_decision(store: Store, dataset: str, chosen: Trained, tests: TestSet, policy: Policy) -> Entry | None:
+    """Return the ledger line about exactly these weights, this champion, test set and policy; None if there is none.
 
-    To ask again would be to look at the same dice twice: nothing can come out that did not come out before.
+    Judging them again would give the same verdict and spend no further evidence.
     """
     history = champions.history(store, dataset)
     moves = [entry for entry in history if entry.action in ledger.MOVES]
@@ -141,34 +141,38 @@ def decided_before(store: Store, dataset: str, chosen: Trained, tests: TestSet, 
     return None
 
 
-def unchanged(earlier: Entry) -> str:
-    """Say that this very model was judged before, and what came of it."""
+def unchanged_message(earlier: Entry) -> str:
+    """Return a sentence that this exact model was judged before, and with which result."""
     if earlier.to_version:
-        return f"this very model is {earlier.to_version}, champion since {earlier.when[:10]}, and answers as recorded"
+        since = earlier.when[:10]
+        return f"this exact model is {earlier.to_version}, champion since {since}, and predicts what was recorded"
     champion = earlier.from_version or "no champion"
-    return f"this very model was compared with {champion} on {earlier.when[:10]}; nothing has changed: {earlier.why}"
+    return f"this exact model was compared with {champion} on {earlier.when[:10]}; nothing has changed: {earlier.why}"
 
 
-def tested_gate(
+def require_self_test(
     dataset: Dataset, tests: TestSet, scores: Scores, champion: evidence.Champion | None, policy: Policy
 ) -> tuple[self_test.SelfTest, ...]:
-    """Put the gate to its nightly test.
+    """Run the gate's self-test on tonight's test set.
 
     Args:
         dataset: the catalogue's row.
         tests: tonight's test images.
-        scores: the candidate's answers, taken for the champion's where there is none.
-        champion: scored on the same images.
-        policy: tonight's.
+        scores: the candidate's predictions, used in place of the champion's where there are none.
+        champion: the champion's predictions on the same images.
+        policy: tonight's policy.
+
+    Returns:
+        The results, all of them passed.
 
     Raises:
-        Broken: the gate answered wrongly; it must not decide anything.
+        Broken: a verdict is wrong; the gate must not decide anything.
     """
-    answers = scores.scored.predicted
-    base = champion.predicted if champion and champion.predicted is not None else answers
-    canary = np.random.default_rng(0).permutation(tests.labels)  # as often each class, but for other images
+    candidate = scores.scored.predicted
+    base = champion.predicted if champion and champion.predicted is not None else candidate
+    canary = np.random.default_rng(0).permutation(tests.labels)  # each class as often as in the labels
     tested = self_test.self_test(tests.labels, base, canary, dataset.class_names, policy)
-    failed = [f"{one.name}: expected {one.expected}, came {one.got}" for one in tested if not one.passed]
+    failed = [f"{one.name}: expected {one.expected}, got {one.got}" for one in tested if not one.passed]
     if failed:
-        raise Broken(f"the gate failed its own test tonight ({'; '.join(failed)})", "do not trust it; report this")
+        raise Broken(f"the gate failed its self-test ({'; '.join(failed)})", "do not promote by force; report this")
     return tested

@@ -1,1 +1,1 @@
-"""What a person asks of registered models, a file per command. Deciding is in gate, storing in registry."""
+"""What people do with registered models, a file per command. Deciding is in `gate`, storing in `registry`."""

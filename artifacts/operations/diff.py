@@ -1,4 +1,4 @@
-"""Two registered versions side by side: what they were made from, how good they are, and where they disagree."""
+"""Two registered versions side by side: their origins, their metrics, and the images on which they disagree."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from data.errors import BadInput
 from data.parquet import PreparedRef
 from data.store import Store
 
-SHOWN = {  # what decides which weights come out, as provenance calls it
+SHOWN = {  # what decides the weights: the name shown, and the field of Provenance
     "data": "prepared_digest",
     "test set": "test_digest",
     "recipe": "recipe",
@@ -33,14 +33,13 @@ SHOWN = {  # what decides which weights come out, as provenance calls it
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """Two versions and what is known of both.
+    """Two versions and what is recorded about both.
 
     Args:
         store: the home of both.
-        first: one version.
-        second: the other.
-        facts: by name, the two values.
-        answers: the recorded answers of both to the same test images; None where the test images differ.
+        versions: the two versions, first and second.
+        facts: per name, the values of the first and the second version.
+        answers: both versions' recorded predictions for the same test images; None if their test images differ.
     """
 
     store: Store
@@ -60,7 +59,7 @@ class Difference:
 
     @property
     def counts(self) -> dict[str, int] | None:
-        """On how many test images they give different answers, and who is right there."""
+        """How many test images they classify differently, and which one is right there; None without `answers`."""
         if self.answers is None:
             return None
         one, other = self.answers
@@ -74,39 +73,37 @@ class Difference:
 
     @property
     def sentence(self) -> str:
-        """The comparison of the answers in one sentence."""
-        told = self.counts
-        if told is None:
-            return "they were tested on different images, so their answers cannot be compared one by one"
+        """The comparison of their predictions in one sentence."""
+        counts = self.counts
+        if counts is None:
+            return "they were tested on different images, so their predictions cannot be compared one by one"
         return (
-            f"of {told['images']:,} test images they answer {told['different']:,} differently: "
-            f"{told['only_first_right']:,} only {self.first} gets right, "
-            f"{told['only_second_right']:,} only {self.second}"
+            f"they predict different classes for {counts['different']:,} of {counts['images']:,} test images: "
+            f"{counts['only_first_right']:,} only {self.first} gets right, "
+            f"{counts['only_second_right']:,} only {self.second}"
         )
 
     def rows(self) -> list[tuple[str, str, str, str]]:
-        """Return one row per fact: name, both values, and whether they are the same."""
+        """Return one row per fact: name, both values as text, and "differs" or ""."""
         return [
             (name, _short(one), _short(other), "" if one == other else "differs")
             for name, (one, other) in self.facts.items()
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it for a script."""
+        """Return names, facts and counts as plain values."""
         facts = {name: {self.first: one, self.second: other} for name, (one, other) in self.facts.items()}
         return {"first": self.first, "second": self.second, "facts": facts, "answers": self.counts}
 
     def save(self, path: Path) -> None:
-        """Draw the images on which they differ.
+        """Draw the test images for which they predict different classes into a PNG file.
 
         Raises:
             BadInput: they were tested on different images.
             Corrupt: the test images are no longer on disk.
         """
         if self.answers is None:
-            raise BadInput(
-                f"{self.first} and {self.second} were tested on different images", "there is nothing to draw"
-            )
+            raise BadInput(f"{self.first} and {self.second} were tested on different images", "leave out the picture")
         one, other = self.answers
         version = self.versions[0]
         prepared = PreparedRef(version.dataset, version.provenance().prepared_digest)
@@ -117,22 +114,22 @@ class Difference:
 
 
 def compare(store: Store, first: Version, second: Version) -> Difference:
-    """Put two versions side by side.
+    """Collect what is recorded about two versions.
 
     Raises:
         Corrupt: a document of one of them cannot be read.
     """
-    made = first.provenance().to_json(), second.provenance().to_json()
+    origins = first.provenance().to_json(), second.provenance().to_json()
     metrics = first.document("metrics.json")["test"], second.document("metrics.json")["test"]
-    facts = {name: (made[0][key], made[1][key]) for name, key in SHOWN.items()}
-    for key in sorted({*made[0]["parameters"], *made[1]["parameters"]}):
-        facts[f"parameter {key}"] = (made[0]["parameters"].get(key), made[1]["parameters"].get(key))
-    for key in sorted({*made[0]["libraries"], *made[1]["libraries"]}):
-        facts[f"library {key}"] = (made[0]["libraries"].get(key), made[1]["libraries"].get(key))
+    facts = {name: (origins[0][key], origins[1][key]) for name, key in SHOWN.items()}
+    for key in sorted({*origins[0]["parameters"], *origins[1]["parameters"]}):
+        facts[f"parameter {key}"] = (origins[0]["parameters"].get(key), origins[1]["parameters"].get(key))
+    for key in sorted({*origins[0]["libraries"], *origins[1]["libraries"]}):
+        facts[f"library {key}"] = (origins[0]["libraries"].get(key), origins[1]["libraries"].get(key))
     for key in ("accuracy", "log_loss", "ece"):
         facts[f"test {key}"] = (metrics[0][key], metrics[1][key])
     answers = None
-    if made[0]["test_digest"] == made[1]["test_digest"]:
+    if origins[0]["test_digest"] == origins[1]["test_digest"]:
         answers = _answers(first), _answers(second)
     return Difference(store, (first, second), facts, answers)
 

@@ -1,7 +1,7 @@
-"""Images that people bring to a model: PNG, JPEG, NPY and IDX files become uint8 arrays of the model's size.
+"""Image files for `nightshift predict`: PNG, JPEG, NPY and IDX become uint8 arrays of the model's size.
 
-Nothing here trusts a file: its content decides what it is, its size is known before it is decoded, and whatever is
-wrong with it ends as BadFile.
+No file is trusted: its content decides its format, its size is checked before it is decoded, and everything that is
+wrong with it is raised as BadFile.
 """
 
 import io
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 Pixels = NDArray[np.uint8]
 
 MAX_BYTES = 1 << 30  # of a file, and of what a compressed one holds
-MAX_PIXELS = 64_000_000  # of one PNG or JPEG: what a good camera takes, and 250 MB when decoded
+MAX_PIXELS = 64_000_000  # of one PNG or JPEG: a large camera's, 250 MB when decoded
 MAX_PIXELS_OF_ARRAY = 200_000_000  # of NPY or IDX: three times all of MNIST
-KINDS: dict[str, tuple[bytes, tuple[str, ...]]] = {  # what it begins with, and how such files are called
+KINDS: dict[str, tuple[bytes, tuple[str, ...]]] = {  # by format: the first bytes, and the file name endings
     "PNG": (b"\x89PNG\r\n\x1a\n", (".png",)),
     "JPEG": (b"\xff\xd8\xff", (".jpg", ".jpeg", ".jpe")),
     "NPY": (b"\x93NUMPY", (".npy",)),
@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[bytes, tuple[str, ...]]] = {  # what it begins with, and 
     "gzip": (GZIP_MAGIC, (".gz",)),
 }
 PNG_END = b"IEND\xaeB`\x82"
-# what Pillow and numpy raise on damaged files, by trying
+# what Pillow and NumPy raise on damaged files, found by trying
 DAMAGED = (
     OSError,
     ValueError,
@@ -55,25 +55,26 @@ DAMAGED = (
 def read_images(
     path: Path, height: int, width: int, *, resize: bool = False, invert: bool = False
 ) -> tuple[Pixels, tuple[str, ...]]:
-    """Read one image or many.
+    """Read one image or several.
 
-    PNG and JPEG become grey by Rec. 601 luma, turned as their EXIF says. What is transparent shows a background that
-    the ink stands out from: white behind dark ink, black behind light ink. NPY and IDX hold one image (h, w) or many
-    (n, h, w): whole numbers in 0..255, or floats that are such numbers divided by 255.
+    PNG and JPEG are converted to grey by Rec. 601 luma and rotated as their EXIF says. Transparent pixels get a
+    background in contrast to the ink: white behind dark ink, black behind light ink. NPY and IDX hold one image (h, w)
+    or several (n, h, w): whole numbers in 0..255, or floats that are such numbers divided by 255.
 
     Args:
         path: the file; IDX may be compressed with gzip.
-        height: of the model's images.
-        width: of the model's images.
-        resize: fit images of another size: shrink or enlarge by area, keep the proportions, centre, and fill what
-            remains with the colour of the image's border.
+        height: of the model's images, in pixels.
+        width: of the model's images, in pixels.
+        resize: fit images of another size: scale them, keep the proportions, centre them, and fill the rest with the
+            colour of the image's border.
         invert: turn dark ink on a light background into light on dark, as in the datasets.
 
     Returns:
-        uint8 of shape (n, height, width), n at least 1, and warnings for people, one sentence each.
+        uint8 of shape (n, height, width), n at least 1, and warnings, one sentence each.
 
     Raises:
-        BadFile: no such file, not such a file, damaged, too large, or of another size without `resize`.
+        BadFile: the file is missing, of another format, damaged or too large, or has images of another size and
+            `resize` is off.
     """
     content = _content(path)
     kind = _kind(path, content)
@@ -95,9 +96,9 @@ def _content(path: Path) -> bytes:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise BadFile(f"{path}: expected a file, came a folder or a device", "name a PNG, JPEG, NPY or IDX file")
+            raise BadFile(f"{path}: expected a file, got a folder or a device", "name a PNG, JPEG, NPY or IDX file")
         if status.st_size > MAX_BYTES:
-            raise BadFile(f"{path}: expected at most {MAX_BYTES >> 20} MiB, it is larger", "split the file")
+            raise BadFile(f"{path}: expected at most {MAX_BYTES >> 20} MiB, got more", "split the file")
         return path.read_bytes()
     except OSError as error:
         raise BadFile(
@@ -106,14 +107,12 @@ def _content(path: Path) -> bytes:
 
 
 def _kind(path: Path, content: bytes) -> str:
-    """Return what the file is; a name that says something else is refused rather than guessed at."""
+    """Return the file's format; a file name that contradicts the content is refused."""
     kind = next((kind for kind, (magic, _) in KINDS.items() if content.startswith(magic)), "")
     named = next((name for name, (_, endings) in KINDS.items() if path.suffix.lower() in endings), "")
     if not kind:
         begins = f"a file that begins with {looks_like(content)}" if content else "an empty file"
-        raise BadFile(
-            f"{path}: expected {named or 'PNG, JPEG, NPY or IDX'}, came {begins}", "convert or fetch it again"
-        )
+        raise BadFile(f"{path}: expected {named or 'PNG, JPEG, NPY or IDX'}, got {begins}", "convert or fetch it again")
     if named and named != kind:
         raise BadFile(
             f"{path}: the name says {named}, the content is {kind}",
@@ -124,7 +123,7 @@ def _kind(path: Path, content: bytes) -> str:
 
 def _wrong_size(path: Path, found: tuple[int, ...], expected: tuple[int, int]) -> BadFile:
     return BadFile(
-        f"{path}: expected {expected[0]}×{expected[1]} pixels (height × width), came {found[0]}×{found[1]}",
+        f"{path}: expected {expected[0]}×{expected[1]} pixels (height × width), got {found[0]}×{found[1]}",
         "add --resize to fit it",
     )
 
@@ -133,11 +132,11 @@ def _wrong_size(path: Path, found: tuple[int, ...], expected: tuple[int, int]) -
 
 
 def _picture(path: Path, content: bytes, kind: str, expected: tuple[int, int] | None) -> Pixels:
-    """Decode a PNG or JPEG to (1, h, w); of another size than `expected`, if given, it is not even decoded."""
+    """Decode a PNG or JPEG to uint8 (1, h, w); if `expected` is given, another size is refused before decoding."""
     from PIL import Image, ImageOps
 
-    if kind == "PNG" and PNG_END not in content:  # Pillow would do without
-        raise BadFile(f"{path}: expected a whole PNG, it is cut short", "fetch it again")
+    if kind == "PNG" and PNG_END not in content:  # Pillow would accept it
+        raise BadFile(f"{path}: expected a complete PNG, got one that is cut short", "fetch it again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
@@ -145,16 +144,16 @@ def _picture(path: Path, content: bytes, kind: str, expected: tuple[int, int] | 
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise BadFile(
-                        f"{path}: expected at most {MAX_PIXELS:,} pixels, came {height}×{width}", "make it smaller"
+                        f"{path}: expected at most {MAX_PIXELS:,} pixels, got {height}×{width}", "make it smaller"
                     )
                 if expected and sorted(expected) != sorted((height, width)):
                     raise _wrong_size(path, (height, width), expected)
                 return _grey(ImageOps.exif_transpose(image))[None]
     except Image.DecompressionBombError as error:
-        raise BadFile(f"{path}: expected at most {MAX_PIXELS:,} pixels, came far more", "make it smaller") from error
+        raise BadFile(f"{path}: expected at most {MAX_PIXELS:,} pixels, got far more", "make it smaller") from error
     except DAMAGED as error:
         raise BadFile(
-            f"{path}: expected a whole {kind}, it is damaged or cut short ({error})", "fetch it again"
+            f"{path}: expected a complete {kind}, got one that is damaged or cut short ({error})", "fetch it again"
         ) from error
 
 
@@ -189,25 +188,25 @@ def _fit(image: Pixels, height: int, width: int) -> Pixels:
 
 def _npy(path: Path) -> Pixels:
     try:
-        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped: a false shape allocates nothing
+        array: Any = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, so a false shape allocates nothing
     except DAMAGED as error:
         raise BadFile(
-            f"{path}: expected a whole array of numbers, it is damaged, cut short or holds objects ({error})",
+            f"{path}: expected an array of numbers, got one that is damaged, cut short or holds objects ({error})",
             "write it again with numpy.save",
         ) from error
     return _whole(array, path)
 
 
 def _whole(array: NDArray[Any], path: Path) -> Pixels:
-    """Return (n, h, w) uint8 if that says exactly what the array says."""
+    """Return an array as uint8 (n, h, w), if that is exact."""
     if array.ndim not in {2, 3} or 0 in array.shape:
         shape = "×".join(map(str, array.shape)) or "a single number"
         raise BadFile(
-            f"{path}: expected one image (height, width) or some (n, height, width), came {shape}",
+            f"{path}: expected one image (height, width) or several (n, height, width), got {shape}",
             "give images, not labels, without an axis for colour",
         )
     if array.size > MAX_PIXELS_OF_ARRAY:
-        raise BadFile(f"{path}: expected at most {MAX_PIXELS_OF_ARRAY:,} pixels, came {array.size:,}", "split the file")
+        raise BadFile(f"{path}: expected at most {MAX_PIXELS_OF_ARRAY:,} pixels, got {array.size:,}", "split the file")
     array = array[None] if array.ndim == 2 else array
     kind, extent = array.dtype.kind, ""
     if kind in "iuf":
@@ -221,12 +220,12 @@ def _whole(array: NDArray[Any], path: Path) -> Pixels:
             if np.abs(scaled - whole).max() <= (0.13 if array.itemsize == 2 else 0.002):  # rounding of k / 255
                 return np.asarray(whole, np.uint8)
     raise BadFile(
-        f"{path}: expected whole numbers in 0..255 or floats k/255 in 0..1, came {array.dtype}{extent}",
+        f"{path}: expected whole numbers in 0..255 or floats k/255 in 0..1, got {array.dtype}{extent}",
         "convert it to uint8, light ink on a dark background",
     )
 
 
-# -- what people should know ----------------------------------------------------------------------------------
+# -- warnings -------------------------------------------------------------------------------------------------
 
 
 def _border(image: Pixels) -> Pixels:
@@ -234,16 +233,16 @@ def _border(image: Pixels) -> Pixels:
 
 
 def _warnings(images: Pixels, inverted: bool) -> tuple[str, ...]:
-    """Say so if images have a light background, or show nothing at all."""
-    said = []
+    """Return a warning if images have a light background, and one if they have no contrast."""
+    found = []
     light = sum(float(np.median(_border(image))) > 127 for image in images)
     if light:
         advice = "try it without --invert" if inverted else "add --invert if the ink is dark"
-        said.append(f"{_some(light, len(images))} a light background, the model learned light on dark: {advice}.")
+        found.append(f"{_some(light, len(images))} a light background, the model expects light ink on dark: {advice}.")
     blank = sum(int(image.max()) - int(image.min()) < 16 for image in images)
     if blank:
-        said.append(f"{_some(blank, len(images))} hardly any contrast: there is nothing to recognise.")
-    return tuple(said)
+        found.append(f"{_some(blank, len(images))} hardly any contrast: there is nothing to recognise.")
+    return tuple(found)
 
 
 def _some(count: int, of: int) -> str:

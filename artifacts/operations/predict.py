@@ -1,4 +1,4 @@
-"""Asking a registered model what an image shows."""
+"""Predict with a registered model what images show."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,15 +20,15 @@ from data.store import Store
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What a model said about some images.
+    """A model's predictions for some images.
 
     Args:
-        version: whom was asked, as "mnist/3".
-        images: uint8 (n, h, w), as the model saw them.
-        probabilities: float32 (n, c).
-        class_names: what the classes are called.
-        labels: int64 (n,), the truth; None where nobody said it.
-        warnings: what looks odd about the images.
+        version: the version that predicted, as "mnist/3".
+        images: the model's input, uint8 of shape (n, h, w).
+        probabilities: float32 of shape (n, c).
+        class_names: the names of the c classes.
+        labels: the true classes, int64 of shape (n,); None if they were not given.
+        warnings: what may be wrong with the images, one sentence each.
     """
 
     version: str
@@ -39,17 +39,17 @@ class Answer:
     warnings: tuple[str, ...]
 
     def lines(self, top: int) -> list[str]:
-        """Return the answers for a terminal: per image the `top` classes with bars."""
-        told = []
+        """Return the predictions for a terminal: per image the `top` classes with bars."""
+        lines = []
         for index, row in enumerate(self.probabilities):
             best = int(row.argmax())
             truth = "" if self.labels is None else f" (true: {self.class_names[self.labels[index]]})"
-            told.append(f"image {index}: {self.class_names[best]}, {row[best]:.1%}{truth}")
-            told += [f"  {line}" for line in bars(row.tolist(), self.class_names, top)]
-        return told
+            lines.append(f"image {index}: {self.class_names[best]}, {row[best]:.1%}{truth}")
+            lines += [f"  {line}" for line in bars(row.tolist(), self.class_names, top)]
+        return lines
 
     def to_json(self) -> dict[str, Any]:
-        """Return the answers for a script: per image the predicted class and every probability."""
+        """Return plain values: per image the predicted class and every probability."""
         answers = [
             {
                 "predicted": self.class_names[int(row.argmax())],
@@ -61,7 +61,7 @@ class Answer:
         return {"version": self.version, "warnings": list(self.warnings), "answers": answers}
 
     def save(self, path: Path) -> None:
-        """Draw every image beside its probabilities into a PNG file."""
+        """Draw every image and its probabilities into a PNG file."""
         pictures.predictions(self.images, self.probabilities, self.class_names, self.labels, path)
 
 
@@ -74,26 +74,29 @@ def ask(
     resize: bool = False,
     invert: bool = False,
 ) -> Answer:
-    """Ask a registered model what the images in a file show.
+    """Predict what the images in a file show.
 
     Args:
         store: the home.
-        version: whom to ask.
+        version: the version that predicts.
         path: a PNG, JPEG, NPY or IDX file with one image or several.
-        true: what each image really shows: class names or numbers; none, or as many as there are images.
+        true: the true class of each image, as a class name or number; empty if they are not known.
         resize: fit images of another size.
-        invert: the images are dark on light.
+        invert: invert images with dark ink on a light background.
 
     Raises:
-        BadFile: it is not such a file, or the images have another size than the model takes.
-        BadInput: not as many true classes as images.
-        UnknownName: a true class is none of the model's.
+        BadFile: the file is not of these formats, or its images do not have the size of the model's.
+        BadInput: the number of true classes is not the number of images.
+        UnknownName: a true class is not one of the model's.
         Corrupt: the model file has changed.
     """
     names, (height, width) = bundle.class_names(version.folder), bundle.image_size(version.folder)
     shown, warnings = image_files.read_images(path, height, width, resize=resize, invert=invert)
     if true and len(true) != len(shown):
-        raise BadInput(f"{path} has {len(shown)} images, but --true came {len(true)} times", "give one for each")
+        raise BadInput(
+            f"expected {len(shown)} true classes, one per image of {path}, got {len(true)}",
+            "give --true once per image",
+        )
     labels = np.array([_label(one, names) for one in true], np.int64) if true else None
     model = loading.load(version.model, store.files(version.folder)[MODEL]["sha256"])
     return Answer(version.id, shown, loading.predict(model, shown), names, labels, warnings)

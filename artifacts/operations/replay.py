@@ -1,4 +1,4 @@
-"""Training a registered version once more from its provenance: do the same weights come out, bit by bit?"""
+"""Train a registered version again from its provenance, and check whether the weights are the same, bit by bit."""
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
@@ -19,14 +19,14 @@ from data.store import Store
 
 @dataclass(frozen=True)
 class Replayed:
-    """What came of training a version once more.
+    """The result of training a version again.
 
     Args:
-        version: which.
+        version: the version's name, as "mnist/3".
         recorded: weights digest of the version.
         found: weights digest of the new training.
-        differing: what decides the weights and is not what it was then, by name: (then, now).
-        seconds: the training took.
+        differing: the inputs of the training that have changed, by name: (then, now).
+        seconds: how long the new training took.
     """
 
     version: str
@@ -37,12 +37,12 @@ class Replayed:
 
     @property
     def same(self) -> bool:
-        """Whether the same weights came out, bit by bit."""
+        """Whether the weights are the same, bit by bit."""
         return self.recorded == self.found
 
     @property
     def sentence(self) -> str:
-        """What came of it, in one sentence."""
+        """The result in one sentence."""
         names = ", ".join(self.differing)
         if self.same:
             despite = f", although these inputs differ: {names}" if names else ""
@@ -50,7 +50,7 @@ class Replayed:
         why = (
             f"these inputs differ: {names}"
             if names
-            else "every recorded input is the same, so this processor computes differently, or not always alike"
+            else "every recorded input is the same, so this processor computes differently, or is not deterministic"
         )
         return f"{self.version} was trained again in {self.seconds:.0f} s: other weights; {why}"
 
@@ -62,16 +62,16 @@ class Replayed:
 def replay(
     store: Store, version: Version, device: str = "auto", on_progress: Callable[[Progress], None] | None = None
 ) -> Replayed:
-    """Train what a version was trained from, beside the registry, and compare the weights.
+    """Train a version again from its recorded data, recipe and seed, and compare the weights. Registers nothing.
 
     Args:
-        store: its home, where the data it was trained on must still be.
-        version: which.
-        device: where to train now: `auto`, `gpu` or `cpu`.
+        store: the home, which must still have the prepared data.
+        version: the version to train again.
+        device: the device to train on: `auto`, `gpu` or `cpu`.
         on_progress: called after every epoch.
 
     Raises:
-        BadInput: the data are gone, or the recipe no longer is what its provenance says.
+        BadInput: the data are no longer in the home, or the recipe no longer takes the recorded parameters.
         Corrupt: the data have changed on disk.
     """
     then = version.provenance()
@@ -79,7 +79,7 @@ def replay(
     if not store.is_complete(store.prepared(then.prepared_digest)):
         raise BadInput(
             f"{version.id} was trained on prepared data {then.prepared_digest[:12]}, which this home no longer has",
-            f"prepare them again with 'nightshift retrain {then.dataset} --mode dry-run', if the source has them still",
+            f"prepare them again with 'nightshift retrain {then.dataset} --mode dry-run', if the source still has them",
         )
     data = PreparedRef(then.dataset, then.prepared_digest)
     with TemporaryDirectory(prefix="nightshift-replay-") as folder:
@@ -89,7 +89,7 @@ def replay(
 
 
 def _inputs(then: Provenance, result: TrainingResult) -> Iterator[tuple[str, Any, Any]]:
-    """Yield what decides the weights besides data, recipe and seed: its name, then and now."""
+    """Yield what decides the weights besides data, recipe and seed: its name, its value then and now."""
     yield "parameters", dict(then.parameters), result.parameters
     yield "code", then.code_digest, code_digest()
     yield "locked requirements", then.lock_digest, lock_digest()

@@ -1,4 +1,4 @@
-"""Is the pipeline doing its work? Read from the home alone, so that it can be asked when the server is dead."""
+"""Whether the pipeline works: alerts from the home alone, so that they work without a server."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ class Limits:
     """When to raise an alert.
 
     Args:
-        not_promoted_nights: so many nights in a row without a new champion.
-        champion_days: age of a champion.
-        success_hours: time since the last night that came to its end.
+        not_promoted_nights: after this many consecutive runs without a promotion.
+        champion_days: when a champion is older than this many days.
+        success_hours: when the last run that finished is more than this many hours ago.
     """
 
     not_promoted_nights: int = 30
@@ -27,10 +27,10 @@ class Limits:
 
 @dataclass(frozen=True)
 class Alert:
-    """One thing that a person should look at.
+    """One problem for a person to look at.
 
     Args:
-        subject: the dataset.
+        subject: the dataset's name, or "all".
         problem: what is wrong.
         hint: what to do.
     """
@@ -44,7 +44,7 @@ class Alert:
 
 
 def nights(store: Store) -> dict[str, list[Record]]:
-    """Return the nights of every dataset, the oldest first: no dry runs, and none that was cancelled."""
+    """Return the records of every dataset's runs, the oldest first, without dry runs and cancelled runs."""
     found: dict[str, list[Record]] = {}
     for record in journal.read(store):
         if record.kind == "retrain" and record.mode != "dry-run" and record.state != "cancelled":
@@ -53,12 +53,12 @@ def nights(store: Store) -> dict[str, list[Record]]:
 
 
 def find_alerts(store: Store, limits: Limits, now: datetime | None = None) -> list[Alert]:
-    """Return everything that wants a person's attention; nothing when all is well.
+    """Return everything that needs a person's attention; an empty list when all is well.
 
     Args:
-        store: the home; only read.
+        store: the home; it is only read.
         limits: when to raise an alert.
-        now: UTC; the present moment when not given.
+        now: the present time in UTC; the clock's when not given.
 
     Raises:
         Corrupt: a ledger is damaged.
@@ -66,7 +66,7 @@ def find_alerts(store: Store, limits: Limits, now: datetime | None = None) -> li
     now = now or datetime.now(UTC)
     found = nights(store)
     if not found:
-        return [Alert("all", "no night has ever run in this home", "run: nightshift retrain")]
+        return [Alert("all", "no run has ever started in this home", "run: nightshift retrain")]
     return [alert for name in sorted(found) for alert in _dataset(store, name, found[name], limits, now)]
 
 
@@ -74,16 +74,16 @@ def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, 
     over = [record for record in records if record.lost or not record.active]
     finished = [record for record in over if record.state == "finished"]
     if over and over[-1].state != "finished":
-        yield Alert(dataset, _how_it_ended(over[-1]), f"mend it, then: nightshift retrain {dataset}")
-    last_first = [record.promoted for record in reversed(finished)]
-    in_vain = last_first.index(True) if True in last_first else len(last_first)
-    if in_vain >= limits.not_promoted_nights:
-        problem = f"nothing was promoted in {in_vain} nights, the limit is {limits.not_promoted_nights}"
+        yield Alert(dataset, _failure(over[-1]), f"fix it, then: nightshift retrain {dataset}")
+    promoted = [record.promoted for record in reversed(finished)]
+    without = promoted.index(True) if True in promoted else len(promoted)
+    if without >= limits.not_promoted_nights:
+        problem = f"{without} consecutive runs without a promotion, the limit is {limits.not_promoted_nights}"
         yield Alert(dataset, problem, f"see why: nightshift history {dataset}")
     since = datetime.fromisoformat(finished[-1].ended if finished else records[0].began)
     if now - since > timedelta(hours=limits.success_hours):
-        what = "the last night to reach its end did so" if finished else "no night has reached its end; the first began"
-        yield Alert(dataset, f"{what} {_ago(now - since)} ago", "see whether the server is up: nightshift server up")
+        what = "the last run that finished did so" if finished else "no run has finished; the first started"
+        yield Alert(dataset, f"{what} {_ago(now - since)} ago", "check that the server is up: nightshift server up")
     moves = [entry for entry in champions.history(store, dataset) if entry.action in ledger.MOVES]
     age = now - datetime.fromisoformat(moves[-1].when) if moves else timedelta()
     if age > timedelta(days=limits.champion_days):
@@ -91,10 +91,11 @@ def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, 
         yield Alert(dataset, problem, f"see why nothing replaced it: nightshift history {dataset}")
 
 
-def _how_it_ended(last: Record) -> str:
+def _failure(last: Record) -> str:
     if last.lost:
-        return f"the last night, {last.run}, crashed: {last.process} died without a word"
-    return f"the last night, {last.run}, {last.state}: {last.reason.splitlines()[0] if last.reason else 'no reason'}"
+        return f"the last run, {last.run}, crashed: {last.process} exited without recording a result"
+    reason = last.reason.splitlines()[0] if last.reason else "no reason recorded"
+    return f"the last run, {last.run}, {last.state}: {reason}"
 
 
 def _ago(span: timedelta) -> str:

@@ -1,7 +1,8 @@
-"""The daily look at everything that was ever produced: hash it again, and say what is wrong and what to do.
+"""The daily integrity check: hash every file again, and report what is wrong and what to do about it.
 
-`verify` writes nothing and stops at nothing. `repair` mends what the ledger knows better than the disk: a lost pointer,
-a missing or torn last line. It invents nothing: a damaged file is restored from a backup or made anew, by a person.
+`find_problems` writes nothing and continues after every problem. `repair` restores what the ledger has a record of: a
+lost pointer, a missing or torn last line. It restores nothing else: a damaged file is restored from a backup or
+produced again, by a person.
 """
 
 import re
@@ -22,13 +23,13 @@ from data.values import canonical_json
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is not as it should be.
+    """One problem.
 
     Args:
-        subject: what it is about: "mnist/3", "the champion of mnist", a path below the home.
-        problem: what was expected and what came.
+        subject: what is affected: "mnist/3", "the champion of mnist", a path below the home.
+        problem: what was expected and what was found.
         hint: what to do.
-        serious: false for what harms nobody: debris of crashed runs.
+        serious: whether it needs action; false for leftovers of crashed runs, which the next run removes.
     """
 
     subject: str
@@ -42,16 +43,18 @@ class Finding:
 
 
 def find_problems(store: Store) -> list[Finding]:
-    """Hash every version and every published folder again, and check pointers, ledgers and debris.
+    """Hash every version and every published folder again, and check pointers, ledgers and leftovers.
 
     Returns:
-        What was found; nothing when all is well.
+        The problems; empty if all files match their recorded hashes.
     """
     findings = [found for dataset in _names(store.models()) for found in _dataset(store, dataset)]
     for folder in _published(store):
         findings += _checked(str(folder.relative_to(store.root)), partial(store.verify, folder))
     findings += [
-        Finding(str(path.relative_to(store.root)), "a crashed run left this", "the next run removes it", serious=False)
+        Finding(
+            str(path.relative_to(store.root)), "left behind by a crashed run", "the next run removes it", serious=False
+        )
         for path in store.debris()
     ]
     return findings
@@ -60,13 +63,14 @@ def find_problems(store: Store) -> list[Finding]:
 def repair(store: Store, dataset: str) -> list[str]:
     """Finish what a crash interrupted and rebuild a lost pointer from the ledger.
 
-    A pointer that is rebuilt names what the ledger names, damaged or not: `verify` and `rollback` deal with the rest.
+    A rebuilt pointer names the version that the ledger names, even if its files are damaged: `find_problems` reports
+    those, and a rollback replaces it.
 
     Returns:
-        What was done, as sentences; nothing when there was nothing to do.
+        What was done, one sentence each; empty when there was nothing to do.
 
     Raises:
-        Corrupt: the ledger itself is broken, or has lost lines that the pointer remembers.
+        Corrupt: the ledger itself is broken, or has lost lines before the pointer's.
         StorageFailed: the home cannot be written.
     """
     done = []
@@ -80,7 +84,7 @@ def repair(store: Store, dataset: str) -> list[str]:
         else:
             if before.pending:
                 pointer.settle(store, dataset)
-                done.append(f"wrote line {before.entries[-1].seq}, which the pointer remembered, into the ledger")
+                done.append(f"wrote line {before.entries[-1].seq}, which only the pointer had, into the ledger")
     return done
 
 
@@ -89,7 +93,7 @@ def _rebuild(store: Store, dataset: str, entries: tuple[Entry, ...]) -> str:
     if path.exists() or path.is_symlink():
         store.place(path, store.quarantine(dataset, path.name))
     if not moves:
-        return f"the ledger of {dataset} knows no promotion: there is no champion"
+        return f"the ledger of {dataset} has no promotion: there is no champion"
     event = moves[-1]
     number = int(str(event.to_version).rpartition("/")[2])
     rebuilt = Pointer(dataset, number, event.generation or 0, event)
@@ -98,9 +102,9 @@ def _rebuild(store: Store, dataset: str, entries: tuple[Entry, ...]) -> str:
 
 
 def _dataset(store: Store, dataset: str) -> Iterator[Finding]:
-    """Everything that can be wrong with one dataset's models."""
+    """Yield the problems of one dataset's pointer, ledger and versions."""
     if not NAME.fullmatch(dataset):
-        yield Finding(f"models/{dataset}", "this is no name of a dataset", "move it away")
+        yield Finding(f"models/{dataset}", "not a valid name of a dataset", "move it away")
         return
     entries: tuple[Entry, ...] = ()
     problems = _checked(f"the champion of {dataset}", lambda: pointer.state(store, dataset))
@@ -109,7 +113,7 @@ def _dataset(store: Store, dataset: str) -> Iterator[Finding]:
         entries = state.entries
         if state.pending:
             hint = "the next command, or 'nightshift verify --repair', writes it"
-            yield Finding(f"the ledger of {dataset}", "the champion's line has not reached it", hint, serious=False)
+            yield Finding(f"the ledger of {dataset}", "the champion's line is missing", hint, serious=False)
         if state.pointer and state.pointer.event.digests["weights"] in ledger.barred(entries):
             yield Finding(f"the champion of {dataset}", "it is barred", "roll back, or lift the bar")
     yield from problems
@@ -128,14 +132,16 @@ def _versions(store: Store, dataset: str, entries: tuple[Entry, ...]) -> Iterato
         path = folder / name
         if not re.fullmatch("[1-9][0-9]{0,8}", name) or path.is_symlink() or not store.is_complete(path):
             yield Finding(
-                f"{dataset}/{name}", "half a version, or none: it has no manifest of its own", "move it away by hand"
+                f"{dataset}/{name}",
+                "expected a complete version, found a folder without a manifest of its own",
+                "move it away by hand",
             )
             continue
         yield from _checked(f"{dataset}/{name}", partial(_version, store, dataset, int(name), entries))
     known = {f"{dataset}/{name}" for name in _names(folder)}
     moved = {entry.to_version for entry in entries if entry.action in ledger.MOVES and entry.to_version}
     for name in sorted(moved - known):
-        yield Finding(name, "the ledger promoted it, but it is not there any more", "restore it from a backup")
+        yield Finding(name, "the ledger has its promotion, but its folder is missing", "restore it from a backup")
 
 
 def _version(store: Store, dataset: str, number: int, entries: tuple[Entry, ...]) -> None:
@@ -143,7 +149,7 @@ def _version(store: Store, dataset: str, number: int, entries: tuple[Entry, ...]
 
 
 def _published(store: Store) -> Iterator[Path]:
-    """The published folders that are addressed by content; versions are looked at with their ledger."""
+    """Yield the published folders that are addressed by content; versions are checked with their ledger."""
     for kind in ("validations", "prepared", "trained"):
         for name in _names(store.root / kind):
             yield store.root / kind / name

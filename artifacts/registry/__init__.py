@@ -1,1 +1,1 @@
-"""Registered versions, the champion pointer and the ledger: stores what was decided, and decides nothing."""
+"""Registered versions, the champion pointer and the ledger. Stores what the gate decided; decides nothing itself."""

@@ -1,13 +1,13 @@
-"""One champion per dataset, and every change of it told in the ledger.
+"""One champion per dataset, with every change of it in the ledger.
 
-A night goes like this; each step may be repeated after a crash and then changes nothing:
+A run works as follows; each step may be repeated after a crash and then changes nothing:
 
-    token = registry.generation(store, "mnist")               before the champion is scored
-    version = registry.register(store, "mnist", folder, ...)   what the gate let through gets a number
-    registry.promote(store, version, generation=token, ...)    refused if somebody else was faster
+    token = champions.generation(store, "mnist")               before the champion is scored
+    version = versions.register(store, "mnist", folder, ...)   a promoted candidate becomes a numbered version
+    champions.promote(store, version, generation=token, ...)   refused if the champion has changed since
 
-or, where the gate said no, `registry.record(...)`. By hand: `rollback`, `bar`, `lift`. Readers take no lock. The
-protocol and what it survives: docs/decisions/0007-registry-protocol.md.
+or, after HOLD and REJECT, `champions.record(...)`. By hand: `rollback`, and `bar` and `lift` in bars.py. Readers take
+no lock. The protocol and the faults it survives: docs/decisions/0007-registry-protocol.md.
 """
 
 from collections.abc import Mapping
@@ -19,52 +19,19 @@ from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
 from artifacts.registry import ledger, pointer
 from artifacts.registry.ledger import Entry
-from artifacts.registry.versions import (
-    DECISION,
-    Version,
-    datasets,
-    find,
-    load,
-    register,
-    registered,
-    require_verdict,
-    verify_version,
-    versions,
-)
+from artifacts.registry.versions import DECISION, Version, find, load, require_verdict, verify_version
 from data.errors import BadInput, Conflict
 from data.store import Store
 
-__all__ = [
-    "Story",
-    "Version",
-    "bar",
-    "champion",
-    "champion_at",
-    "datasets",
-    "find",
-    "generation",
-    "history",
-    "lift",
-    "promote",
-    "record",
-    "register",
-    "registered",
-    "rollback",
-    "rollback_target",
-    "verify_version",
-    "versions",
-    "why",
-]
-
 
 @dataclass(frozen=True)
-class Story:
-    """Everything that concerns one version.
+class VersionHistory:
+    """Everything that is recorded about one version.
 
     Args:
         version: the version.
-        decision: why the gate let it through.
-        entries: the ledger's lines that name it, or its weights, oldest first.
+        decision: the gate's decision to promote it, as JSON.
+        entries: the ledger lines that name it or its weights, oldest first.
     """
 
     version: Version
@@ -79,7 +46,7 @@ def champion(store: Store, dataset: str) -> Version | None:
     """Return the champion with every file re-hashed; None before the first promotion.
 
     Raises:
-        Corrupt: the pointer, the ledger or a file of the champion is damaged. That is never "there is none".
+        Corrupt: the pointer, the ledger or a file of the champion is damaged. None is never returned for that.
     """
     current = pointer.state(store, dataset).pointer
     if current is None:
@@ -91,7 +58,7 @@ def champion(store: Store, dataset: str) -> Version | None:
 
 def champion_id(store: Store, dataset: str) -> str | None:
     """Return the name of the champion, as "mnist/3", without looking at its files; None before the first promotion."""
-    return _champion_id(pointer.state(store, dataset))
+    return pointer.state(store, dataset).champion_id
 
 
 def generation(store: Store, dataset: str) -> int:
@@ -100,9 +67,9 @@ def generation(store: Store, dataset: str) -> int:
 
 
 def champion_at(store: Store, dataset: str, when: datetime) -> Entry | None:
-    """Return the ledger line that made the champion of that moment; None before the first promotion.
+    """Return the ledger line that made the champion of a given moment; None before the first promotion.
 
-    The order of events is the ledger's, not the clock's: it is the last of the moves that were made by then.
+    Events are ordered as in the ledger, not by the clock: it is the last move that was made by then.
 
     Raises:
         BadInput: `when` has no time zone.
@@ -117,15 +84,19 @@ def history(store: Store, dataset: str) -> tuple[Entry, ...]:
     return pointer.state(store, dataset).entries
 
 
-def why(store: Store, name: str) -> Story:
-    """Return the decision about a version and every event that concerns it."""
+def version_history(store: Store, name: str) -> VersionHistory:
+    """Return the decision about a version and every event that concerns it.
+
+    Raises:
+        UnknownName: there is no such version.
+    """
     version = find(store, name)
     concerning = tuple(
         entry
         for entry in history(store, version.dataset)
         if name in (entry.from_version, entry.to_version) or version.weights_digest in entry.digests.values()
     )
-    return Story(version, version.document(DECISION), concerning)
+    return VersionHistory(version, version.document(DECISION), concerning)
 
 
 # -- writing ------------------------------------------------------------------------------------------------------
@@ -142,21 +113,21 @@ def promote(
 ) -> Entry:
     """Make a version the champion, if the champion is still the one it was compared with.
 
-    A decision by the rule "forced" is written down as a force, and lifts a bar; no other promotion does.
+    A decision by the rule "forced" is recorded as "force" and lifts a bar; no other promotion does.
 
     Args:
         store: the home.
-        version: what `register` returned.
+        version: what `versions.register` returned.
         generation: what `generation` returned before the comparison.
         who: a person or a schedule.
-        why: the decision in one sentence, or the reason of whoever forced it.
-        when: now when not given.
+        why: the decision in one sentence, or the reason given for forcing it.
+        when: the time of the promotion, with a time zone; now when not given.
 
     Returns:
         The ledger line; the earlier one if the version is champion already.
 
     Raises:
-        Conflict: the champion has changed meanwhile; compare again.
+        Conflict: the champion has changed since the comparison.
         BadInput: the weights are barred.
         Corrupt: the version's files have changed; nothing was promoted.
         StorageFailed: the home cannot be written.
@@ -164,23 +135,13 @@ def promote(
     with pointer.writing(store, version.dataset) as now:
         if now.pointer and now.pointer.version == version.number:
             return now.pointer.event
-        if generation != now.generation:
-            told = f"{now.pointer.event.action} by {now.pointer.event.who}" if now.pointer else "no champion"
-            raise Conflict(
-                f"{version.id} was compared with the champion of generation {generation}, but by now it is generation "
-                f"{now.generation} ({told})",
-                "run again; the comparison is then made with the new champion",
-            )
+        _require_generation(version, generation, now)
         verify_version(store, version, now.entries)
         decision = version.document(DECISION)
         require_verdict(decision, "PROMOTE")
         forced = decision.get("rule") == "forced"
-        bar = ledger.barred(now.entries).get(version.weights_digest)
-        if bar and not forced:
-            raise BadInput(
-                f"{version.id} is barred since {bar.when} by {bar.who}: {bar.why}",
-                f"lift the bar of {bar.from_version or bar.to_version} first, if that is over",
-            )
+        if not forced:
+            _require_not_barred(version, now)
         return _move(
             store,
             version,
@@ -196,12 +157,12 @@ def promote(
 
 
 def rollback_target(store: Store, dataset: str, to: str | None = None) -> Version:
-    """Return the version that `rollback` would make champion, so that it can be checked and re-scored first.
+    """Return the version that `rollback` would make champion, so that it can be checked and scored first.
 
     Args:
         store: the home.
-        dataset: name.
-        to: a version such as "mnist/2"; the champion before this one when not given, leaving out barred ones.
+        dataset: the dataset's name.
+        to: a version such as "mnist/2"; when not given, the last earlier champion that is not barred.
 
     Raises:
         BadInput: there is nothing to roll back to, or `to` is the champion's own model.
@@ -220,22 +181,22 @@ def rollback(
     generation: int | None = None,
     when: datetime | None = None,
 ) -> Entry:
-    """Make an earlier version the champion again, and bar the one that was: the same single rename as `promote`.
+    """Make an earlier version the champion again and bar the present one, with the same single rename as `promote`.
 
-    A target that is barred itself must be named; the bar is then lifted in the same line.
+    A barred target must be named; the same ledger line then lifts its bar.
 
     Args:
         store: the home.
-        dataset: name.
-        who: a person.
+        dataset: the dataset's name.
+        who: the person who rolls back.
         why: the reason.
-        to: as for `rollback_target`. Named, a rollback that a crash interrupted may be repeated.
-        generation: refuse if the champion has changed since; whatever is champion is replaced when not given.
-        when: now when not given.
+        to: as for `rollback_target`. With a name, a rollback that a crash interrupted may be repeated.
+        generation: refuse if the champion has changed since this generation; any champion is replaced when not given.
+        when: the time of the rollback, with a time zone; now when not given.
 
     Returns:
-        The ledger line, or the earlier one if it was done already. Its digests["barred"] are the weights that nobody
-        can promote until `lift`.
+        The ledger line, or the earlier one if it was done already. Its digests["barred"] is the digest of the weights
+        that cannot be promoted until `lift`.
 
     Raises:
         BadInput: as `rollback_target`.
@@ -250,7 +211,7 @@ def rollback(
         if generation not in (None, now.generation):
             raise Conflict(f"the champion of {dataset} has changed meanwhile", "look at it, then roll back again")
         version = _target(store, dataset, to, now)
-        return _move(store, version, now, action="rollback", who=who, why=why, when=when, barred=_champion_weights(now))
+        return _move(store, version, now, action="rollback", who=who, why=why, when=when, barred=now.champion_weights)
 
 
 def record(
@@ -264,25 +225,25 @@ def record(
     why: str,
     when: datetime | None = None,
 ) -> Entry:
-    """Write a decision that does not move the pointer into the ledger, once per run and weights.
+    """Write a HOLD or REJECT into the ledger, once per run and weights.
 
     Args:
         store: the home.
-        dataset: name.
+        dataset: the dataset's name.
         action: "hold" or "reject".
         decision: the gate's decision as JSON.
-        provenance: what the candidate was made from.
+        provenance: the candidate's origin: run, data, recipe, weights.
         who: a person or a schedule.
         why: the decision in one sentence.
-        when: now when not given.
+        when: the time of the decision, with a time zone; now when not given.
 
     Raises:
-        BadInput: another action, another verdict, or a dry run.
+        BadInput: another action, a verdict that differs from it, or a dry run.
         Corrupt: the ledger or the pointer is damaged.
         StorageFailed: the home cannot be written.
     """
     if action not in ("hold", "reject"):
-        raise BadInput(f"cannot record {action!r}", "hold and reject are recorded; a promotion is promoted")
+        raise BadInput(f"expected hold or reject, got {action!r}", "a promotion is recorded by `promote`")
     require_verdict(decision, action.upper())
     with pointer.writing(store, dataset) as now:
         for entry in now.entries:
@@ -299,43 +260,34 @@ def record(
             verdict=decision["verdict"],
             decision=decision,
             run_id=provenance.run_id,
-            from_version=_champion_id(now),
+            from_version=now.champion_id,
             digests=provenance.digests,
         )
         ledger.append(store, dataset, entry)
         return entry
 
 
-def bar(store: Store, name: str, *, who: str, why: str, when: datetime | None = None) -> Entry:
-    """Refuse to promote these weights until somebody lifts the bar.
-
-    Raises:
-        BadInput: it is the champion.
-    """
-    version = find(store, name)
-    with pointer.writing(store, version.dataset) as now:
-        known = ledger.barred(now.entries).get(version.weights_digest)
-        if known:
-            return known
-        if _champion_weights(now) == version.weights_digest:
-            raise BadInput(f"{name} is champion", "roll back; that bars it, too")
-        return _note(store, version, now, action="bar", who=who, why=why, when=when, digest="barred")
-
-
-def lift(store: Store, name: str, *, who: str, why: str, when: datetime | None = None) -> Entry:
-    """Allow what `bar` or `rollback` has refused.
-
-    Raises:
-        BadInput: it is not barred.
-    """
-    version = find(store, name)
-    with pointer.writing(store, version.dataset) as now:
-        if version.weights_digest not in ledger.barred(now.entries):
-            raise BadInput(f"{name} is not barred", "nothing to lift")
-        return _note(store, version, now, action="lift", who=who, why=why, when=when, digest="lifted")
-
-
 # -- inside the lock ----------------------------------------------------------------------------------------------
+
+
+def _require_generation(version: Version, generation: int, now: pointer.State) -> None:
+    if generation == now.generation:
+        return
+    last = f"{now.pointer.event.action} by {now.pointer.event.who}" if now.pointer else "no champion"
+    raise Conflict(
+        f"{version.id} was compared with the champion of generation {generation}, but by now it is generation "
+        f"{now.generation} ({last})",
+        "run again; the comparison is then made with the new champion",
+    )
+
+
+def _require_not_barred(version: Version, now: pointer.State) -> None:
+    bar = ledger.barred(now.entries).get(version.weights_digest)
+    if bar:
+        raise BadInput(
+            f"{version.id} is barred since {bar.when} by {bar.who}: {bar.why}",
+            f"lift the bar of {bar.from_version or bar.to_version} first, if the reason no longer holds",
+        )
 
 
 def _move(store: Store, version: Version, now: pointer.State, barred: str | None = None, **event: Any) -> Entry:
@@ -350,7 +302,7 @@ def _move(store: Store, version: Version, now: pointer.State, barred: str | None
     entry = ledger.following(
         now.entries,
         generation=now.generation + 1,
-        from_version=_champion_id(now),
+        from_version=now.champion_id,
         to_version=version.id,
         digests=digests | {name: value for name, value in bars.items() if value},
         **event,
@@ -359,38 +311,23 @@ def _move(store: Store, version: Version, now: pointer.State, barred: str | None
     return entry
 
 
-def _note(store: Store, version: Version, now: pointer.State, digest: str, **event: Any) -> Entry:
-    digests = {digest: version.weights_digest}
-    entry = ledger.following(now.entries, to_version=version.id, digests=digests, **event)
-    ledger.append(store, version.dataset, entry)
-    return entry
-
-
 def _target(store: Store, dataset: str, to: str | None, now: pointer.State) -> Version:
     if now.pointer is None:
         raise BadInput(f"{dataset} has no champion to roll back from", "promote one first")
     version = find(store, to or _previous(dataset, now))
     if version.dataset != dataset:
-        raise BadInput(f"{version.id} is no version of {dataset}", "name one of its own")
-    if version.number == now.pointer.version or version.weights_digest == _champion_weights(now):
+        raise BadInput(f"{version.id} is not a version of {dataset}", f"name a version of {dataset}")
+    if version.number == now.pointer.version or version.weights_digest == now.champion_weights:
         raise BadInput(f"{version.id} is the model that is champion already", "name another version")
     verify_version(store, version, now.entries)
     return version
 
 
 def _previous(dataset: str, now: pointer.State) -> str:
-    refused = {*ledger.barred(now.entries), _champion_weights(now)}
+    refused = {*ledger.barred(now.entries), now.champion_weights}
     for entry in reversed(now.entries):
         if entry.action in ledger.MOVES and entry.to_version and entry.digests["weights"] not in refused:
             return entry.to_version
     raise BadInput(
         f"{dataset} has no earlier champion that is not barred", "name a version with --to, or lift the bar from one"
     )
-
-
-def _champion_id(now: pointer.State) -> str | None:
-    return now.pointer.event.to_version if now.pointer else None
-
-
-def _champion_weights(now: pointer.State) -> str | None:
-    return now.pointer.event.digests["weights"] if now.pointer else None

@@ -1,16 +1,15 @@
-"""What was decided about a dataset's champion, by whom, when and why: an append-only log of hash-chained JSON lines.
+"""Every decision about a dataset's champion, with who, when and why: an append-only log of hash-chained JSON lines.
 
-Each line holds the hash of the line before it, so that a changed, removed, inserted or reordered line is found and
-named. Lines are ordered by their sequence number; clocks may jump. What the chain alone cannot show is that its newest
-lines were cut off: the champion pointer carries the line of the newest move, which covers everything up to that line;
-for what comes after, the report of every night has the newest hash, and reports are kept elsewhere, too.
+Each line holds the hash of the line before it, so that a changed, removed, inserted or reordered line is detected.
+Lines are ordered by their sequence number, because clocks may jump. The chain alone cannot show that its newest lines
+were cut off: the champion pointer carries the line of the newest move, which covers everything up to that line; for
+later lines, the report of every run has the newest hash, so keep reports in a second place.
 
-This module knows lines; `artifacts.registry.champions` holds the lock around `append` and decides what is written.
+This module reads and writes lines; `artifacts.registry.champions` decides what is written and holds the lock.
 """
 
 import hashlib
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -20,6 +19,7 @@ from typing import Any
 from data.errors import BadInput, Corrupt
 from data.files import storage_errors
 from data.store import Store
+from data.values import plain
 
 SCHEMA = 1
 GENESIS = "0" * 64
@@ -34,18 +34,18 @@ class Entry:
 
     Args:
         seq: 1, 2, 3...; the order of events.
-        when: UTC, ISO 8601, as the clock said; not necessarily increasing.
+        when: UTC, ISO 8601, by the system clock; not necessarily increasing.
         action: one of ACTIONS.
         who: a person or a schedule.
         why: the reason, for people.
         from_version: the champion before, as "mnist/2"; None on the first night.
         to_version: the version promoted, rolled back to, barred or lifted; None for hold and reject.
-        verdict: the gate's verdict, as it was given; None where no gate was asked.
-        run_id: the run that decided; None by hand.
+        verdict: the gate's verdict; None for a rollback, bar or lift.
+        run_id: the run that decided; None for what a person did by hand.
         generation: the champion pointer's counter after a move; None when the pointer did not move.
-        digests: SHA-256 by what they are of: "weights", "model", "manifest", "prepared", "test"; "barred" is the
-            weights digest that this line bars from promotion, "lifted" the one that it frees.
-        decision: the gate's numbers, as plain JSON.
+        digests: SHA-256 of the "weights", "model", "manifest", "raw", "prepared" and "test" data; "barred" is the
+            weights digest that this line bars from promotion, "lifted" the one whose bar it lifts.
+        decision: the gate's decision as JSON; empty for a rollback, bar or lift.
         previous: hash of the line before, GENESIS in the first.
         hash: SHA-256 of everything above.
     """
@@ -75,12 +75,12 @@ class Entry:
         """Read a line and check its own hash.
 
         Raises:
-            Corrupt: it is no entry, has another schema, or its content does not match its hash.
+            Corrupt: it is not an entry, has another schema, or its content does not match its hash.
         """
         if not isinstance(value, dict) or "schema" not in value:
-            raise Corrupt("expected a ledger entry, came something else")
+            raise Corrupt("expected a ledger entry, got something else")
         if value["schema"] != SCHEMA:
-            raise Corrupt(f"schema {value['schema']} came, this code reads {SCHEMA}", "use the code that wrote it")
+            raise Corrupt(f"expected schema {SCHEMA}, got {value['schema']}", "use the code that wrote it")
         names = {field.name.removesuffix("_version"): field.name for field in fields(cls)}
         if value.keys() != {"schema", *names}:
             raise Corrupt(f"the fields {sorted(value.keys() ^ {'schema', *names})} are missing or too many")
@@ -100,17 +100,17 @@ def following(
     decision: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Entry:
-    """Make the line that follows these: numbered, timed and chained, but not written.
+    """Return the next line: numbered, timed and chained, but not written.
 
     Args:
         entries: the whole ledger so far.
         action: one of ACTIONS.
         who: a person or a schedule.
         why: the reason.
-        when: with a time zone; now when not given.
+        when: the time of the event, with a time zone; now when not given.
         digests: see Entry.
         decision: anything that is JSON; non-finite numbers are kept as the strings "nan", "inf", "-inf".
-        more: the other fields of Entry.
+        **more: the other fields of Entry.
 
     Raises:
         BadInput: unknown action, nobody or no reason given, or a time without a time zone.
@@ -118,7 +118,7 @@ def following(
     if action not in ACTIONS:
         raise BadInput(f"the ledger has no action {action!r}", f"known: {', '.join(ACTIONS)}")
     if not who.strip() or not why.strip():
-        raise BadInput(f"{action} without saying who and why", "give both; the ledger answers for them")
+        raise BadInput(f"{action} needs who and why, and one is empty", "give both; the ledger keeps them")
     value = {field.name.removesuffix("_version"): None for field in fields(Entry)} | {
         "schema": SCHEMA,
         "seq": len(entries) + 1,
@@ -150,21 +150,21 @@ def read(store: Store, dataset: str) -> tuple[Entry, ...]:
         try:
             entry = Entry.from_json(json.loads(line))
             if entry.seq != number:
-                raise Corrupt(f"line {number} was expected, line {entry.seq} came: lines were removed or reordered")
+                raise Corrupt(f"expected line {number}, got line {entry.seq}: lines were removed or reordered")
             if entry.previous != (entries[-1].hash if entries else GENESIS):
                 raise Corrupt("it does not follow from the line before it")
         except (Corrupt, ValueError) as error:
             problem = error.problem if isinstance(error, Corrupt) else f"it is not JSON ({error})"
             raise Corrupt(
                 f"{store.ledger(dataset)} is broken at line {number}: {problem}",
-                "put the file back from a backup; what stands before that line is sound",
+                "restore the file from a backup; the lines before that one are intact",
             ) from error
         entries.append(entry)
     return tuple(entries)
 
 
 def check(store: Store, dataset: str) -> str | None:
-    """Return what is wrong with the first broken line; None when every line is whole and in its place."""
+    """Return what is wrong with the first broken line; None when every line is complete and in order."""
     try:
         read(store, dataset)
     except Corrupt as error:
@@ -173,14 +173,14 @@ def check(store: Store, dataset: str) -> str | None:
 
 
 def torn(store: Store, dataset: str) -> int:
-    """Return how many bytes of an unfinished last line there are; `recover` removes them."""
+    """Return the length in bytes of an unfinished last line, 0 if there is none; `recover` removes it."""
     return len(_content(store, dataset).rpartition(b"\n")[2])
 
 
 def recover(store: Store, dataset: str) -> bool:
     """Remove the torn last line that a power cut may leave; callers hold the dataset's lock.
 
-    Such a line was never acknowledged to anyone: `append` returns after the fsync of the whole line.
+    Such a line was never acknowledged: `append` returns after the fsync of the whole line.
 
     Returns:
         Whether there was one.
@@ -196,7 +196,7 @@ def recover(store: Store, dataset: str) -> bool:
 
 
 def newest(entries: Sequence[Entry]) -> str:
-    """Return number and hash of the last line, for whoever keeps it elsewhere; "" for an empty ledger."""
+    """Return number and hash of the last line, to be kept in a second place; "" for an empty ledger."""
     return f"{entries[-1].seq} {entries[-1].hash}" if entries else ""
 
 
@@ -208,10 +208,10 @@ def looks(entries: Sequence[Entry]) -> tuple[Mapping[str, Any], ...]:
 
 
 def decided(entries: Sequence[Entry], test_digest: str) -> tuple[Entry, ...]:
-    """Return every line by which a test set has decided something: holds, rejects, promotions, forces.
+    """Return every decision that was based on a test set: holds, rejections, promotions and forced ones.
 
     Args:
-        entries: the ledger.
+        entries: the ledger, oldest first.
         test_digest: content digest of the test split.
     """
     return tuple(entry for entry in entries if entry.action in DECISIONS and entry.digests.get("test") == test_digest)
@@ -239,21 +239,10 @@ def timestamp(when: datetime | None = None) -> str:
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def plain(value: Any) -> Any:
-    """Return a value as JSON and UTF-8 can hold it: keys as text, tuples as lists, NaN and infinities as text."""
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value.encode(errors="replace").decode() if isinstance(value, str) else value
-
-
 def _content(store: Store, dataset: str) -> bytes:
     path = store.ledger(dataset)
     if path.is_symlink():
-        raise Corrupt(f"{path} is a symbolic link", "put the ledger itself there")
+        raise Corrupt(f"{path} is a symbolic link", "replace it with the ledger itself")
     return path.read_bytes() if path.exists() else b""
 
 

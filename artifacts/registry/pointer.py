@@ -1,8 +1,8 @@
 """The champion pointer: one small file, replaced by one rename, that carries the ledger line of its own move.
 
-The rename is the moment at which the champion changes. The line is appended to the ledger right after; if the process
-dies in between, readers take the line from the pointer, and whoever writes next appends it (`settle`). So the pointer
-and the ledger never tell different stories, and there is no moment without a champion or with two.
+The champion changes at the moment of the rename. The line is appended to the ledger right after; if the process dies
+in between, readers take the line from the pointer, and the next writer appends it (`settle`). So the pointer and the
+ledger never disagree, and there is no moment without a champion or with two.
 """
 
 import json
@@ -21,7 +21,7 @@ SCHEMA = 1
 
 
 class PointerLost(Corrupt):
-    """The pointer is missing, unreadable or stale, and the ledger knows what it has to say."""
+    """The pointer is missing, unreadable or stale, and can be rebuilt from the ledger."""
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, "run 'nightshift verify --repair' to rebuild it from the ledger")
@@ -29,12 +29,12 @@ class PointerLost(Corrupt):
 
 @dataclass(frozen=True)
 class Pointer:
-    """Who is champion.
+    """Which version is champion.
 
     Args:
-        dataset: name.
+        dataset: the dataset's name.
         version: number of the champion.
-        generation: how often the champion changed; what compare-and-swap compares.
+        generation: how often the champion has changed; `promote` compares it before it swaps.
         event: the ledger line of the move that made it so.
     """
 
@@ -60,8 +60,8 @@ class State:
 
     Args:
         pointer: None before the first promotion.
-        entries: the whole story, the pointer's line included, whether or not it is in the file yet.
-        pending: the pointer's line has not reached the ledger file.
+        entries: the whole ledger, including the pointer's line even if it is not in the file yet.
+        pending: whether the pointer's line is missing from the ledger file.
     """
 
     pointer: Pointer | None
@@ -72,6 +72,16 @@ class State:
     def generation(self) -> int:
         """The counter to compare and swap; 0 before the first promotion."""
         return self.pointer.generation if self.pointer else 0
+
+    @property
+    def champion_id(self) -> str | None:
+        """The champion's name, as "mnist/3"; None before the first promotion."""
+        return self.pointer.event.to_version if self.pointer else None
+
+    @property
+    def champion_weights(self) -> str | None:
+        """The digest of the champion's weights; None before the first promotion."""
+        return self.pointer.event.digests["weights"] if self.pointer else None
 
 
 def read(store: Store, dataset: str) -> Pointer | None:
@@ -100,21 +110,24 @@ def read(store: Store, dataset: str) -> Pointer | None:
         pointer = Pointer(value["dataset"], value["version"], value["generation"], Entry.from_json(value["event"]))
     except (KeyError, TypeError, Corrupt) as error:
         raise PointerLost(f"{path} is damaged: {error}") from error
-    told = (pointer.event.to_version, pointer.event.generation)
-    if told != (f"{dataset}/{pointer.version}", pointer.generation) or pointer.dataset != dataset:
+    event = pointer.event
+    if (event.to_version, event.generation) != (
+        f"{dataset}/{pointer.version}",
+        pointer.generation,
+    ) or pointer.dataset != dataset:
         raise PointerLost(
             f"{path} names {pointer.dataset}/{pointer.version} in generation {pointer.generation}, but its own event "
-            f"says {told[0]} in generation {told[1]}"
+            f"says {event.to_version} in generation {event.generation}"
         )
     return pointer
 
 
 def state(store: Store, dataset: str) -> State:
-    """Return pointer and ledger as they belong together; needs no lock and writes nothing.
+    """Return a consistent view of pointer and ledger; needs no lock and writes nothing.
 
     Raises:
         PointerLost: the pointer is missing, unreadable or older than the ledger.
-        Corrupt: the ledger is broken, or the two tell different stories.
+        Corrupt: the ledger is broken, or the two disagree.
     """
     pointer = read(store, dataset)
     while True:
@@ -122,7 +135,7 @@ def state(store: Store, dataset: str) -> State:
         again = read(store, dataset)
         if again == pointer:
             return _joined(store, dataset, pointer, entries)
-        pointer = again  # the champion moved while we were reading; each turn of this loop is somebody's promotion
+        pointer = again  # the champion changed while we were reading: read again
 
 
 def _joined(store: Store, dataset: str, pointer: Pointer | None, entries: tuple[Entry, ...]) -> State:
@@ -141,8 +154,8 @@ def _joined(store: Store, dataset: str, pointer: Pointer | None, entries: tuple[
             f"{path} is older than the ledger: it names {event.to_version}, the ledger {moves[-1].to_version}"
         )
     raise Corrupt(
-        f"{path} and the ledger tell different stories: line {event.seq} of the ledger is not the pointer's event",
-        "put both files back from the same backup",
+        f"{path} and the ledger disagree: line {event.seq} of the ledger is not the pointer's event",
+        "restore both files from the same backup",
     )
 
 
@@ -156,16 +169,16 @@ def locked(store: Store, dataset: str) -> Iterator[None]:
     """Hold the dataset's lock.
 
     Raises:
-        BadInput: this cannot be a dataset's name.
+        BadInput: the name is not valid for a dataset.
     """
-    store.champion(dataset)  # refuses a wrong name before a file is made of it
+    store.champion(dataset)  # refuses an invalid name before a file of that name is created
     with store.lock(lock_name(dataset)):
         yield
 
 
 @contextmanager
 def writing(store: Store, dataset: str) -> Iterator[State]:
-    """Hold the dataset's lock, first finishing what a crashed process has begun.
+    """Hold the dataset's lock, after finishing what a crashed process has begun.
 
     Yields:
         The state, with nothing pending and no torn line.
@@ -201,6 +214,6 @@ def move(store: Store, dataset: str, entry: Entry) -> None:
         ledger.append(store, dataset, entry)
     except StorageFailed as error:
         raise StorageFailed(
-            f"{entry.to_version} is champion, but its line has not reached the ledger: {error.problem}",
+            f"{entry.to_version} is champion, but its line could not be written to the ledger: {error.problem}",
             f"the next command appends it; {error.hint}",
         ) from error

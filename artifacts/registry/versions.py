@@ -1,7 +1,7 @@
-"""Registered models: immutable, numbered per dataset, complete or not there.
+"""Registered models: immutable, numbered per dataset, never visible half written.
 
 A version is a folder with a manifest, published in one step under the dataset's lock, so that no number is ever used
-twice and no reader sees half of one. Who is champion is not written here: see `artifacts.registry.champions`.
+twice and no reader sees half of one. Which version is champion: `artifacts.registry.champions`.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Any
 
 from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
-from artifacts.registry import ledger, pointer
+from artifacts.registry import pointer
 from artifacts.registry.ledger import Entry
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
 from data.files import file_sha256
 from data.layout import NAME
 from data.store import MANIFEST, Store
-from data.values import canonical_json
+from data.values import canonical_json, plain
 
 DECISION, PROVENANCE, INFRA = "decision.json", "provenance.json", "infra.json"
 VERSION_ID = re.compile(r"(?P<dataset>[a-z0-9][a-z0-9._-]*)/(?P<number>[1-9][0-9]{0,8})")
@@ -31,12 +31,12 @@ class Version:
     """One registered model.
 
     Args:
-        dataset: name.
+        dataset: the dataset's name.
         number: 1, 2, 3...; never used twice.
-        folder: its files, as `artifacts.models.bundle` lists them.
-        run_id: the run that trained it.
-        recipe: what it was trained by.
-        weights_digest: the identity of the model.
+        folder: its files, as listed in `artifacts.models.bundle`.
+        run_id: the run that registered it.
+        recipe: the name of the recipe that trained it.
+        weights_digest: SHA-256 of the weights: the identity of the model.
         manifest_digest: SHA-256 of its manifest, which holds the SHA-256 of every file.
     """
 
@@ -50,7 +50,7 @@ class Version:
 
     @property
     def id(self) -> str:
-        """The name that people use, as "mnist/3"."""
+        """Its name, as "mnist/3"."""
         return f"{self.dataset}/{self.number}"
 
     @property
@@ -71,18 +71,18 @@ class Version:
         return value
 
     def provenance(self) -> Provenance:
-        """Return what it was made from."""
+        """Return its origin: run, data, recipe, code, libraries."""
         return Provenance.from_json(self.document(PROVENANCE))
 
 
 def versions(store: Store, dataset: str) -> tuple[Version, ...]:
-    """Return the complete versions of a dataset in order; what is half written or damaged is for `audit.verify`."""
+    """Return the complete versions of a dataset in order; `nightshift verify` reports those that are damaged."""
     found = []
     for number in numbers(store, dataset):
         try:
             found.append(load(store, dataset, number))
         except Corrupt:
-            continue  # one rotten version must not hide the others; asking for it by name says what is wrong with it
+            continue  # one damaged version must not hide the others; `find` reports what is wrong with it
     return tuple(found)
 
 
@@ -90,8 +90,8 @@ def find(store: Store, name: str) -> Version:
     """Return the version called, say, "mnist/3".
 
     Raises:
-        UnknownName: there is none.
-        Corrupt: there is, but its manifest is not readable.
+        UnknownName: there is no such version; the message lists those there are.
+        Corrupt: its manifest is not readable.
     """
     match = VERSION_ID.fullmatch(name)
     if match and int(match["number"]) in numbers(store, match["dataset"]):
@@ -101,14 +101,14 @@ def find(store: Store, name: str) -> Version:
 
 
 def datasets(store: Store) -> tuple[str, ...]:
-    """Return the datasets that have registered models or decisions about them."""
+    """Return the datasets that have registered models or decisions, sorted by name."""
     folder = store.models()
     names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
     return tuple(sorted(name for name in names if NAME.fullmatch(name)))
 
 
 def registered(store: Store, dataset: str, run_id: str, weights_digest: str) -> Version | None:
-    """Return the version that a run registered for these weights: the answer to "was this done before the crash?"."""
+    """Return the version that a run registered for these weights, if it did so before a crash; else None."""
     for version in versions(store, dataset):
         if (version.run_id, version.weights_digest) == (run_id, weights_digest):
             return version
@@ -122,13 +122,15 @@ def verify_version(store: Store, version: Version, entries: tuple[Entry, ...]) -
         Corrupt: a file differs from the manifest, or the manifest from the ledger.
     """
     store.verify(version.folder)
-    told = {entry.digests.get("manifest") for entry in entries if entry.to_version == version.id} - {None}
-    if told and told != {version.manifest_digest}:
-        raise Corrupt(f"the manifest of {version.id} is not the one in the ledger", "restore it, or roll back")
+    recorded = {entry.digests.get("manifest") for entry in entries if entry.to_version == version.id} - {None}
+    if recorded and recorded != {version.manifest_digest}:
+        raise Corrupt(
+            f"the manifest of {version.id} is not the one in the ledger", "restore it from a backup, or roll back"
+        )
 
 
 def numbers(store: Store, dataset: str) -> tuple[int, ...]:
-    """Return the numbers that have a folder, complete or not."""
+    """Return the numbers that have a folder, complete or not, in order."""
     folder = _without_links(store.versions(dataset))
     names = (path.name for path in folder.iterdir()) if folder.is_dir() else ()
     return tuple(sorted(int(name) for name in names if re.fullmatch("[1-9][0-9]{0,8}", name)))
@@ -138,17 +140,17 @@ def load(store: Store, dataset: str, number: int) -> Version:
     """Return the version with this number; only its manifest is read.
 
     Raises:
-        Corrupt: it has no readable manifest, or is somebody else.
+        Corrupt: it has no readable manifest, or is the folder of another version.
     """
     folder = _without_links(store.versions(dataset)) / str(number)
     if folder.is_symlink():
-        raise Corrupt(f"{folder} is a symbolic link", "put the folder itself there")
+        raise Corrupt(f"{folder} is a symbolic link", "replace it with the folder itself")
     if not folder.is_dir():
-        raise Corrupt(f"{dataset}/{number} is not there any more", f"restore {folder} from a backup, or roll back")
+        raise Corrupt(f"{dataset}/{number} is missing", f"restore {folder} from a backup, or roll back")
     meta, manifest_digest = store.meta(folder), file_sha256(folder / MANIFEST)
     if (meta.get("dataset"), meta.get("number")) != (dataset, number):
         raise Corrupt(
-            f"{folder} says that it is {meta.get('dataset')}/{meta.get('number')}", "move it to where it belongs"
+            f"{folder} has the manifest of {meta.get('dataset')}/{meta.get('number')}", "move it to where it belongs"
         )
     return Version(dataset, number, folder, meta["run_id"], meta["recipe"], meta["weights_digest"], manifest_digest)
 
@@ -162,36 +164,36 @@ def register(
     provenance: Provenance,
     infra: InfraResult,
 ) -> Version:
-    """Give a candidate that passed every gate a number, and keep it for ever.
+    """Register a candidate that the gate promoted and the serving check passed, under the next number.
 
     Args:
         store: the home.
-        dataset: name.
-        candidate: the candidate's published folder, with everything that `bundle.REQUIRED` lists.
+        dataset: the dataset's name.
+        candidate: the candidate's published folder, with all files in `bundle.REQUIRED`.
         decision: the gate's decision as JSON; its "verdict" must be PROMOTE.
-        provenance: what the candidate was made from.
-        infra: what the fresh process found.
+        provenance: the candidate's origin: run, data, recipe, weights.
+        infra: the result of serving it in a fresh process.
 
     Returns:
         The new version, or the one that the same run registered for the same weights before.
 
     Raises:
-        BadInput: a gate did not let it through, or the gates speak of different models.
-        Corrupt: the candidate's files have changed or are not all there.
+        BadInput: the verdict is not PROMOTE, it does not serve, or the documents are about different models.
+        Corrupt: a file of the candidate has changed or is missing.
         StorageFailed: the home cannot be written; nothing was registered.
     """
     bundle.check(store, candidate)
-    _require_gates(store, dataset, candidate, decision=decision, provenance=provenance, infra=infra)
+    _require_promotable(store, dataset, candidate, decision=decision, provenance=provenance, infra=infra)
     with pointer.writing(store, dataset) as now:
         known = registered(store, dataset, provenance.run_id, provenance.weights_digest)
         if known:
             return known
-        number = 1 + max((*numbers(store, dataset), *_told(dataset, now.entries)), default=0)
+        number = 1 + max((*numbers(store, dataset), *_mentioned(dataset, now.entries)), default=0)
         with store.publish(store.versions(dataset) / str(number)) as draft:
             bundle.copy(store, candidate, draft.path)
             documents = {DECISION: dict(decision), PROVENANCE: provenance.to_json(), INFRA: infra.to_json()}
             for name, value in documents.items():
-                (draft.path / name).write_bytes(canonical_json(ledger.plain(value)))
+                (draft.path / name).write_bytes(canonical_json(plain(value)))
             draft.meta |= {
                 "dataset": dataset,
                 "number": number,
@@ -203,14 +205,14 @@ def register(
 
 
 def _without_links(folder: Path) -> Path:
-    """Return a folder of versions, if it lies where it seems to lie."""
+    """Return a folder of versions, if no part of its path in the home is a symbolic link."""
     for path in (folder.parent, folder):
         if path.is_symlink():
-            raise Corrupt(f"{path} is a symbolic link", "put the folder itself there")
+            raise Corrupt(f"{path} is a symbolic link", "replace it with the folder itself")
     return folder
 
 
-def _require_gates(
+def _require_promotable(
     store: Store,
     dataset: str,
     candidate: Path,
@@ -221,7 +223,7 @@ def _require_gates(
 ) -> None:
     require_verdict(decision, "PROMOTE")
     if not infra.passed:
-        raise BadInput(f"the model does not serve: {infra.message}", "only what serves gets registered")
+        raise BadInput(f"the model does not serve: {infra.message}", "only a model that serves can be registered")
     model = store.files(candidate).get(bundle.MODEL, {}).get("sha256")
     trained = json.loads((candidate / "training.json").read_bytes())
     scored = json.loads((candidate / "metrics.json").read_bytes())
@@ -238,24 +240,24 @@ def _require_gates(
     }
     for what, (one, other) in claims.items():
         if one != other:
-            raise BadInput(f"the gates speak of different candidates: {what} {one} and {other}", "run again")
+            raise BadInput(f"the documents describe different candidates: {what} {one} and {other}", "run again")
 
 
 def require_verdict(decision: Mapping[str, Any], verdict: str) -> None:
-    """Check that a decision says what it is used for.
+    """Check that a decision has this verdict and may be acted on.
 
     Raises:
-        BadInput: it has another verdict, or was computed in a dry run.
+        BadInput: it has another verdict, or is that of a dry run.
     """
     if str(decision.get("verdict")).upper() != verdict:
         raise BadInput(
-            f"the gate said {decision.get('verdict')}, not {verdict}: {decision.get('reason', 'no reason given')}",
-            "only what the gate promotes becomes a version",
+            f"expected {verdict} from the gate, got {decision.get('verdict')}: {decision.get('reason', 'no reason')}",
+            "only what the gate promotes becomes a version" if verdict == "PROMOTE" else "record the verdict as it is",
         )
     if decision.get("mode") == "dry-run":
         raise BadInput("this decision was a dry run", "a dry run changes nothing; run again without it")
 
 
-def _told(dataset: str, entries: tuple[Entry, ...]) -> tuple[int, ...]:
+def _mentioned(dataset: str, entries: tuple[Entry, ...]) -> tuple[int, ...]:
     names = (name for entry in entries for name in (entry.from_version, entry.to_version) if name)
     return tuple(int(name.removeprefix(f"{dataset}/")) for name in names)

@@ -81,7 +81,7 @@ def show(version: str, *, json: Json = False) -> None:
     from artifacts.registry import champions
 
     found = _find(version)
-    story = champions.why(store(), found.id)
+    story = champions.version_history(store(), found.id)
     parts = {name: found.document(f"{name}.json") for name in ("metrics", "training", "provenance", "decision")}
     if json:
         print_json({**_version_row(store(), found), **parts, "history": [entry.to_json() for entry in story.entries]})
@@ -233,7 +233,7 @@ def why(version: str, *, json: Json = False) -> None:
     from artifacts.registry import champions
     from flows.commands.tables import decision_table, events_table
 
-    story = champions.why(store(), _find(version).id)
+    story = champions.version_history(store(), _find(version).id)
     if json:
         print_json({"decision": story.decision, "history": [entry.to_json() for entry in story.entries]})
     else:
@@ -308,9 +308,9 @@ def bar(version: str, *, why: str) -> None:
         version: Such as mnist/2.
         why: The reason; the ledger keeps it.
     """
-    from artifacts.registry import champions
+    from artifacts.registry import bars
 
-    entry = champions.bar(store(), version, who=getpass.getuser(), why=why)
+    entry = bars.bar(store(), version, who=getpass.getuser(), why=why)
     print(f"{version} is barred since {entry.when[:10]}: {entry.why}")
 
 
@@ -322,9 +322,9 @@ def lift(version: str, *, why: str) -> None:
         version: Such as mnist/2.
         why: The reason; the ledger keeps it.
     """
-    from artifacts.registry import champions
+    from artifacts.registry import bars
 
-    champions.lift(store(), version, who=getpass.getuser(), why=why)
+    bars.lift(store(), version, who=getpass.getuser(), why=why)
     print(f"{version} may be promoted again")
 
 

@@ -14,7 +14,7 @@ from benchmarks.gates import POLICY, greedy, lenient, ours, paired
 from benchmarks.nights import Scenario, World, Year, draw, measured, modelled, steady
 
 WORLD = modelled(n=3000)
-DEMANDS = replace(POLICY, min_accuracy=0.0, min_recall=0.0, max_lost=1.0, max_lost_per_class=1.0)
+REQUIREMENTS = replace(POLICY, min_accuracy=0.0, min_recall=0.0, max_lost=1.0, max_lost_per_class=1.0)
 SCENARIOS = (
     steady("better", 0.015, 25),
     steady("better after a while", 0.015, 30, after=12),
@@ -66,7 +66,7 @@ def test_the_simulation_decides_as_the_gate_does(scenario: Scenario) -> None:
     for seed in range(6):
         year = draw(WORLD, scenario, seed)
         found = ours(year)
-        assert found == replay(year, DEMANDS)
+        assert found == replay(year, REQUIREMENTS)
         promotions += len(found)
     assert promotions > 0
 
@@ -80,7 +80,7 @@ def test_the_plain_gates_decide_as_they_say() -> None:
             records.append(night)
             best = right.sum()
     assert greedy(year) == records
-    strict = replace(DEMANDS, promote_when="not-worse")
+    strict = replace(REQUIREMENTS, promote_when="not-worse")
     only = [night for night in lenient(year) if night == lenient(year)[0]]
     assert only == replay(replace(year, right=year.right[: only[0] + 1], recipes=np.arange(only[0] + 1)), strict)[-1:]
     for level in LEVELS[::4]:
@@ -185,7 +185,7 @@ def _third_and_fifth(_: Year) -> list[int]:
 
 
 def test_too_few_years_are_not_matched() -> None:
-    """Without lucky promotions there is no rate to match."""
+    """Without false promotions there is no rate to match."""
     none = {f"p < {level:.2g} a night": Outcome(0.0, 0.0, {}, None, 0.0, 0.0, 0.0, 1) for level in LEVELS}
     with pytest.raises(SystemExit, match="simulate more"):
         matched(none, 0.1)
@@ -203,7 +203,7 @@ def test_targets_are_held_against_what_was_simulated() -> None:
     def outcome(promotions: float = 0.0, within: float = 0.0, years_with: float = 0.0) -> Outcome:
         return Outcome(promotions, years_with, {"3": within, "7": within}, None, 0.0, 0.0, 0.0, 1000)
 
-    plain = {"plain (0.1 lucky)": outcome(within=0.6), "plain (0.04 lucky)": outcome(within=0.4)}
+    plain = {"plain (0.1 false)": outcome(within=0.6), "plain (0.04 false)": outcome(within=0.4)}
     good = {
         UNCHANGED: {OURS: outcome(0.04)},
         HALF: {OURS: outcome(within=0.8), **plain},
@@ -211,9 +211,9 @@ def test_targets_are_held_against_what_was_simulated() -> None:
         WORSE: {OURS: outcome()},
     }
     assert list(targets(good)) == [
-        "lucky promotions of an unchanged recipe: 0.040 a year, at most 0.1: met",
+        "false promotions of an unchanged recipe: 0.040 a year, at most 0.1: met",
         "+1 point: promoted within 3 nights: 96.0%, at least 95 %: met",
-        "+0.5 points: promoted within 7 nights: 80.0%, plain test at our rate of 0.04 lucky promotions a year: 40.0%, "
+        "+0.5 points: promoted within 7 nights: 80.0%, plain test at our rate of 0.04 false promotions a year: 40.0%, "
         "2.0 times as often, at least 1.5: met",
         "  (a plain test that makes the whole 0.1 a year that ours may make: 60.0%, 1.3 times as often)",
         "-0.5 points: promoted in 0 of 1,000 years, in none: met",

@@ -51,7 +51,7 @@ def test_the_first_night_promotes_and_the_second_says_why_not(home: Store) -> No
     first, second = night(), night()
     assert (first.headline, first.champion_before, first.champion_after) == ("PROMOTED", None, f"{SAMPLE}/1")
     assert second.headline == "NOT PROMOTED (UNCHANGED)"
-    assert f"this very model is {SAMPLE}/1" in second.reason
+    assert f"this exact model is {SAMPLE}/1" in second.reason
     assert second.candidates[0].reused
     (line,) = champions.history(home, SAMPLE)
     assert first.ledger == second.ledger == f"1 {line.hash}"
@@ -124,7 +124,7 @@ def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(home: Store
     catalogue.add(home, "mine", write_idx_folder(tmp_path / "now", **size, first=1))
     told = night("mine")
     assert told.champion_after == "mine/2", told.reason
-    with pytest.raises(BadInput, match=r"mine/1 does not hold up: \d\.00% of today's test images right, demanded are "):
+    with pytest.raises(BadInput, match=r"mine/1 gets \d\.00% of today's test images right, required are "):
         roll_back(home, "mine", who="a test", why="to see whether it would do")
     assert champions.champion_id(home, "mine") == "mine/2"
     assert [entry.action for entry in champions.history(home, "mine")] == ["promote", "promote"]

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy.stats import binomtest
 
 from artifacts.evaluation.metrics import Metrics, measure, wilson
 from data.errors import BadInput
+from data.values import from_json
 
 LABELS = np.array([0, 0, 1, 2, 2])
 PROBABILITIES = np.array(
@@ -81,14 +83,14 @@ def test_what_always_holds(n: int, n_classes: int, seed: int) -> None:
     assert sum(map(sum, metrics.confusion)) == n == sum(entry.support for entry in metrics.per_class)
     assert metrics.low <= metrics.accuracy <= metrics.high
     assert 0 <= metrics.ece <= 1
-    assert Metrics.from_json(json.loads(json.dumps(metrics.to_json(), allow_nan=False))) == metrics
+    assert from_json(Metrics, json.loads(json.dumps(asdict(metrics), allow_nan=False))) == metrics
 
 
 @pytest.mark.parametrize(
     ("labels", "probabilities", "complaint"),
     [
         (np.zeros(0, np.int64), np.zeros((0, 2), np.float32), "at least one image"),
-        (np.array([0]), np.float32([[0.5, 0.5], [0.5, 0.5]]), "came \\(1,\\) and \\(2, 2\\)"),
+        (np.array([0]), np.float32([[0.5, 0.5], [0.5, 0.5]]), "got \\(1,\\) and \\(2, 2\\)"),
         (np.array([2]), np.float32([[0.5, 0.5]]), "labels 0..1"),
         (np.array([-1]), np.float32([[0.5, 0.5]]), "labels 0..1"),
         (np.array([0]), np.float32([[np.nan, np.nan]]), "sum to 1"),

@@ -169,7 +169,7 @@ NIGHTS = (
     ),
     Night("a probability is not a number", "REJECT", "not-finite", _with(candidate=candidate(31, 12, finite=False))),
     Night(
-        "demands are not met",
+        "requirements are not met",
         "REJECT",
         "floor",
         _with(candidate=Scored("tiny-seed1", answers(range(3, 3000, 10)), megabytes=120.0, robustness={"noisy": 0.91})),
@@ -183,7 +183,7 @@ NIGHTS = (
         how=FORCE,
     ),
     Night(
-        "forced, but a demand is not met",
+        "forced, but a requirement is not met",
         "REJECT",
         "floor",
         _with(candidate=candidate(31, 12, megabytes=120.0)),

@@ -33,7 +33,7 @@ def test_a_dataset_of_ones_own_must_beat_the_majority(counts: tuple[int, ...], f
     assert policy_for("letters", counts).min_accuracy == pytest.approx(floor)
 
 
-def test_what_is_demanded_changes_only_on_purpose() -> None:
+def test_what_is_required_changes_only_on_purpose() -> None:
     """Every default and every bound, pinned: nobody lowers a floor by accident."""
     found = {
         field.name: (field.default, field.metadata["ge"], field.metadata["le"])
@@ -114,7 +114,7 @@ def test_every_field_explains_itself() -> None:
     )
 
 
-def test_only_asked_for_perturbations_are_demanded() -> None:
+def test_only_asked_for_perturbations_are_required() -> None:
     """A floor of zero asks for no measurement."""
     assert Policy().perturbations() == {}
     asked = Policy(min_shifted=0.1, min_noisy=0.2, min_rotated=0.3)

@@ -78,11 +78,12 @@ def test_every_limit_on_lost_images_is_named() -> None:
     lenient = replace(POLICY, min_accuracy=0.0, min_recall=0.0)
     reason = judge(replace(EVIDENCE, candidate=useless, champion=perfect), lenient).reason
     assert (
-        "too many are lost: 10,000 of 10,000, allowed are 1 %; 1,000 of 1,000 in class 0, allowed are 3 %; " in reason
+        "too many images lost: 10,000 of 10,000, at most 1 % allowed; 1,000 of 1,000 in class 0, at most 3 % allowed; "
+        in reason
     )
     losing = replace(lenient, max_lost=1.0, max_lost_per_class=1.0)
     decision = judge(replace(EVIDENCE, candidate=useless, champion=perfect), losing)
-    assert (decision.rule, decision.would_change) == ("worse", "10,000 more right answers for a tie")
+    assert (decision.rule, decision.would_change) == ("worse", "10,000 more correct answers for a tie")
 
 
 @pytest.mark.parametrize(

@@ -37,20 +37,20 @@ def test_a_model_that_a_fresh_process_cannot_use_is_rejected() -> None:
     """Whatever the gate says, and by force as well; the runbook shows the message as printed."""
     result = judged(replace(SLOW, latency_ms=2.1, argmax_equal=False), 1_000_000, verdict.budgets(POLICY))
     for how in ({}, FORCE):
-        decision = verdict.served(judge(EVIDENCE, POLICY, **how), result)  # type: ignore[arg-type]
+        decision = verdict.reject_unless_served(judge(EVIDENCE, POLICY, **how), result)  # type: ignore[arg-type]
         assert (decision.verdict, decision.rule) == ("REJECT", "does-not-serve")
         assert "\n".join((str(decision).splitlines()[0], str(decision).splitlines()[-1])) == shown("It does not serve")
     passed = judged(replace(SLOW, latency_ms=2.1), 1_000_000, verdict.budgets(POLICY))
-    assert verdict.served(judge(EVIDENCE, POLICY), passed) == judge(EVIDENCE, POLICY)
+    assert verdict.reject_unless_served(judge(EVIDENCE, POLICY), passed) == judge(EVIDENCE, POLICY)
 
 
-def test_a_demand_that_is_not_met_is_named_even_if_the_model_does_not_serve_either() -> None:
-    """A model that is too slow fails the policy's own demand, which says more than that it does not serve."""
+def test_a_requirement_that_is_not_met_is_named_even_if_the_model_does_not_serve_either() -> None:
+    """A model that is too slow fails the policy's own requirement, which says more than that it does not serve."""
     slow = judge(replace(EVIDENCE, candidate=candidate(31, 12, latency_ms=812.0)), POLICY)
     result = judged(SLOW, 1_000_000, verdict.budgets(POLICY))
     assert not result.passed
-    assert verdict.served(slow, result) == slow
-    assert "milliseconds per image is 812, asked for is <= 200" in slow.reason
+    assert verdict.reject_unless_served(slow, result) == slow
+    assert "milliseconds per image is 812, required is <= 200" in slow.reason
 
 
 def test_the_fresh_process_has_the_budgets_of_the_policy() -> None:
@@ -65,15 +65,15 @@ def gate_tested(labels: Any, policy: Policy) -> Any:
     """Put the gate to its test on a night with these labels, whose candidate is always right."""
     tests = TestSet(np.zeros((len(labels), 28, 28), np.uint8), labels, "digest")
     scores = Scores(Scored("cnn-seed0", labels), np.zeros((len(labels), 10), np.float32))
-    return verdict.tested_gate(catalogue.get(Store(Path("nowhere")), "mnist"), tests, scores, None, policy)
+    return verdict.require_self_test(catalogue.get(Store(Path("nowhere")), "mnist"), tests, scores, None, policy)
 
 
 def test_a_gate_that_fails_its_own_test_stops_the_night() -> None:
-    """Two images and no demands: the canary cannot be told from the champion, and nothing may be decided."""
+    """Two images and no requirements: the canary cannot be told from the champion, and nothing may be decided."""
     assert [test.passed for test in gate_tested(np.arange(500) % 10, LENIENT)] == [True] * 4
-    with pytest.raises(Broken, match="the gate failed its own test tonight") as broken:
+    with pytest.raises(Broken, match="the gate failed its self-test") as broken:
         gate_tested(np.array([0, 1]), LENIENT)
-    assert str(broken.value) == shown("The gate failed its own test")
+    assert str(broken.value) == shown("The gate failed its self-test")
 
 
 def test_a_night_on_which_nothing_has_changed_says_so() -> None:
@@ -82,7 +82,6 @@ def test_a_night_on_which_nothing_has_changed_says_so() -> None:
     promoted = ledger.following((), action="promote", why="better", to_version="mnist/3", **when)  # type: ignore[arg-type]
     held = judge(replace(EVIDENCE, candidate=candidate(24, 15)), POLICY)
     hold = ledger.following((), action="hold", why=held.reason, from_version="mnist/3", **when)  # type: ignore[arg-type]
-    assert f"NOT PROMOTED (UNCHANGED): {verdict.unchanged(promoted)}" == shown(
-        "Nothing has changed since it was promoted"
-    )
-    assert f"NOT PROMOTED (UNCHANGED): {verdict.unchanged(hold)}" == shown("Nothing has changed since it was held")
+    for earlier, result in ((promoted, "promoted"), (hold, "held")):
+        printed = f"NOT PROMOTED (UNCHANGED): {verdict.unchanged_message(earlier)}"
+        assert printed == shown(f"Nothing has changed since it was {result}")

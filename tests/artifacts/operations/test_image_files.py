@@ -109,7 +109,7 @@ def test_a_turned_photograph_is_turned_back(tmp_path: Path) -> None:
     saved(tmp_path / "turned.png", np.rot90(tall).copy(), exif=exif)
     pixels, _ = read_images(tmp_path / "turned.png", 40, 20)
     assert (pixels[0] == tall).all()
-    with pytest.raises(BadFile, match=r"expected 20×40 pixels .* came 40×20"):
+    with pytest.raises(BadFile, match=r"expected 20×40 pixels .* got 40×20"):
         read_images(tmp_path / "turned.png", 20, 40)
 
 
@@ -199,7 +199,7 @@ def test_warnings_count_images(tmp_path: Path) -> None:
 def test_wrong_size_says_both_sizes_and_the_way_out(tmp_path: Path) -> None:
     """Expected, found, and --resize; for pictures and arrays alike."""
     for path in (saved(tmp_path / "a.png", INK[:20, :10]), dumped(tmp_path / "a.npy", INK[:20, :10])):
-        with pytest.raises(BadFile, match=r"expected 28×28 pixels .* came 20×10") as caught:
+        with pytest.raises(BadFile, match=r"expected 28×28 pixels .* got 20×10") as caught:
             read_images(path, 28, 28)
         assert "--resize" in caught.value.hint
 
@@ -285,7 +285,7 @@ def test_shapes_that_are_not_images_are_refused(shape: tuple[int, ...], tmp_path
 def test_labels_are_not_images(tmp_path: Path) -> None:
     """The wrong one of two IDX files is noticed."""
     (tmp_path / "labels-idx1-ubyte").write_bytes(write_idx(np.arange(10, dtype=np.uint8)))
-    with pytest.raises(BadFile, match=r"expected one image .* came 10") as caught:
+    with pytest.raises(BadFile, match=r"expected one image .* got 10") as caught:
         read_images(tmp_path / "labels-idx1-ubyte", 28, 28)
     assert "not labels" in caught.value.hint
 

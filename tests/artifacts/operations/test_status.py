@@ -31,7 +31,7 @@ def problems(store: Store, **limits: int) -> list[str]:
 
 def test_home_without_a_night_wants_attention(store: Store) -> None:
     """A monitor must not be green because nothing was ever set up."""
-    assert problems(store) == ["all: no night has ever run in this home"]
+    assert problems(store) == ["all: no run has ever started in this home"]
 
 
 def test_all_is_well_after_a_night(store: Store) -> None:
@@ -49,7 +49,7 @@ def test_last_night_that_failed_is_told_with_its_first_line(store: Store, state:
     night(store, 5)
     assert problems(store) == []
     night(store, 2, state=state, reason="no mirror served it\n  -> try again")
-    assert problems(store) == [f"mnist: the last night, night-2, {state}: no mirror served it"]
+    assert problems(store) == [f"mnist: the last run, night-2, {state}: no mirror served it"]
 
 
 def test_night_whose_process_died_is_seen_without_a_server(store: Store) -> None:
@@ -57,8 +57,8 @@ def test_night_whose_process_died_is_seen_without_a_server(store: Store) -> None
     night(store, 5)
     night(store, 2, state="running", process=replace(Process.current(), started="1"))
     (problem,) = problems(store)
-    assert "the last night, night-2, crashed: process" in problem
-    assert "died without a word" in problem
+    assert "the last run, night-2, crashed: process" in problem
+    assert "exited without recording a result" in problem
 
 
 def test_dry_runs_and_cancelled_nights_do_not_count(store: Store) -> None:
@@ -66,7 +66,7 @@ def test_dry_runs_and_cancelled_nights_do_not_count(store: Store) -> None:
     night(store, 40)
     night(store, 2, mode="dry-run")
     night(store, 1, state="cancelled")
-    assert problems(store, success_hours=36) == ["mnist: the last night to reach its end did so 40 hours ago"]
+    assert problems(store, success_hours=36) == ["mnist: the last run that finished did so 40 hours ago"]
 
 
 def test_nights_in_vain_are_counted_since_the_last_promotion(store: Store) -> None:
@@ -76,7 +76,7 @@ def test_nights_in_vain_are_counted_since_the_last_promotion(store: Store) -> No
     night(store, 7)
     assert problems(store, not_promoted_nights=3) == []
     night(store, 6)
-    assert problems(store, not_promoted_nights=3) == ["mnist: nothing was promoted in 3 nights, the limit is 3"]
+    assert problems(store, not_promoted_nights=3) == ["mnist: 3 consecutive runs without a promotion, the limit is 3"]
 
 
 def test_no_success_is_measured_from_the_first_attempt(store: Store) -> None:
@@ -84,7 +84,7 @@ def test_no_success_is_measured_from_the_first_attempt(store: Store) -> None:
     night(store, 50, state="failed", reason="x")
     night(store, 2, state="failed", reason="y")
     assert len(problems(store)) == 2
-    assert "no night has reached its end; the first began 50 hours ago" in problems(store)[1]
+    assert "no run has finished; the first started 50 hours ago" in problems(store)[1]
 
 
 def test_champion_that_grows_old_is_told(store: Store) -> None:

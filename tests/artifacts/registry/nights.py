@@ -20,6 +20,7 @@ from data.store import Store
 from data.values import canonical_json, digest_of
 
 DATASET = "mnist"
+BY_ME: dict[str, Any] = {"who": "me", "why": "a test"}
 # Where many small homes are made and thrown away; waiting for a real disk would be most of the time.
 MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 
@@ -67,7 +68,7 @@ def provenance(label: str, run: str, **changes: Any) -> Provenance:
 
 
 def decision(verdict: str = "PROMOTE", rule: str = "better", **more: Any) -> dict[str, Any]:
-    """What the gate said."""
+    """The gate's decision, as much of it as the registry reads."""
     return {"verdict": verdict, "rule": rule, "reason": "5 more right than wrong", **more}
 
 
@@ -109,8 +110,22 @@ def tree(root: Path) -> dict[str, str]:
     return {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def champion_id(store: Store) -> str | None:
+    """The champion's name, with every file of it hashed again."""
+    champion = champions.champion(store, DATASET)
+    return champion.id if champion else None
+
+
+def flip(path: Path) -> None:
+    """Change one bit in the middle of a file, read-only or not."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.chmod(0o644)
+    path.write_bytes(content)
+
+
 def main(home: str, action: str, label: str, token: str) -> None:
-    """Register and promote the candidate called `label`, which lies there already, or roll back to a version."""
+    """Register and promote the candidate called `label`, which is published already, or roll back to a version."""
     store = Store(Path(home))
     if action == "rollback":
         champions.rollback(store, DATASET, who="me", why="it is bad", to=label, generation=int(token))

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from artifacts.models.provenance import CHECKOUT
-from artifacts.registry import champions, ledger, pointer, versions
+from artifacts.registry import bars, champions, ledger, pointer, versions
 from artifacts.registry.versions import numbers
 from data.errors import Conflict, StorageFailed
 from data.store import Store
@@ -245,12 +245,12 @@ def test_a_ledger_line_that_finds_no_space_is_written_by_the_next_command(
 
     with monkeypatch.context() as patched:
         patched.setattr(ledger, "append", full)
-        with pytest.raises(StorageFailed, match="mnist/2 is champion, but its line has not reached the ledger"):
+        with pytest.raises(StorageFailed, match="mnist/2 is champion, but its line could not be written to the ledger"):
             nights.promote(store, second)
     assert champions.champion(store, nights.DATASET) == second
     assert [entry.to_version for entry in champions.history(store, nights.DATASET)] == [first.id, second.id]
     assert len(ledger.read(store, nights.DATASET)) == 1
-    champions.bar(store, first.id, who="me", why="old")
+    bars.bar(store, first.id, who="me", why="old")
     assert [entry.action for entry in ledger.read(store, nights.DATASET)] == ["promote", "promote", "bar"]
 
 
@@ -325,7 +325,7 @@ def test_readers_see_a_champion_at_every_moment_of_a_busy_night(store: Store) ->
         for _ in range(20):
             nights.promote(store, second)
             champions.rollback(store, nights.DATASET, who="me", why="again")
-            champions.lift(store, second.id, who="me", why="again")
+            bars.lift(store, second.id, who="me", why="again")
 
     pid = os.fork()
     if pid == 0:

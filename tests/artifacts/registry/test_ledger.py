@@ -98,7 +98,7 @@ def test_removed_doubled_and_reordered_lines_are_found(three: Store, order: tupl
     """The numbers and the chain hold the order."""
     content = lines(three)
     three.ledger(DATASET).write_bytes(b"".join(content[index] for index in order))
-    with pytest.raises(Corrupt, match=f"broken at line {line}: line {line} was expected"):
+    with pytest.raises(Corrupt, match=f"broken at line {line}: expected line {line}"):
         ledger.read(three, DATASET)
 
 
@@ -153,7 +153,7 @@ def test_another_schema_is_refused_politely(three: Store) -> None:
     content = lines(three)
     content[0] = content[0].replace(b'"schema":1', b'"schema":2')
     three.ledger(DATASET).write_bytes(b"".join(content))
-    with pytest.raises(Corrupt, match="schema 2 came, this code reads 1"):
+    with pytest.raises(Corrupt, match="expected schema 1, got 2"):
         ledger.read(three, DATASET)
 
 
