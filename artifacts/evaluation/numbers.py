@@ -20,6 +20,11 @@ def percent(share: float | None, digits: int = 2) -> str:
     return number(None if share is None else 100 * share, digits, " %")
 
 
+def exact_percent(share: float) -> str:
+    """Return a limit in [0, 1] as people wrote it, without padding: 0.05 is "5 %"."""
+    return f"{100 * share:g} %"
+
+
 def points(difference: float | None) -> str:
     """Return a difference of shares, in [-1, 1], in percentage points: 0.0019 is "0.19 points"."""
     return number(None if difference is None else 100 * difference, 2, " points")

@@ -4,7 +4,16 @@ import math
 
 import pytest
 
-from artifacts.evaluation.numbers import interval, number, percent, points, short_percent, significant, with_interval
+from artifacts.evaluation.numbers import (
+    exact_percent,
+    interval,
+    number,
+    percent,
+    points,
+    short_percent,
+    significant,
+    with_interval,
+)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -36,3 +45,8 @@ def test_a_share_is_shown_with_its_interval() -> None:
 def test_almost_certain_is_not_shown_as_certain() -> None:
     """A probability has no decimals, except where they tell it from 100 %."""
     assert [short_percent(share) for share in (0.874, 0.9912, 0.998, 1.0)] == ["87 %", "99.1 %", "99.8 %", "100 %"]
+
+
+def test_a_limit_is_shown_as_it_was_written() -> None:
+    """A policy's 5 % is not shown as 5.00 %."""
+    assert [exact_percent(share) for share in (0.05, 0.15, 0.005)] == ["5 %", "15 %", "0.5 %"]
