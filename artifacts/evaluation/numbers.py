@@ -1,6 +1,6 @@
 """Measured numbers as text for people: shares, differences, intervals, p-values.
 
-`None` (not measured) is a dash, and what is not finite is said in words: "nan" never reaches a report.
+`None` (not measured) is a dash, and NaN or an infinity is "not finite".
 """
 
 import math

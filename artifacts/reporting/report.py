@@ -1,6 +1,6 @@
 """The report of a night: a Markdown file with pictures beside it, and without pictures as a note for the UI.
 
-What is written where is said by templates/report.md.j2 and the files it includes, for both forms.
+templates/report.md.j2 and the files it includes are the text of both; rows.py has the rows of their tables.
 """
 
 import functools

@@ -132,7 +132,7 @@ def test_worst_mistakes_are_the_confident_ones() -> None:
 
 
 def test_mistakes_panel_shows_predicted_and_true(tmp_path: Path) -> None:
-    """Each mistake has a red line for what was said and a blue one below for what is true."""
+    """Each mistake has a red line with the predicted class and a blue one below with the true class."""
     labels = np.zeros(30, np.int64)
     probabilities = np.stack([answer(10, 7, 0.9)] * 30)
     pictures.mistakes(np.stack([SEVEN] * 30), labels, probabilities, DIGITS, tmp_path / "mistakes.png", n=5)

@@ -119,7 +119,7 @@ def cells(markdown: str) -> list[list[str]]:
     return [re.split(r"(?<!\\)\|", line)[1:-1] for line in markdown.splitlines() if line.startswith("|")]
 
 
-# -- what it says ---------------------------------------------------------------------------------------------
+# -- the content ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_the_same_night_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
-    """A report that cannot be written says so instead of breaking."""
+    """A report that cannot be written raises an error that names the file."""
     (tmp_path / "report").write_text("in the way")
     with pytest.raises((StorageFailed, FileExistsError)):
         write_report(tmp_path / "report", night())
@@ -256,7 +256,7 @@ def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
 
 
 def test_a_night_with_nothing_has_a_report(tmp_path: Path) -> None:
-    """No champion, no winner, no decision, every candidate failed: said, not guessed."""
+    """No champion, no winner, no decision, every candidate failed: the report says so and guesses nothing."""
     failed = CandidateRow(name="cnn-seed0", recipe="cnn", failed="out of memory")
     report = NightReport(
         run="r", dataset="mnist", title="MNIST", class_names=DIGITS, started=BEGAN, finished=BEGAN,
@@ -372,8 +372,19 @@ def test_rows_are_made_from_what_training_leaves() -> None:
 
 
 def test_several_seeds_are_ranked_by_their_mean() -> None:
-    """With several seeds the report has the mean and its standard error; with one it says nothing of the kind."""
+    """With several seeds the report has the mean and its standard error; with one seed it has neither."""
     ranked = night(standings=(Standing("cnn", 3, 0.9941, 0.0003), Standing("mlp", 1, 0.98, None)))
     rows = [[cell.strip() for cell in row] for row in cells(ui_markdown(ranked))]
     assert ["`cnn`", "3", "99.41 %", "0.03 %"] in rows
     assert "standard error" not in ui_markdown(night(standings=(Standing("cnn", 1, 0.9941, None),)))
+
+
+def test_a_candidate_has_the_same_texts_in_every_table() -> None:
+    """Report, UI and terminal show one description: numbers with units, a dash for what is missing, the result."""
+    winner, failed = (row.texts("cnn-seed0") for row in night().candidates)
+    assert (winner["candidate"], winner["training"], winner["weights"]) == ("cnn-seed0", "12.3 s", "111,000")
+    assert winner["parameters"] == "epochs 3, learning_rate 0.004"
+    assert winner["result"] == "winner"
+    assert (failed["validation"], failed["training"], failed["device"]) == ("–", "–", "–")
+    assert failed["result"] == "failed: the loss is not finite"
+    assert replace(night().candidates[0], reused=True).texts("")["result"] == "reused from an earlier run"
