@@ -11,7 +11,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from artifacts.evaluation.numbers import number, percent, significant
-from artifacts.reporting import charts, pictures, rows
+from artifacts.reporting import charts, rows, sheets
 from artifacts.reporting.markdown import Markdown, code, shown, table, text
 from artifacts.reporting.summary import NightReport
 from data.files import storage_errors
@@ -67,7 +67,7 @@ def _draw(folder: Path, night: NightReport) -> dict[str, str]:
     if scored := night.test_images:
         drawn["mistakes"] = "mistakes.png"
         path = folder / drawn["mistakes"]
-        pictures.mistakes(scored.images, scored.labels, scored.probabilities, night.class_names, path)
+        sheets.mistakes(scored.images, scored.labels, scored.probabilities, night.class_names, path)
     return drawn
 
 
