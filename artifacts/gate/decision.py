@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from artifacts.evaluation.numbers import percent, points, with_interval
 from artifacts.gate.evidence import Look
 from artifacts.gate.paired_tests import Pooled
 from artifacts.gate.policy import Policy
@@ -12,11 +13,6 @@ from data import values
 
 Verdict = Literal["PROMOTE", "HOLD", "REJECT"]
 Mode = Literal["normal", "dry-run", "force"]
-
-
-def points(share: float) -> str:
-    """Return a difference of two accuracies as text: 0.0019 is "0.19 points"."""
-    return f"{100 * share:.2f} points"
 
 
 def p_text(value: float) -> str:
@@ -41,10 +37,10 @@ class Share:
 
     def interval(self) -> str:
         """Return the accuracy with its interval, such as "99.61 % (99.47 to 99.71 %)"."""
-        return f"{self} ({100 * self.low:.2f} to {100 * self.high:.2f} %)"
+        return with_interval(self.accuracy, self.low, self.high)
 
     def __str__(self) -> str:
-        return f"{100 * self.accuracy:.2f} %"
+        return percent(self.accuracy)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from artifacts.gate.decision import Budget, Check, Mode, Paired, Share, Verdict, p_text, points
+from artifacts.evaluation.numbers import exact_percent, points
+from artifacts.gate.decision import Budget, Check, Mode, Paired, Share, Verdict, p_text
 from artifacts.gate.evidence import Champion, Evidence, Look
 from artifacts.gate.paired_tests import models_needed
 from artifacts.gate.policy import Policy
@@ -141,12 +142,12 @@ def negative_flips(case: Case) -> Sentences | None:
     paired, policy, names = _paired(case), case.policy, case.evidence.class_names
     support = np.bincount(case.evidence.labels, minlength=len(names)).tolist()
     broken = [
-        f"{lost:,} of {images:,} in class {name}, at most {_percent(policy.max_lost_per_class)} allowed"
+        f"{lost:,} of {images:,} in class {name}, at most {exact_percent(policy.max_lost_per_class)} allowed"
         for name, lost, images in zip(names, paired.lost_per_class, support, strict=True)
         if lost > policy.max_lost_per_class * images
     ]
     if paired.lost > policy.max_lost * case.candidate.n:
-        broken.insert(0, f"{paired.lost:,} of {case.candidate.n:,}, at most {_percent(policy.max_lost)} allowed")
+        broken.insert(0, f"{paired.lost:,} of {case.candidate.n:,}, at most {exact_percent(policy.max_lost)} allowed")
     if not broken:
         return None
     return f"{_against(case)}; too many images lost: {'; '.join(broken)}", "fewer lost images, or force with a reason"
@@ -272,10 +273,6 @@ def _over(paired: Paired) -> str:
 
 def _shown(paired: Paired) -> bool:
     return paired.pooled.gain > 0 and paired.pooled.p_value <= paired.level
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:g} %"
 
 
 # -- not None where a rule uses them: the rules before it return first for a case without a comparison -----------------

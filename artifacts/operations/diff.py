@@ -11,7 +11,7 @@ from artifacts.evaluation import test_set
 from artifacts.models import bundle, predictions
 from artifacts.models.predictions import Predictions
 from artifacts.registry.versions import Version
-from artifacts.reporting import pictures
+from artifacts.reporting import sheets
 from data.errors import BadInput
 from data.parquet import PreparedRef
 from data.store import Store
@@ -110,7 +110,7 @@ class Difference:
         tests = test_set.read_test_set(self.store, prepared)
         names = bundle.class_names(version.folder)
         shown = (tests.images, one.labels, one.probabilities, other.probabilities, names)
-        pictures.difference_grid(*shown, path=path, names=(self.first, self.second))
+        sheets.difference_grid(*shown, path=path, names=(self.first, self.second))
 
 
 def compare(store: Store, first: Version, second: Version) -> Difference:

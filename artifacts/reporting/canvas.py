@@ -1,4 +1,4 @@
-"""What all pictures share: a blank page that becomes a PNG, and how images, names and shares look on it.
+"""What all pictures share: a blank page that becomes a PNG, and how images and names look on it.
 
 Equal content gives equal bytes: pages are drawn off screen with fixed settings, whatever the user's matplotlibrc
 says, and carry neither date nor program version. Predicted is red and true is blue, as in the TensorFlow tutorial;
@@ -51,7 +51,7 @@ STYLE: dict[str, Any] = {
     "lines.linewidth": 1.7,
     "image.cmap": "binary",
 }
-MANY = 20  # classes: up to here each gets its own name, bar or cell; beyond, only those that matter do
+MANY = 20  # classes: up to here each has its own name, bar or cell; beyond, only the relevant ones do
 
 _drawing = threading.Lock()  # matplotlib's settings are global to the process
 
@@ -73,10 +73,10 @@ def picture(path: Path, width: float, height: float) -> Iterator["Figure"]:
     from matplotlib.figure import Figure
 
     if path.is_dir():
-        raise BadInput(f"{path} is a folder, a picture needs a file", "give a name that ends in .png")
+        raise BadInput(f"expected a file name for the picture, but {path} is a folder", "give a name that ends in .png")
     pixels = io.BytesIO()
     with _drawing, style.context(["default", STYLE]), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box in the picture says it
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # drawn as a box, which shows it
         figure = Figure(figsize=(width, height))
         yield figure
         figure.savefig(pixels, format="rgba")
@@ -106,22 +106,16 @@ def show_image(axes: "Axes", image: NDArray[np.uint8]) -> None:
 
 
 def short(text: object, width: int) -> str:
-    """Return `text` on one printable line of at most `width` characters; names often differ at the end, so it stays."""
+    """Return `text` on one printable line of at most `width` characters; the end stays, names often differ there."""
     line = "".join(letter if letter.isprintable() else " " for letter in str(text)).strip() or "?"
     return line if len(line) <= width else f"{line[: width - 4].rstrip()}…{line[-3:]}"
 
 
-def percent(share: float) -> str:
-    """Return a share in [0, 1] as text: "87 %", and "99.7 %" where whole numbers would round to certainty."""
-    value = 100 * float(share)
-    return f"{value:.0f} %" if value < 99 or value >= 99.95 else f"{value:.1f} %"
-
-
-def slanted(names: Sequence[str]) -> bool:
-    """Whether names below bars or cells need 45 degrees to fit."""
+def needs_rotation(names: Sequence[str]) -> bool:
+    """Return whether names below bars or cells are too wide to stand side by side."""
     return max(map(len, names)) > 3
 
 
-def turn(names: Sequence[str]) -> dict[str, Any]:
-    """Return how to rotate such names."""
-    return {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if slanted(names) else {}
+def rotation(names: Sequence[str]) -> dict[str, Any]:
+    """Return how matplotlib rotates such names: by 45 degrees, or not at all."""
+    return {"rotation": 45, "ha": "right", "rotation_mode": "anchor"} if needs_rotation(names) else {}

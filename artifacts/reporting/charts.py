@@ -1,4 +1,4 @@
-"""Charts of a night: how the candidates learned, and which class the winner takes for which. One PNG each."""
+"""Charts of a night: loss and accuracy of the candidates, and the winner's confusion matrix. One PNG each."""
 
 import itertools
 import math
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from artifacts.reporting.canvas import FAINT, INK, MANY, PALETTE, picture, short, slanted, turn
+from artifacts.reporting.canvas import FAINT, INK, MANY, PALETTE, needs_rotation, picture, rotation, short
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +107,7 @@ def _loss_ticks(axes: "Axes") -> None:
 
 
 def confusion_matrix(confusion: Sequence[Sequence[int]], class_names: Sequence[str], path: Path) -> None:
-    """Draw which class is taken for which; the diagonal is right and stays grey, so that mistakes stand out.
+    """Draw a confusion matrix; the diagonal (correct predictions) is grey, so that mistakes stand out.
 
     Args:
         confusion: counts, rows are true classes, columns are predicted ones.
@@ -120,7 +120,7 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], class_names: Sequence[s
     few = len(counts) <= MANY
     names = [short(name, 14) for name in class_names]
     longest = max(map(len, names)) if few else 4
-    margin, bottom = 0.4 + 0.078 * longest, 0.45 + (0.058 * longest if slanted(names) else 0)  # inches
+    margin, bottom = 0.4 + 0.078 * longest, 0.45 + (0.058 * longest if needs_rotation(names) else 0)  # inches
     side = max(2.4, 0.48 * len(counts)) if few else 5.6
     width, height = margin + side + (0.15 if few else 3.4), bottom + side + 0.45
     with picture(path, width, height) as figure:
@@ -132,7 +132,7 @@ def confusion_matrix(confusion: Sequence[Sequence[int]], class_names: Sequence[s
             _pairs(figure, wrong, counts, class_names, left=margin + side + 0.25)
         right, total = int(np.trace(counts)), int(counts.sum())
         axes.set(xlabel="predicted", ylabel="true")
-        axes.set_title(f"Right {right:,} of {total:,}, wrong {total - right:,}", pad=10)
+        axes.set_title(f"{right:,} of {total:,} correct, {total - right:,} wrong", pad=10)
 
 
 def _cells(axes: "Axes", counts: NDArray[np.int64], wrong: NDArray[np.int64], names: list[str]) -> None:
@@ -146,7 +146,7 @@ def _cells(axes: "Axes", counts: NDArray[np.int64], wrong: NDArray[np.int64], na
         shade = INK if row == column or strength[row, column, 0] < 0.75 else "white"
         axes.text(column, row, text, ha="center", va="center", size=8 if len(text) < 6 else 6.5, color=shade)
     places = range(len(names))
-    axes.set_xticks(places, names, **turn(names))
+    axes.set_xticks(places, names, **rotation(names))
     axes.set_yticks(places, names)
     axes.tick_params(length=0)
 

@@ -1,12 +1,18 @@
-"""Markdown that is pleasant raw and cannot be broken by what data contains: class names, file names, reasons."""
+"""Markdown that is readable as plain text and cannot be broken by data: class names, file names, reasons.
+
+`Markdown` marks text that is Markdown already; everything else is escaped where it is shown. What is computed from
+marked text (joined, cut, formatted) is plain `str` again and would be escaped once more: a mistake shows, but is safe.
+"""
 
 import math
 import re
 from collections.abc import Sequence
 
 import numpy as np
+from tabulate import tabulate
 
-NONE = "–"
+from artifacts.evaluation.numbers import NONE, percent
+
 BLOCKS = " ▁▂▃▄▅▆▇█"
 EIGHTHS = " ▏▎▍▌▋▊▉"
 # What would start markup: HTML, entities, tables, emphasis, code, strike-through, GitHub's formulas, links, images.
@@ -16,7 +22,20 @@ MARKUP = re.compile(
 )
 
 
-def text(value: object, limit: int = 400) -> str:
+class Markdown(str):
+    """One line or block of Markdown, already escaped."""
+
+    __slots__ = ()
+
+
+def shown(value: object) -> Markdown:
+    """Return any value as Markdown: a dash for None, `Markdown` as it is, everything else escaped by `text`."""
+    if isinstance(value, Markdown):
+        return value
+    return text(NONE if value is None else value)
+
+
+def text(value: object, limit: int = 400) -> Markdown:
     """Return a value as one line that Markdown shows as it is: no markup, no HTML, nothing invisible.
 
     Args:
@@ -25,7 +44,7 @@ def text(value: object, limit: int = 400) -> str:
     """
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in str(value)).split())
     line = line if len(line) <= limit else line[: limit - 1] + "…"
-    return MARKUP.sub(_escaped, line)
+    return Markdown(MARKUP.sub(_escaped, line))
 
 
 def _escaped(match: re.Match[str]) -> str:
@@ -35,50 +54,37 @@ def _escaped(match: re.Match[str]) -> str:
     return {"<": "&lt;", "&": "&amp;", "![": "!\\["}.get(found, "\\" + found)
 
 
-def code(value: object, limit: int = 200) -> str:
-    """Return a value as inline code; a backtick in it becomes an apostrophe."""
+def code(value: object, limit: int = 200) -> Markdown:
+    """Return a value as inline code, a dash if it is None or empty; a backtick in it becomes an apostrophe."""
     line = "".join(letter if letter.isprintable() else " " for letter in str(value)).replace("`", "'").strip()
-    return f"`{(line[:limit] or NONE)}`".replace("|", "\\|")
+    line = NONE if value is None else line[:limit] or NONE
+    return Markdown(f"`{line}`".replace("|", "\\|"))
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, limit: int = 200) -> str:
-    """Return a table whose columns also line up in a text editor; numbers to the right.
+def bold(value: object) -> Markdown:
+    """Return a value in bold."""
+    return Markdown(f"**{text(value)}**")
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]], *, limit: int = 200) -> Markdown:
+    """Return a table whose columns also line up in a text editor; without rows, nothing.
 
     Args:
-        headers: one per column; a trailing ">" aligns the column to the right and is not shown.
-        rows: cells that are Markdown already, see `text` and `code`.
+        headers: one per column; a trailing ">" aligns the column to the right, for numbers, and is not shown.
+        rows: one cell per column; cells that are not `Markdown` are escaped.
         limit: rows to show; a line below says how many there are.
     """
-    right = [header.endswith(">") for header in headers]
-    cells = [[header.removesuffix(">") for header in headers], *[list(row) for row in rows[:limit]]]
-    widths = [max(3, *(len(row[column]) for row in cells)) for column in range(len(headers))]
-
-    def line(row: Sequence[str]) -> str:
-        padded = (cell.rjust(w) if r else cell.ljust(w) for cell, w, r in zip(row, widths, right, strict=True))
-        return f"| {' | '.join(padded)} |"
-
-    rule = "|".join("-" * (width + 1) + (":" if r else "-") for width, r in zip(widths, right, strict=True))
-    lines = [line(cells[0]), f"|{rule}|", *map(line, cells[1:])]
-    if len(rows) > limit:
-        lines += ["", f"The first {limit} of {len(rows):,}."]
-    return "\n".join(lines)
-
-
-def share(value: float | None, digits: int = 2) -> str:
-    """Return a share in [0, 1] as per cent; a dash for None, words for what is not finite."""
-    return number(None if value is None else 100 * value, digits, " %")
-
-
-def number(value: float | None, digits: int = 2, unit: str = "") -> str:
-    """Return a number with thousands separated; a dash for None, words for what is not finite."""
-    if value is None:
-        return NONE
-    return f"{value:,.{digits}f}{unit}" if math.isfinite(value) else "not finite"
-
-
-def significant(value: float | None, digits: int = 3) -> str:
-    """Return a number with so many significant digits, such as a p-value."""
-    return f"{value:.{digits}g}" if value is not None and math.isfinite(value) else number(value)
+    if not rows:
+        return Markdown()
+    lines = tabulate(
+        [[str(shown(cell)) for cell in row] for row in rows[:limit]],
+        headers=[header.removesuffix(">") for header in headers],
+        tablefmt="pipe",
+        colalign=["right" if header.endswith(">") else "left" for header in headers],
+        disable_numparse=True,
+    )
+    more = f"\n\nThe first {limit} of {len(rows):,}." if len(rows) > limit else ""
+    return Markdown(lines + more)
 
 
 def sparkline(values: Sequence[float | None], width: int = 32) -> str:
@@ -94,7 +100,7 @@ def sparkline(values: Sequence[float | None], width: int = 32) -> str:
 
 
 def bars(probabilities: Sequence[float], class_names: Sequence[str], top: int = 5, width: int = 24) -> list[str]:
-    """Return the most probable classes as lines of a terminal: name, bar, per cent.
+    """Return the most probable classes as lines of a terminal: name, bar, percent.
 
     Args:
         probabilities: one per class, in [0, 1].
@@ -109,5 +115,5 @@ def bars(probabilities: Sequence[float], class_names: Sequence[str], top: int = 
     for name, index in zip(names, order, strict=True):
         full, eighth = divmod(round(8 * width * float(probabilities[index])), 8)
         bar = ("█" * full + (EIGHTHS[eighth] if eighth else "")).ljust(width)
-        lines.append(f"{name:<{pad}}  {bar}  {100 * float(probabilities[index]):5.1f} %")
+        lines.append(f"{name:<{pad}}  {bar}  {percent(float(probabilities[index]), 1):>7}")
     return lines

@@ -1,30 +1,28 @@
-"""Pictures with images in them: predictions, the worst mistakes, and where two models differ. One PNG each.
+"""Pictures of predictions: an image beside the probabilities of its classes. One PNG each.
 
 Images are shown dark on light, as in the TensorFlow tutorial, however they are stored.
 """
 
-import contextlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from artifacts.evaluation.numbers import short_percent
 from artifacts.reporting.canvas import (
     BAR,
     BLUE,
-    FAINT,
     INK,
     MANY,
     RED,
-    percent,
+    needs_rotation,
     picture,
+    rotation,
     short,
     show_image,
-    slanted,
-    turn,
 )
 
 if TYPE_CHECKING:
@@ -44,14 +42,14 @@ def prediction(
         image: (height, width), uint8.
         probabilities: (classes,).
         class_names: one name per class.
-        true_label: the truth, or None where nobody knows it.
+        true_label: the true class, or None if it is not known.
         path: the PNG to write.
     """
     with picture(path, 6.4, 3.2) as figure:
         axes = figure.add_axes((0.02, 0.16, 0.42, 0.8))
         show_image(axes, image)
         axes.set_xlabel(*_caption(probabilities, class_names, true_label, 26), size=11, labelpad=8)
-        bottom = 0.28 if slanted(class_names) else 0.16
+        bottom = 0.28 if needs_rotation(class_names) else 0.16
         bars = figure.add_axes((0.53, bottom, 0.45, 0.96 - bottom))
         _bars(bars, probabilities, class_names, true_label)
         bars.set_yticks([0, 0.5, 1], ["0", "50 %", "100 %"])
@@ -74,7 +72,7 @@ def predictions(
         images: (images, height, width), uint8.
         probabilities: (images, classes).
         class_names: one name per class.
-        labels: (images,), the truth, or None where nobody knows it.
+        labels: (images,), the true classes, or None if they are not known.
         path: the PNG to write.
         n: how many images at most.
     """
@@ -93,7 +91,7 @@ def predictions(
             show_image(image, images[place])
             image.set_xlabel(*_caption(probabilities[place], class_names, truth[place], 18), size=8, labelpad=4)
             bars = figure.add_axes((left + 0.52 / columns, bottom + 0.32 / rows, 0.42 / columns, 0.63 / rows))
-            _bars(bars, probabilities[place], class_names, truth[place], sparse=slanted(class_names))
+            _bars(bars, probabilities[place], class_names, truth[place], sparse=needs_rotation(class_names))
             bars.set_yticks([])
 
 
@@ -102,7 +100,7 @@ def _caption(
 ) -> tuple[str, dict[str, str]]:
     """Return "predicted 87 % (true)" and its colour, on two lines where it is wider than `width` characters."""
     predicted = int(probabilities.argmax())
-    text = f"{short(class_names[predicted], width - 6)} {percent(probabilities[predicted])}"
+    text = f"{short(class_names[predicted], width - 6)} {short_percent(probabilities[predicted])}"
     if true_label is None:
         return text, {"color": INK}
     truth = f"({short(class_names[true_label], width - 2)})"
@@ -123,7 +121,7 @@ def _bars(
         axes: where to draw.
         probabilities: (classes,).
         class_names: one name per class.
-        true_label: the truth, if known.
+        true_label: the true class, if known.
         sparse: name only the bars that matter.
     """
     predicted = int(probabilities.argmax())
@@ -136,150 +134,10 @@ def _bars(
     axes.bar(range(len(shown)), probabilities[shown], color=colours, width=0.8)
     named = [not sparse or index in {predicted, true_label} or probabilities[index] > 0.1 for index in shown]
     names = [short(class_names[index], 12) if name else "" for index, name in zip(shown, named, strict=True)]
-    axes.set_xticks(range(len(shown)), names, size=8, **turn(names))
+    axes.set_xticks(range(len(shown)), names, size=8, **rotation(names))
     for tick, colour in zip(axes.get_xticklabels(), colours, strict=True):
         tick.set_color(INK if colour == BAR else colour)
     axes.tick_params(axis="x", length=0, pad=2)
     axes.spines["left"].set_visible(False)
     axes.set_ylim(0, 1)
     axes.grid(visible=False)
-
-
-def worst(labels: Labels, probabilities: Probabilities, n: int = 25) -> Labels:
-    """Return the indices of the `n` most confident mistakes, worst first.
-
-    Args:
-        labels: (images,), the truth.
-        probabilities: (images, classes).
-        n: how many at most.
-    """
-    predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    order = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
-    return wrong[order[:n]].astype(np.int64)
-
-
-def mistakes(
-    images: Pixels, labels: Labels, probabilities: Probabilities, class_names: Sequence[str], path: Path, *, n: int = 25
-) -> None:
-    """Draw the most confident mistakes: predicted (red) with confidence, and below it the truth (blue).
-
-    Args:
-        images: (images, height, width), uint8.
-        labels: (images,), the truth.
-        probabilities: (images, classes).
-        class_names: one name per class.
-        path: the PNG to write.
-        n: how many images at most.
-    """
-    chosen = worst(labels, probabilities, n)
-    n_wrong = int((probabilities.argmax(axis=1) != labels).sum())
-    title = f"The {len(chosen)} most confident of {n_wrong:,} mistakes among {len(labels):,} images"
-    if not n_wrong:
-        title = f"No mistake among {len(labels):,} images"
-    with _sheet(path, len(chosen), lines=2) as axes:
-        _title(axes, title, (("predicted", RED), ("true", BLUE)))
-        for place, index in enumerate(chosen):
-            truth = int(labels[index])
-            answer = _answer(probabilities[index], class_names, truth)
-            _cell(axes, place, images[index], [answer, (short(class_names[truth], 17), BLUE)])
-
-
-def difference_grid(
-    images: Pixels,
-    labels: Labels,
-    probabilities_a: Probabilities,
-    probabilities_b: Probabilities,
-    class_names: Sequence[str],
-    *,
-    path: Path,
-    names: tuple[str, str] = ("A", "B"),
-    n: int = 25,
-) -> None:
-    """Draw the images on which two models disagree: what each says, blue where right and red where wrong.
-
-    First those that only the first model gets right (what switching to the second would break), then those that
-    only the second gets right, then those that neither does, in equal shares and the most confident ones of each.
-
-    Args:
-        images: (images, height, width), uint8.
-        labels: (images,), the truth.
-        probabilities_a: (images, classes) of the first model.
-        probabilities_b: (images, classes) of the second model.
-        class_names: one name per class.
-        path: the PNG to write.
-        names: what the two models are called.
-        n: how many images at most.
-    """
-    says_a, says_b = probabilities_a.argmax(axis=1), probabilities_b.argmax(axis=1)
-    differ = np.flatnonzero(says_a != says_b)
-    a_right, b_right = (says_a == labels)[differ], (says_b == labels)[differ]
-    group = np.where(a_right, 0, np.where(b_right, 1, 2))
-    confidence = probabilities_a.max(axis=1)[differ] + probabilities_b.max(axis=1)[differ]
-    chosen = differ[_shares(group, confidence, n)]
-    first, second = (short(name, 20) for name in names)
-    only_a, only_b, neither = np.bincount(group, minlength=3)
-    title = f"{first} and {second} differ on {len(differ):,} of {len(labels):,} images"
-    note = f"below each image: {first}, {second}, truth"
-    if len(differ):
-        title += f"; right there: {only_a:,} and {only_b:,}, neither: {neither:,}"
-    with _sheet(path, len(chosen), lines=3) as axes:
-        _title(axes, title, (("wrong", RED), ("right", BLUE)), note)
-        for place, index in enumerate(chosen):
-            truth = int(labels[index])
-            answers = [_answer(p[index], class_names, truth) for p in (probabilities_a, probabilities_b)]
-            _cell(axes, place, images[index], [*answers, (short(class_names[truth], 17), INK)])
-
-
-def _answer(probabilities: Probabilities, class_names: Sequence[str], truth: int) -> tuple[str, str]:
-    """Return what a model says about one image, and whether it is right, as text and colour."""
-    predicted = int(probabilities.argmax())
-    text = f"{short(class_names[predicted], 11)} · {percent(probabilities[predicted])}"
-    return text, BLUE if predicted == truth else RED
-
-
-def _shares(group: NDArray[np.int64], confidence: NDArray[np.float32], n: int) -> NDArray[np.int64]:
-    """Pick `n` positions, about as many from each group, the most confident of each; ordered by group."""
-    order = np.lexsort((-confidence, group))
-    ranked = group[order]
-    rank = np.arange(len(order)) - np.searchsorted(ranked, ranked)
-    taken = np.sort(np.lexsort((ranked, rank))[:n])
-    return order[taken].astype(np.int64)
-
-
-@contextlib.contextmanager
-def _sheet(path: Path, n: int, lines: int) -> Iterator["Axes"]:
-    """Yield axes that span a page for `n` images in rows of five, measured in inches; afterwards write it as PNG.
-
-    One pair of axes for all images: a pair for each would cost more time than everything else in the picture.
-    """
-    width, height = 8.4, 0.65 + max(1, math.ceil(n / 5)) * (1.42 + 0.16 * lines)
-    with picture(path, width, height) as figure:
-        axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(0, height))
-        axes.set_axis_off()
-        yield axes
-
-
-def _title(axes: "Axes", title: str, key: Sequence[tuple[str, str]], note: str = "") -> None:
-    top, left = axes.get_ylim()[1], 0.15
-    axes.text(left, top - 0.25, title, size=10.5)
-    for word, colour in key:
-        axes.text(left, top - 0.45, f"■ {word}", size=8, color=colour)
-        left += 0.28 + 0.075 * len(word)
-    axes.text(left, top - 0.45, note, size=8, color="#666666")
-
-
-def _cell(axes: "Axes", place: int, image: Pixels, captions: Sequence[tuple[str, str]]) -> None:
-    """Draw an image into a box of 1.5 by 1.3 inches, its lines of text below."""
-    row, column = divmod(place, 5)
-    middle = 0.9 + 1.63 * column
-    top = axes.get_ylim()[1] - 0.6 - (1.42 + 0.16 * len(captions)) * row
-    scale = min(1.3 / image.shape[0], 1.5 / image.shape[1])
-    height, width = scale * image.shape[0], scale * image.shape[1]
-    left, bottom = middle - width / 2, top - 0.65 - height / 2
-    extent = (left, left + width, bottom, bottom + height)
-    axes.imshow(image, vmin=0, vmax=255, interpolation="nearest", extent=extent, aspect="auto")
-    corners = [(left, bottom), (left + width, bottom), (left + width, bottom + height), (left, bottom + height)]
-    axes.plot(*zip(*corners, corners[0], strict=True), color=FAINT, linewidth=0.6)
-    for line, (text, colour) in enumerate(captions):
-        axes.text(middle, top - 1.44 - 0.16 * line, text, size=8, color=colour, ha="center")

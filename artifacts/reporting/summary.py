@@ -1,8 +1,7 @@
-"""What a night has to tell, as plain values: the report, the UI note and the terminal's last screen show them."""
+"""The result of a night as plain values: the report, the UI note and the terminal's last screen show them."""
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifacts.evaluation.metrics import Metrics
+from artifacts.evaluation.numbers import NONE, number, with_interval
 from artifacts.evaluation.test_set import read_test_set
 from artifacts.gate.decision import Decision
 from artifacts.gate.self_test import SelfTest
@@ -17,6 +17,7 @@ from artifacts.models import predictions
 from data.parquet import PreparedRef
 from data.store import Store
 from data.validation import Catch, ValidationResult
+from data.values import plain
 
 if TYPE_CHECKING:
     from artifacts.evaluation.candidates import FailedCandidate, Standing, Trained, TrainedRef
@@ -33,13 +34,13 @@ class CandidateRow:
         parameters: every parameter, defaults included.
         seed: of initialisation, order and augmentation.
         failed: why it was not trained or evaluated; empty for a candidate that was.
-        reused: trained by an earlier run from the same inputs.
-        validation: on the validation images; None if it failed.
-        test: on the test images; None if it failed or was not evaluated there.
-        seconds: of training.
+        reused: an earlier run trained it from the same inputs.
+        validation: metrics on the validation images; None if it failed.
+        test: metrics on the test images; None if it failed.
+        seconds: duration of the training.
         images_per_s: training images per second.
-        n_parameters: trainable weights.
-        device: what it was trained on, for people.
+        n_parameters: number of trainable weights.
+        device: the processor or GPU it was trained on, as text for people.
         history: one mapping per epoch: loss, accuracy, val_loss, val_accuracy.
     """
 
@@ -57,46 +58,79 @@ class CandidateRow:
     device: str = ""
     history: Sequence[Mapping[str, Any]] = ()
 
+    @property
+    def settings(self) -> str:
+        """The parameters as one line: "epochs 6, learning_rate 0.004"."""
+        return ", ".join(f"{name} {value}" for name, value in self.parameters.items())
 
-def trained_row(one: "Trained") -> CandidateRow:
+    def texts(self, winner: str) -> dict[str, str]:
+        """Return the candidate as text by column: what every table of candidates shows, each its own choice of it.
+
+        Args:
+            winner: name of the candidate that validation chose.
+        """
+        return {
+            "candidate": self.name,
+            "parameters": self.settings,
+            "validation": _accuracy(self.validation),
+            "test": _accuracy(self.test),
+            "training": number(self.seconds, 1, " s"),
+            "images/s": number(self.images_per_s, 0),
+            "weights": number(self.n_parameters, 0),
+            "device": self.device or NONE,
+            "result": self._result(winner),
+        }
+
+    def _result(self, winner: str) -> str:
+        if self.failed:
+            return f"failed: {self.failed}"
+        parts = ("winner" if self.name == winner else "", "reused from an earlier run" if self.reused else "")
+        return ", ".join(filter(None, parts))
+
+
+def _accuracy(metrics: Metrics | None) -> str:
+    return with_interval(metrics.accuracy, metrics.low, metrics.high) if metrics else NONE
+
+
+def trained_row(trained: "Trained") -> CandidateRow:
     """Return the row of a candidate that was trained."""
-    training, candidate = one.training, one.ref.candidate
+    training, candidate = trained.training, trained.ref.candidate
     return CandidateRow(
         name=candidate.name,
         recipe=candidate.recipe,
         parameters=training["parameters"],
         seed=candidate.seed,
-        reused=one.ref.reused,
-        validation=one.validation,
-        test=one.test,
+        reused=trained.ref.reused,
+        validation=trained.validation,
+        test=trained.test,
         seconds=training["seconds"],
         images_per_s=training["images_per_s"],
         n_parameters=training["n_parameters"],
         device=training["device"],
-        history=one.history,
+        history=trained.history,
     )
 
 
-def failed_row(one: "FailedCandidate") -> CandidateRow:
+def failed_row(failed: "FailedCandidate") -> CandidateRow:
     """Return the row of a candidate that could not be trained."""
-    candidate = one.candidate
+    candidate = failed.candidate
     return CandidateRow(
         name=candidate.name,
         recipe=candidate.recipe,
         parameters=candidate.resolved(),
         seed=candidate.seed,
-        failed=one.reason or "no reason is known",
+        failed=failed.reason or "the reason is not known",
     )
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
-    """Images with the winner's answers, for the panel of the worst mistakes.
+class ScoredImages:
+    """Images with the winner's predictions, for the picture of its worst mistakes.
 
     Args:
         images: uint8 of shape (n, height, width).
-        labels: int64 of shape (n,).
-        probabilities: float32 of shape (n, classes).
+        labels: int64 of shape (n,), the true classes.
+        probabilities: float32 of shape (n, classes), the predictions.
     """
 
     images: NDArray[np.uint8]
@@ -104,44 +138,42 @@ class Examples:
     probabilities: NDArray[np.float32]
 
 
-def examples(store: Store, prepared: PreparedRef, ref: "TrainedRef") -> Examples:
-    """Return the test images with the answers that the candidate gave when it was evaluated."""
-    tests = read_test_set(store, prepared)
-    said = predictions.read(store.trained(ref.digest) / "predictions-test.parquet")
-    return Examples(tests.images, tests.labels, said.probabilities)
+def scored_test_images(store: Store, prepared: PreparedRef, ref: "TrainedRef") -> ScoredImages:
+    """Return the test images with the predictions that the candidate made when it was evaluated."""
+    test_set = read_test_set(store, prepared)
+    recorded = predictions.read(store.trained(ref.digest) / "predictions-test.parquet")
+    return ScoredImages(test_set.images, test_set.labels, recorded.probabilities)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class NightReport:
-    """Everything that a run has to say; what is missing is left out of the report, never guessed.
+    """Everything that is reported about a run; what is missing is left out of the report, never guessed.
 
     Args:
         run: the run's id.
-        dataset: name in the catalogue.
-        title: what people call the dataset.
+        dataset: the dataset's name in the catalogue.
+        title: the dataset's name for people.
         class_names: what the labels 0, 1, 2... mean.
         started: UTC.
         finished: UTC.
-        verdict: PROMOTE, HOLD or REJECT; another word in capitals, such as UNCHANGED, where no gate was asked.
+        verdict: PROMOTE, HOLD or REJECT; another word in capitals, such as UNCHANGED, where the gate was not asked.
         reason: one sentence.
-        decision: the gate's numbers, an earlier night's if nothing has changed; None where it was not asked.
+        decision: the gate's numbers, an earlier night's if nothing has changed; None where the gate was not asked.
         mode: "normal", "dry-run" or "force".
         candidates: all of them, failed ones too, in the order in which they were asked for.
-        standings: how the recipes did on the validation images, best first.
-        winner: the name of the candidate that validation chose; empty if there is none.
-        champion_before: version id such as "mnist/3"; None on the first night.
-        champion_after: likewise, when the run was over.
-        champion_since: since when the champion before was champion, for people.
-        validation: what the expectations said; None if they were not asked.
-        catches: corrupted copies, and what caught them.
-        self_tests: of the gate.
-        infra: what the fresh process found that loaded the winner and served it; None where there was none.
-        examples: all test images with the winner's answers.
-        provenance: of the winner, as `Provenance.to_json` gives it.
-        decided: how often this test set has decided something so far, tonight included.
-        ledger: number and hash of the ledger's newest line: whoever keeps them can tell whether lines were cut off.
-        notes: what else people should know, one sentence each.
-        next_commands: what to try now: (command, what it does).
+        standings: how the recipes rank on the validation images, best first.
+        winner: name of the candidate that validation chose; empty if there is none.
+        champion_before: version id such as "mnist/3" when the run began; None before the first promotion.
+        champion_after: version id when the run was over; None if there is no champion.
+        validation: result of the data validation; None if there was none.
+        catches: copies of the data that were corrupted on purpose, and which expectations noticed them.
+        self_tests: verdicts of the gate on models whose verdict is known.
+        infra: what the fresh process measured that served the winner; None where there was none.
+        test_images: all test images with the winner's predictions.
+        provenance: the winner's, as `Provenance.to_json` gives it.
+        decided: number of decisions on this test set so far, this one included.
+        ledger: number and hash of the ledger's newest line: whoever keeps them can notice lines cut off later.
+        next_commands: pairs of a command to try next and what it does.
     """
 
     run: str
@@ -159,31 +191,28 @@ class NightReport:
     winner: str = ""
     champion_before: str | None = None
     champion_after: str | None = None
-    champion_since: str = ""
     validation: ValidationResult | None = None
     catches: Sequence[Catch] = ()
     self_tests: Sequence[SelfTest] = ()
     infra: "InfraResult | None" = None
-    examples: Examples | None = None
+    test_images: ScoredImages | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     decided: int = 0
     ledger: str = ""
-    notes: Sequence[str] = ()
     next_commands: Sequence[tuple[str, str]] = ()
 
     @property
     def promoted(self) -> bool:
-        """Whether the champion is another one now."""
+        """Whether this run made its winner the champion."""
         return self.verdict == "PROMOTE" and self.mode != "dry-run"
 
     @property
     def headline(self) -> str:
-        """The verdict, so that nobody can take one for another: "PROMOTED", "NOT PROMOTED (HOLD)"..."""
+        """The verdict in words that cannot be mistaken for another: "PROMOTED", "NOT PROMOTED (HOLD)"..."""
+        outcome = f"NOT PROMOTED ({self.verdict})"
         if self.verdict == "PROMOTE":
-            said = "PROMOTED BY FORCE" if self.mode == "force" else "PROMOTED"
-        else:
-            said = f"NOT PROMOTED ({self.verdict})"
-        return f"DRY RUN, nothing changed; would be {said}" if self.mode == "dry-run" else said
+            outcome = "PROMOTED BY FORCE" if self.mode == "force" else "PROMOTED"
+        return f"DRY RUN, nothing changed; would be {outcome}" if self.mode == "dry-run" else outcome
 
     @property
     def winning(self) -> CandidateRow | None:
@@ -191,21 +220,11 @@ class NightReport:
         return next((row for row in self.candidates if row.name == self.winner and not row.failed), None)
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it but the images as what JSON can say; what is not finite becomes null."""
-        values = {name: value for name, value in vars(self).items() if name not in {"examples", "validation"}}
-        said = self.validation
-        values["validation"] = said and {"success": said.success, "checks": said.checks, "failures": said.failures}
-        plain: dict[str, Any] = _plain({"promoted": self.promoted, "headline": self.headline, **values})
-        return plain
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return _plain(asdict(value))
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        """Return everything but the images as strict JSON can hold it; numbers that are not finite become null."""
+        values = {name: value for name, value in vars(self).items() if name not in {"test_images", "validation"}}
+        if self.validation:
+            values["validation"] = {name: getattr(self.validation, name) for name in ("success", "checks", "failures")}
+        result: dict[str, Any] = plain(
+            {"promoted": self.promoted, "headline": self.headline, **values}, non_finite="null"
+        )
+        return result

@@ -39,8 +39,8 @@ def list_models(dataset: Text = "", *, json: Json = False) -> None:
     Args:
         dataset: Dataset to list. Default: all.
     """
+    from artifacts.evaluation.numbers import percent
     from artifacts.registry import versions
-    from flows.commands.tables import percent
 
     home = store()
     names = (dataset,) if dataset else versions.datasets(home)

@@ -1,4 +1,4 @@
-"""Tables and screens for a terminal; the same words as the report."""
+"""Tables and screens for a terminal, in the same words as the report."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,14 +8,18 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from artifacts.evaluation.numbers import with_interval
+
 if TYPE_CHECKING:
     from artifacts.gate.decision import Decision
     from artifacts.registry.ledger import Entry
     from artifacts.reporting.summary import CandidateRow, NightReport
 
+CANDIDATE_COLUMNS = ("candidate", "validation", "test", "training", "images/s", "result")
+
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
-    """Return a plain table; numbers are written by the caller, and nothing in a cell is taken as markup."""
+    """Return a plain table; the caller formats numbers, and nothing in a cell is taken as markup."""
     shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for header in headers:
         shown.add_column(header, overflow="fold")
@@ -24,18 +28,18 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str | No
     return shown
 
 
-def percent(share: float | None, digits: int = 2) -> str:
-    """Return 0.9951 as "99.51 %"."""
-    return "–" if share is None else f"{100 * share:.{digits}f} %"
-
-
 def night_screen(night: "NightReport", report: str) -> Group:
-    """Return the one screen with which a night ends."""
+    """Return the screen with which a night ends.
+
+    Args:
+        night: the run to show.
+        report: path of its report.
+    """
     colour = "green" if night.promoted else "yellow"
     rows = [_candidate(row, night.winner) for row in night.candidates]
     parts: list[Any] = [
         Text(f"{night.headline}: {night.reason}", style=f"bold {colour}"),
-        table(("", "candidate", "parameters", "validation", "test (95 %)", "seconds", "images/s"), rows),
+        table(CANDIDATE_COLUMNS, rows),
         Text(f"champion before: {night.champion_before or 'none'}    after: {night.champion_after or 'none'}"),
         Text(f"report: {report}"),
     ]
@@ -49,26 +53,30 @@ def night_screen(night: "NightReport", report: str) -> Group:
 
 
 def decision_table(decision: "Decision", verdict: str) -> Table:
-    """Return all that a decision rests on.
+    """Return the numbers behind a decision.
 
     Args:
-        decision: the gate's.
-        verdict: tonight's; where it is another one, the decision is an earlier night's.
+        decision: the gate's decision.
+        verdict: the verdict of tonight's run; if it differs, the decision is an earlier run's.
     """
-    when = "the decision" if decision.verdict == verdict else "the decision when it was taken"
+    when = "the decision" if decision.verdict == verdict else "the earlier decision, which still stands"
     return table((when, ""), [*decision.rows(), ("what would change it", decision.would_change)])
 
 
 def version_screen(name: str, parts: Mapping[str, Mapping[str, Any]], entries: Iterable["Entry"]) -> Group:
-    """Return what there is to know about one version."""
+    """Return what is known about one version: its test result, provenance, decision and ledger lines.
+
+    Args:
+        name: the version's id.
+        parts: the version's JSON files by name: metrics, provenance, training, decision.
+        entries: the ledger lines about it.
+    """
     test, made = parts["metrics"]["test"], parts["provenance"]
+    accuracy = with_interval(test["accuracy"], test["low"], test["high"])
     facts = [
         ("recipe", made["recipe"] + ", " + ", ".join(f"{key}={value}" for key, value in made["parameters"].items())),
         ("seed", made["seed"]),
-        (
-            "test accuracy",
-            f"{percent(test['accuracy'])} of {test['n_examples']:,} ({_interval(test['low'], test['high'])})",
-        ),
+        ("test accuracy", f"{accuracy} on {test['n_examples']:,} images"),
         ("log loss", f"{test['log_loss']:.4f}"),
         ("calibration error", f"{test['ece']:.4f}"),
         ("trained on", f"{made['device']}, {parts['training']['seconds']:.1f} s"),
@@ -83,7 +91,7 @@ def version_screen(name: str, parts: Mapping[str, Mapping[str, Any]], entries: I
 
 
 def events_table(entries: Iterable["Entry"]) -> Table:
-    """Return lines of the ledger, oldest first."""
+    """Return lines of the ledger as a table, in the order given."""
     rows = [
         (
             entry.when[:19].replace("T", " "),
@@ -98,23 +106,7 @@ def events_table(entries: Iterable["Entry"]) -> Table:
     return table(("when (UTC)", "what", "from", "to", "who", "why"), rows)
 
 
-def _candidate(row: "CandidateRow", winner: str) -> tuple[Any, ...]:
-    changed = ", ".join(f"{key}={value}" for key, value in row.parameters.items())
-    if row.failed or row.validation is None:
-        return ("✗", f"{row.recipe} seed {row.seed}", Text(row.failed, style="red"), "", "", "", "")
-    test = f"{percent(row.test.accuracy)} ({_interval(row.test.low, row.test.high)})" if row.test else ""
-    seconds = "used again" if row.reused else f"{row.seconds:.1f}"
-    mark = "*" if row.name == winner else ""
-    return (
-        mark,
-        f"{row.recipe} seed {row.seed}",
-        changed,
-        percent(row.validation.accuracy),
-        test,
-        seconds,
-        f"{row.images_per_s:,.0f}",
-    )
-
-
-def _interval(low: float, high: float) -> str:
-    return f"{100 * low:.2f}–{100 * high:.2f}"
+def _candidate(row: "CandidateRow", winner: str) -> list[Text]:
+    texts = row.texts(winner)
+    style = "red" if row.failed else "bold" if row.name == winner else ""
+    return [Text(texts[column], style=style) for column in CANDIDATE_COLUMNS]

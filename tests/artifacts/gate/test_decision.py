@@ -3,7 +3,8 @@ from dataclasses import replace
 
 import pytest
 
-from artifacts.gate.decision import Budget, Decision, Share, p_text, points
+from artifacts.evaluation.numbers import points
+from artifacts.gate.decision import Budget, Decision, Share, p_text
 from artifacts.gate.judge import judge
 from tests.artifacts.gate.gate_cases import (
     CHAMPION,

@@ -1,6 +1,7 @@
 """Markdown survives what data contains."""
 
 import math
+import re
 from html import escape
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from artifacts.reporting.markdown import bars, code, number, share, significant, sparkline, table, text
+from artifacts.reporting.markdown import Markdown, bars, code, shown, sparkline, table, text
 
 
 @pytest.mark.parametrize(
@@ -71,25 +72,34 @@ def test_code_cannot_be_left() -> None:
 
 
 def test_table_lines_up_and_is_cut() -> None:
-    """All lines of a table are equally wide, and it says how many rows it left out."""
+    """All lines of a table are equally wide, numbers stand at the right, and it says how many rows it left out."""
     lines = table(("name", "share>"), [("a", "1"), ("long name", "100"), ("c", "3")], limit=2).splitlines()
-    assert lines[1] == "|-----------|------:|"
+    assert lines[1].endswith("-:|")
     assert len({len(line) for line in lines[:4]}) == 1
+    assert lines[2].endswith("  1 |")
     assert lines[-1] == "The first 2 of 3."
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_not_finite_is_said_in_words(value: float) -> None:
-    """Neither NaN nor Infinity is ever printed as a number."""
-    assert {share(value), number(value), significant(value)} == {"not finite"}
+def test_a_table_without_rows_is_nothing() -> None:
+    """Headers alone say nothing."""
+    assert table(("name", "share>"), []) == ""
 
 
-def test_numbers_keep_what_matters() -> None:
-    """A p-value just below the level does not round to the level."""
-    assert significant(0.04987) == "0.0499"
-    assert share(0.99125) == "99.12 %"
-    assert number(171234.4, 0) == "171,234"
-    assert (share(None), significant(None)) == ("–", "–")
+@pytest.mark.parametrize("cell", ["007", "1e5", "-", " x", "", "a|b", None, 3])
+def test_a_table_shows_its_cells_as_they_are(cell: object) -> None:
+    """No cell is taken for a number and rewritten, and none adds a column."""
+    html = RENDERER.render(table(("name",), [(cell,)]))
+    wanted = "–" if cell is None else str(cell).strip()
+    assert re.findall(r"<td[^>]*>(.*)</td>", html) == [wanted]
+
+
+def test_only_what_is_marked_as_markdown_is_not_escaped() -> None:
+    """Marked text stays as it is; whatever is computed from it is plain text again, and escaped."""
+    assert shown(code("x")) == "`x`"
+    assert shown(code("x") + "") == "\\`x\\`"
+    assert shown("*a*") == "\\*a\\*"
+    assert shown(None) == "–"
+    assert isinstance(shown(3), Markdown)
 
 
 def test_sparkline_shows_shape_and_gaps() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from artifacts.reporting import pictures
-from artifacts.reporting.canvas import BAR, BLUE, RED, percent, picture, short
+from artifacts.reporting import pictures, sheets
+from artifacts.reporting.canvas import BAR, BLUE, RED, picture, short
 from data.errors import BadInput, StorageFailed
 
 DIGITS = tuple("0123456789")
@@ -50,7 +50,7 @@ def test_right_prediction_has_a_blue_bar_and_no_red(tmp_path: Path) -> None:
 
 
 def test_wrong_prediction_is_red_and_the_truth_blue(tmp_path: Path) -> None:
-    """If it is wrong, the predicted bar is red, the true one blue, in the places of their classes."""
+    """If the prediction is wrong, its bar is red and that of the true class blue, each in its class's place."""
     probabilities = answer(10, 2, 0.6)
     probabilities[7] = 0.35
     pictures.prediction(SEVEN, probabilities, DIGITS, 7, tmp_path / "two.png")
@@ -126,16 +126,16 @@ def test_worst_mistakes_are_the_confident_ones() -> None:
     """Only mistakes are listed, the most confident first."""
     labels = np.array([0, 1, 1, 0, 1])
     probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.99, 0.01], [0.2, 0.8], [0.1, 0.9]], np.float32)
-    assert pictures.worst(labels, probabilities).tolist() == [2, 3, 1]
-    assert pictures.worst(labels, probabilities, n=1).tolist() == [2]
-    assert pictures.worst(labels[:1], probabilities[:1]).tolist() == []
+    assert sheets.worst(labels, probabilities).tolist() == [2, 3, 1]
+    assert sheets.worst(labels, probabilities, n=1).tolist() == [2]
+    assert sheets.worst(labels[:1], probabilities[:1]).tolist() == []
 
 
 def test_mistakes_panel_shows_predicted_and_true(tmp_path: Path) -> None:
-    """Each mistake has a red line for what was said and a blue one below for what is true."""
+    """Each mistake has a red line with the predicted class and a blue one below with the true class."""
     labels = np.zeros(30, np.int64)
     probabilities = np.stack([answer(10, 7, 0.9)] * 30)
-    pictures.mistakes(np.stack([SEVEN] * 30), labels, probabilities, DIGITS, tmp_path / "mistakes.png", n=5)
+    sheets.mistakes(np.stack([SEVEN] * 30), labels, probabilities, DIGITS, tmp_path / "mistakes.png", n=5)
     image = decoded(tmp_path / "mistakes.png")[60:]
     red, blue = pixels_of(image, RED), pixels_of(image, BLUE)
     assert red[:, 0].max() < blue[:, 0].min()
@@ -144,30 +144,30 @@ def test_mistakes_panel_shows_predicted_and_true(tmp_path: Path) -> None:
 
 def test_a_model_without_mistakes_has_a_panel_that_says_so(tmp_path: Path) -> None:
     """No mistake is no reason to fail."""
-    pictures.mistakes(SEVEN[None], np.array([7]), answer(10, 7, 0.9)[None], DIGITS, tmp_path / "none.png")
+    sheets.mistakes(SEVEN[None], np.array([7]), answer(10, 7, 0.9)[None], DIGITS, tmp_path / "none.png")
     assert decoded(tmp_path / "none.png").std() > 0
 
 
 def test_differences_show_each_kind(tmp_path: Path) -> None:
-    """Images that only one model gets right come in equal shares, whatever the numbers of each kind."""
+    """Images that only one model gets right take equal shares of the picture, however many there are of each kind."""
     group = np.array([0] * 100 + [1] * 4 + [2] * 100)
-    chosen = pictures._shares(group, np.arange(204, dtype=np.float32), 25)
+    chosen = sheets._shares(group, np.arange(204, dtype=np.float32), 25)
     assert np.bincount(group[chosen]).tolist() == [11, 4, 10]
     assert chosen[0] == 99, "the most confident of its kind comes first"
     labels = np.array([7, 7, 7, 7])
-    a = np.stack([answer(10, said, 0.9) for said in (7, 1, 2, 7)])
-    b = np.stack([answer(10, said, 0.8) for said in (1, 7, 3, 7)])
+    a = np.stack([answer(10, predicted, 0.9) for predicted in (7, 1, 2, 7)])
+    b = np.stack([answer(10, predicted, 0.8) for predicted in (1, 7, 3, 7)])
     images = np.stack([SEVEN] * 4)
-    pictures.difference_grid(images, labels, a, b, DIGITS, path=tmp_path / "diff.png", names=("mnist/1", "mnist/2"))
+    sheets.difference_grid(images, labels, a, b, DIGITS, path=tmp_path / "diff.png", names=("mnist/1", "mnist/2"))
     image = decoded(tmp_path / "diff.png")[60:]
     blue = pixels_of(image, BLUE)
     assert np.unique(blue[:, 1] // (image.shape[1] // 5)).tolist() == [0, 1], "in the third image neither is right"
 
 
-def test_models_that_agree_have_a_picture_that_says_so(tmp_path: Path) -> None:
+def test_models_that_agree_have_a_picture_without_images(tmp_path: Path) -> None:
     """No difference is no reason to fail."""
     same = answer(10, 7, 0.9)[None]
-    pictures.difference_grid(SEVEN[None], np.array([7]), same, same, DIGITS, path=tmp_path / "same.png")
+    sheets.difference_grid(SEVEN[None], np.array([7]), same, same, DIGITS, path=tmp_path / "same.png")
     assert decoded(tmp_path / "same.png").std() > 0
 
 
@@ -176,7 +176,7 @@ def test_hostile_class_names_are_drawn_as_text(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures.prediction(SEVEN, answer(10, 7, 0.9), HOSTILE, 0, tmp_path / "hostile.png")
-        pictures.mistakes(SEVEN[None], np.array([0]), answer(10, 1, 0.9)[None], HOSTILE, tmp_path / "hostile.png")
+        sheets.mistakes(SEVEN[None], np.array([0]), answer(10, 1, 0.9)[None], HOSTILE, tmp_path / "hostile.png")
     assert decoded(tmp_path / "hostile.png").std() > 0
 
 
@@ -192,13 +192,13 @@ def test_pictures_are_small_even_when_full(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (25, 28, 28)).astype(np.uint8)
     labels, probabilities = np.zeros(25, np.int64), np.stack([answer(10, 7, 0.9)] * 25)
-    pictures.mistakes(images, labels, probabilities, DIGITS, tmp_path / "full.png")
+    sheets.mistakes(images, labels, probabilities, DIGITS, tmp_path / "full.png")
     assert (tmp_path / "full.png").stat().st_size < 150_000
 
 
 def test_where_a_picture_cannot_go(tmp_path: Path) -> None:
     """A folder is refused as a picture's name, a missing folder is made, a file in the way is explained."""
-    with pytest.raises(BadInput, match="is a folder"):
+    with pytest.raises(BadInput, match="expected a file name for the picture"):
         pictures.prediction(SEVEN, answer(10, 7, 0.9), DIGITS, None, tmp_path)
     pictures.prediction(SEVEN, answer(10, 7, 0.9), DIGITS, None, tmp_path / "new" / "seven.png")
     assert decoded(tmp_path / "new" / "seven.png").std() > 0
@@ -207,7 +207,6 @@ def test_where_a_picture_cannot_go(tmp_path: Path) -> None:
         pass
 
 
-def test_names_and_shares_are_shortened_without_losing_what_matters() -> None:
-    """The end of a long name stays, and almost certain is not shown as certain."""
+def test_names_are_shortened_without_losing_their_end() -> None:
+    """Names of classes often differ only in their last letters."""
     assert short("class number 114", 12) == "class nu…114"
-    assert [percent(share) for share in (0.874, 0.9912, 0.998, 1.0)] == ["87 %", "99.1 %", "99.8 %", "100 %"]

@@ -1,4 +1,4 @@
-"""The report of a night, written, read again and held against what happened."""
+"""The report of a night, written, read again and compared with what happened."""
 
 import json
 import math
@@ -21,7 +21,7 @@ from artifacts.gate.policy import Policy
 from artifacts.gate.self_test import SelfTest
 from artifacts.recipes.candidate import Candidate
 from artifacts.reporting.report import ui_markdown, write_report
-from artifacts.reporting.summary import CandidateRow, Examples, NightReport, failed_row, trained_row
+from artifacts.reporting.summary import CandidateRow, NightReport, ScoredImages, failed_row, trained_row
 from artifacts.serving.check import InfraResult
 from data.errors import StorageFailed
 from data.validation import Catch, Failure, ValidationResult
@@ -32,17 +32,17 @@ LENIENT = Policy(min_accuracy=0.5, min_recall=0.3)
 
 
 def answers(accuracy: float, seed: int = 0, n: int = 400, classes: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """Labels int64 (n,) and probabilities float32 (n, classes) of a model that is right that often."""
+    """Labels int64 (n,) and probabilities float32 (n, classes) of a model of this accuracy."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % classes
-    said = np.where(rng.random(n) < accuracy, labels, (labels + 1) % classes)
+    predicted = np.where(rng.random(n) < accuracy, labels, (labels + 1) % classes)
     probabilities = np.full((n, classes), 0.1 / (classes - 1), np.float32)
-    probabilities[np.arange(n), said] = 0.9
+    probabilities[np.arange(n), predicted] = 0.9
     return labels, probabilities
 
 
 def decided(verdict: str) -> Any:
-    """A real decision of the gate that comes to this verdict."""
+    """A real decision of the gate with this verdict."""
     labels, better = answers(0.97)
     _, worse = answers(0.80, seed=1)
     pair = {"PROMOTE": (worse, better), "REJECT": (better, worse), "HOLD": (better, better)}[verdict]
@@ -54,9 +54,9 @@ def decided(verdict: str) -> Any:
     return decision
 
 
-def night(gate_says: str = "HOLD", **changes: Any) -> NightReport:
-    """A whole night on which the gate came to that verdict."""
-    decision = decided(gate_says)
+def night(gate_verdict: str = "HOLD", **changes: Any) -> NightReport:
+    """A whole night on which the gate reached this verdict; changes replace fields of its report."""
+    decision = decided(gate_verdict)
     labels, probabilities = answers(0.97)
     metrics = measure(labels, probabilities)
     history = [{"loss": 1 / e, "val_loss": 1.1 / e, "accuracy": 1 - 0.3 / e, "val_accuracy": 0.9} for e in (1, 2, 3)]
@@ -79,14 +79,13 @@ def night(gate_says: str = "HOLD", **changes: Any) -> NightReport:
         "class_names": DIGITS,
         "started": BEGAN,
         "finished": BEGAN + timedelta(seconds=61.5),
-        "verdict": gate_says,
+        "verdict": gate_verdict,
         "reason": decision.reason,
         "decision": decision,
         "candidates": (winner, CandidateRow(name="mlp-seed0", recipe="mlp", failed="the loss is not finite")),
         "winner": "cnn-seed0",
         "champion_before": "mnist/3",
-        "champion_after": "mnist/4" if gate_says == "PROMOTE" else "mnist/3",
-        "champion_since": "2026-11-02",
+        "champion_after": "mnist/4" if gate_verdict == "PROMOTE" else "mnist/3",
         "validation": ValidationResult(True, 58, (), ("No reference is known for KMNIST.",)),
         "catches": (
             Catch("labels permuted", "train labels in another order", True, ("train.label: expect_this",)),
@@ -95,14 +94,19 @@ def night(gate_says: str = "HOLD", **changes: Any) -> NightReport:
         ),
         "self_tests": (SelfTest("the champion against itself", "HOLD", "HOLD", True),),
         "infra": InfraResult(True, "it answered as recorded", "ab", 1.2, 0.8, 1_234_567, 1e-7, True, 64),
-        "examples": Examples(np.zeros((400, 28, 28), np.uint8), labels, probabilities),
+        "test_images": ScoredImages(np.zeros((400, 28, 28), np.uint8), labels, probabilities),
         "decided": 1234,
         "ledger": f"1240 {'c0' * 32}",
         "provenance": {"git_commit": None, "raw_digest": "ab" * 32, "libraries": {"keras": "3.15.0"}},
-        "notes": ("The mirror answered on the second try.",),
         "next_commands": (("nightshift history mnist", "every decision so far"),),
     }
     return NightReport(**{**values, **changes})
+
+
+def with_notes(report: NightReport, *notes: str) -> NightReport:
+    """The same night with these notes on its decision."""
+    assert report.decision is not None
+    return replace(report, decision=replace(report.decision, notes=notes))
 
 
 def rendered(markdown: str) -> str:
@@ -115,7 +119,7 @@ def cells(markdown: str) -> list[list[str]]:
     return [re.split(r"(?<!\\)\|", line)[1:-1] for line in markdown.splitlines() if line.startswith("|")]
 
 
-# -- what it says ---------------------------------------------------------------------------------------------
+# -- the content ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,29 +135,31 @@ def cells(markdown: str) -> list[list[str]]:
 )
 def test_first_line_says_verdict_and_reason(verdict: str, mode: str, headline: str) -> None:
     """Nobody can take one verdict for another, and each is a headline."""
-    told = night(verdict, mode=mode)
-    assert ui_markdown(told).splitlines()[0] == headline + told.reason
-    assert told.promoted == headline.startswith("# PROMOTED")
+    report = night(verdict, mode=mode)
+    assert ui_markdown(report).splitlines()[0] == headline + report.reason
+    assert report.promoted == headline.startswith("# PROMOTED")
 
 
 def test_second_paragraph_says_what_it_means() -> None:
     """Who is champion now follows at once."""
 
-    def second(told: NightReport) -> str:
-        return ui_markdown(told).split("\n\n")[1]
+    def second(report: NightReport) -> str:
+        return ui_markdown(report).split("\n\n")[1]
 
     assert second(night("PROMOTE")) == "`mnist/4` is now the champion of MNIST, in place of `mnist/3`."
     assert second(night("PROMOTE", champion_before=None)) == "`mnist/4` is now the champion of MNIST, the first one."
-    assert second(night("HOLD")) == "Holding is not a failure: nothing broke, and the champion is still `mnist/3`."
+    assert second(night("HOLD")) == "A hold is not a failure. The champion is still `mnist/3`."
     assert second(night("REJECT")) == "The champion is still `mnist/3`."
     assert second(night("REJECT", champion_before=None)) == "There is still no champion."
-    assert "dry run" in second(night("PROMOTE", mode="dry-run"))
+    assert second(night("REJECT", mode="dry-run", champion_before=None)) == (
+        "This was a dry run: it promoted nothing and wrote nothing to the ledger. There is still no champion."
+    )
 
 
 def test_the_decision_is_explained_with_its_numbers() -> None:
     """Accuracies with intervals, discordant counts, p-value, gain, detectable gain, what would change it, budget."""
-    told = night("PROMOTE")
-    decision, markdown = told.decision, ui_markdown(told)
+    report = night("PROMOTE")
+    decision, markdown = report.decision, ui_markdown(report)
     assert decision
     assert decision.paired
     assert decision.champion
@@ -161,35 +167,35 @@ def test_the_decision_is_explained_with_its_numbers() -> None:
     assert rows["images that only the candidate gets right"] == f"{decision.paired.gained}"
     assert rows["images that only the champion gets right"].startswith(f"{decision.paired.lost} (most: ")
     gain = 100 * (decision.candidate.accuracy - decision.champion.accuracy)
-    assert rows["gain tonight"] == f"{gain:.2f} points"
-    assert float(rows["exact paired test (McNemar) of tonight alone, two-sided p"]) == pytest.approx(
+    assert rows["gain of this candidate"] == f"{gain:.2f} points"
+    assert float(rows["exact McNemar test of this candidate alone, two-sided p-value"]) == pytest.approx(
         decision.paired.p_tonight, rel=0.01
     )
     assert rows["smallest gain that could have been detected"].endswith(" points")
-    assert rows["what would have changed it"] == decision.would_change
-    assert f"| {100 * decision.candidate.low:.2f} to {100 * decision.candidate.high:.2f} |" in markdown
-    assert "looked at 1 times in 365 days" in markdown
+    assert rows["what would change it"] == decision.would_change
+    assert f"| {100 * decision.candidate.low:.2f} to {100 * decision.candidate.high:.2f} % |" in markdown
+    assert "Comparisons on this test set in the last 365 days: 1, this one included." in markdown
     assert rows["accuracy"] == "ok"
-    assert rows["decisions by this test set"] == "1,234 in the ledger so far"
+    assert rows["decisions on this test set"] == "1,234 in the ledger so far"
 
 
 def test_the_report_keeps_the_newest_line_of_the_ledger() -> None:
     """Its number and whole hash stand in file, note and JSON: lines cut off later are missed from outside."""
-    told = night("HOLD")
-    assert {row[0].strip(): row[-1].strip() for row in cells(ui_markdown(told))}["newest line of the ledger"] == (
+    report = night("HOLD")
+    assert {row[0].strip(): row[-1].strip() for row in cells(ui_markdown(report))}["newest line of the ledger"] == (
         f"`1240 {'c0' * 32}`"
     )
-    assert told.to_json()["ledger"] == told.ledger
-    assert "newest line" not in ui_markdown(replace(told, ledger=""))
+    assert report.to_json()["ledger"] == report.ledger
+    assert "newest line" not in ui_markdown(replace(report, ledger=""))
 
 
-def test_validation_chose_and_the_report_says_so() -> None:
+def test_the_report_says_that_validation_chose_the_winner() -> None:
     """The table marks the winner and shows the failed candidate with its reason."""
     markdown = ui_markdown(night())
-    assert "Validation accuracy on 400 images chose the winner; the 400 test images had no say" in markdown
+    assert "The winner was chosen by accuracy on 400 validation images. The 400 test images had no part" in markdown
     rows = {row[0].strip(): row[-1].strip() for row in cells(markdown)}
     assert rows["`cnn-seed0`"].endswith("90.00 %"), "the curves; the last table with that name"
-    assert rows["`mlp-seed0`"] == "failed: the loss is not finite"
+    assert rows["`mlp-seed0`"] == "the loss is not finite"
     assert "**winner**" in markdown
     assert "epochs 3, learning_rate 0.004" in markdown
 
@@ -198,12 +204,12 @@ def test_what_was_checked_tells_missed_from_left_to_others() -> None:
     """A corruption that must be caught and was not is loud; one that statistics cannot see is not."""
     rows = {row[0].strip(): row[2].strip() for row in cells(ui_markdown(night())) if len(row) > 2}
     assert rows["labels permuted"] == "caught"
-    assert rows["two labels swapped"] == "left to the metric gate"
+    assert rows["two labels swapped"] == "left to the gate"
     assert rows["a class missing"] == "**MISSED**"
     assert "1 of 3 corrupted copies" in ui_markdown(night())
 
 
-def test_refused_data_shows_what_was_expected_and_what_came() -> None:
+def test_refused_data_shows_what_was_expected_and_what_was_found() -> None:
     """A failing expectation is shown with both values, and no more than twenty of them."""
     failures = tuple(Failure("expect_mean", f"train.column{index}", "0.13 to 0.14", "nan | <b>") for index in range(30))
     markdown = ui_markdown(night(validation=ValidationResult(False, 58, failures)))
@@ -217,8 +223,8 @@ def test_refused_data_shows_what_was_expected_and_what_came() -> None:
 
 def test_the_file_shows_the_pictures_beside_it(tmp_path: Path) -> None:
     """Every picture that the Markdown names exists and can be decoded; the UI note names none."""
-    told = night()
-    markdown = write_report(tmp_path / "report", told)
+    report = night()
+    markdown = write_report(tmp_path / "report", report)
     assert (tmp_path / "report" / "report.md").read_text(encoding="utf-8") == markdown
     named = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", markdown)
     assert sorted(named) == ["confusion.png", "loss-curves.png", "mistakes.png"]
@@ -226,8 +232,8 @@ def test_the_file_shows_the_pictures_beside_it(tmp_path: Path) -> None:
         with Image.open(tmp_path / "report" / name) as image:
             assert np.asarray(image.convert("L")).std() > 5
         assert (tmp_path / "report" / name).stat().st_size < 150_000
-    assert "![" not in ui_markdown(told)
-    assert "█" in ui_markdown(told), "curves as text instead"
+    assert "![" not in ui_markdown(report)
+    assert "█" in ui_markdown(report), "curves as text instead"
 
 
 def test_the_same_night_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -240,7 +246,7 @@ def test_the_same_night_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
-    """A report that cannot be written says so instead of breaking."""
+    """A report that cannot be written raises an error that names the file."""
     (tmp_path / "report").write_text("in the way")
     with pytest.raises((StorageFailed, FileExistsError)):
         write_report(tmp_path / "report", night())
@@ -250,26 +256,26 @@ def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
 
 
 def test_a_night_with_nothing_has_a_report(tmp_path: Path) -> None:
-    """No champion, no winner, no decision, every candidate failed: said, not guessed."""
+    """No champion, no winner, no decision, every candidate failed: the report says so and guesses nothing."""
     failed = CandidateRow(name="cnn-seed0", recipe="cnn", failed="out of memory")
-    told = NightReport(
+    report = NightReport(
         run="r", dataset="mnist", title="MNIST", class_names=DIGITS, started=BEGAN, finished=BEGAN,
         verdict="REJECT", reason="no candidate could be trained", candidates=(failed,),
     )  # fmt: skip
-    markdown = write_report(tmp_path, told)
+    markdown = write_report(tmp_path, report)
     assert markdown.startswith("# NOT PROMOTED (REJECT): no candidate could be trained\n\nThere is still no champion.")
-    assert "failed: out of memory" in markdown
+    assert "out of memory" in markdown
     assert "![" not in markdown
     assert list(tmp_path.iterdir()) == [tmp_path / "report.md"]
 
 
 def test_an_unchanged_night_shows_the_earlier_decision_as_such() -> None:
     """Where nothing was decided tonight, the numbers are marked as those of then."""
-    told = night("PROMOTE", verdict="UNCHANGED", reason="nothing has changed since 2026-11-19")
-    markdown = ui_markdown(told)
+    report = night("PROMOTE", verdict="UNCHANGED", reason="nothing has changed since 2026-11-19")
+    markdown = ui_markdown(report)
     assert markdown.startswith("# NOT PROMOTED (UNCHANGED): nothing has changed since 2026-11-19\n")
-    assert "## The decision when it was taken" in markdown
-    assert not told.promoted
+    assert "## The earlier decision, which still stands" in markdown
+    assert not report.promoted
 
 
 # -- what data must not do ------------------------------------------------------------------------------------
@@ -284,12 +290,13 @@ def test_no_name_breaks_a_table_or_becomes_markup(tmp_path: Path) -> None:
     """With class names, reasons and notes of the worst kind every table keeps its columns and no tag survives."""
     worst = "x | <img src=x onerror=alert(1)> ![p](http://e.org) \n\n# PROMOTED\n| a | b |"
     row = CandidateRow(name="a`b|c", recipe="<i>", parameters={"<b>": "|"}, failed=worst, device="|")
-    told = night(class_names=HOSTILE, title="<h1>", reason=worst, notes=(worst,), next_commands=((worst, worst),))
-    told = replace(told, candidates=(*told.candidates, row), provenance={worst: {worst: worst}})
-    plain, hostile = (rendered(ui_markdown(one)) for one in (night(candidates=told.candidates[:2]), told))
+    report = night(class_names=HOSTILE, title="<h1>", reason=worst, next_commands=((worst, worst),))
+    report = with_notes(report, worst)
+    report = replace(report, candidates=(*report.candidates, row), provenance={worst: {worst: worst}})
+    plain, hostile = (rendered(ui_markdown(one)) for one in (night(candidates=report.candidates[:2]), report))
     assert hostile.count("<h1>") == 1
     assert hostile.count("<table>") == plain.count("<table>")
-    for markdown in (write_report(tmp_path, told), ui_markdown(told)):
+    for markdown in (write_report(tmp_path, report), ui_markdown(report)):
         html = rendered(markdown)
         assert set(re.findall(r"<(\w+)", html)) <= TAGS
         assert re.findall(r'(?:src|href)="([^"]*)"', html) == re.findall(r"(?m)^!\[[^]]*\]\((.*)\)$", markdown)
@@ -314,11 +321,11 @@ def test_what_is_not_finite_never_reaches_the_page(tmp_path: Path) -> None:
     row = replace(
         night().candidates[0], validation=broken, test=broken, seconds=math.nan, images_per_s=math.inf, history=history
     )
-    told = night(candidates=(row,))
-    for markdown in (write_report(tmp_path, told), ui_markdown(told)):
+    report = night(candidates=(row,))
+    for markdown in (write_report(tmp_path, report), ui_markdown(report)):
         assert not re.search(r"\b(nan|inf|infinity)\b", markdown, re.IGNORECASE)
         assert "not finite" in markdown
-    text = json.dumps(told.to_json(), allow_nan=False)
+    text = json.dumps(report.to_json(), allow_nan=False)
     assert json.loads(text)["candidates"][0]["seconds"] is None
 
 
@@ -331,22 +338,22 @@ def test_a_thousand_classes_and_many_candidates_fit_into_the_ui(tmp_path: Path) 
         replace(night().candidates[0], name=f"cnn-seed{seed}", seed=seed, validation=metrics, test=metrics)
         for seed in range(80)
     )
-    told = night(class_names=names, candidates=rows, notes=("long " * 100,) * 500, examples=None)
-    note = ui_markdown(told)
+    report = with_notes(night(class_names=names, candidates=rows, test_images=None), *("long " * 100,) * 500)
+    note = ui_markdown(report)
     assert len(note.encode()) < 100_000
     assert note.startswith("# NOT PROMOTED (HOLD)")
-    told = replace(told, notes=())
-    assert "The 30 classes of lowest recall, of 1,000:" in write_report(tmp_path, told)
-    assert "The first 60 of 80." in ui_markdown(told)
+    report = with_notes(report)
+    assert "The 30 classes of lowest recall, of 1,000:" in write_report(tmp_path, report)
+    assert "The first 60 of 80." in ui_markdown(report)
 
 
-def test_json_tells_the_same() -> None:
+def test_json_has_the_same_content() -> None:
     """A script reads verdict, promotion and candidates; images stay out."""
     value = json.loads(json.dumps(night("PROMOTE").to_json(), allow_nan=False))
     assert (value["verdict"], value["promoted"], value["headline"]) == ("PROMOTE", True, "PROMOTED")
     assert value["candidates"][0]["test"]["n_examples"] == 400
     assert value["decision"]["paired"]["gained"] > 0
-    assert "examples" not in value
+    assert "test_images" not in value
 
 
 def test_rows_are_made_from_what_training_leaves() -> None:
@@ -365,8 +372,19 @@ def test_rows_are_made_from_what_training_leaves() -> None:
 
 
 def test_several_seeds_are_ranked_by_their_mean() -> None:
-    """With several seeds the report has the mean and its standard error; with one it says nothing of the kind."""
+    """With several seeds the report has the mean and its standard error; with one seed it has neither."""
     ranked = night(standings=(Standing("cnn", 3, 0.9941, 0.0003), Standing("mlp", 1, 0.98, None)))
     rows = [[cell.strip() for cell in row] for row in cells(ui_markdown(ranked))]
     assert ["`cnn`", "3", "99.41 %", "0.03 %"] in rows
     assert "standard error" not in ui_markdown(night(standings=(Standing("cnn", 1, 0.9941, None),)))
+
+
+def test_a_candidate_has_the_same_texts_in_every_table() -> None:
+    """Report, UI and terminal show one description: numbers with units, a dash for what is missing, the result."""
+    winner, failed = (row.texts("cnn-seed0") for row in night().candidates)
+    assert (winner["candidate"], winner["training"], winner["weights"]) == ("cnn-seed0", "12.3 s", "111,000")
+    assert winner["parameters"] == "epochs 3, learning_rate 0.004"
+    assert winner["result"] == "winner"
+    assert (failed["validation"], failed["training"], failed["device"]) == ("–", "–", "–")
+    assert failed["result"] == "failed: the loss is not finite"
+    assert replace(night().candidates[0], reused=True).texts("")["result"] == "reused from an earlier run"

@@ -25,25 +25,25 @@ def test_the_numbers_behind_every_verdict_are_shown(case: Night) -> None:
     """Accuracies with intervals, counts, p-value, gains, rule, budget and what would have changed it, whole."""
     decision = judge(case.evidence, case.policy, **case.how)
     lines = [" ".join(line.split()) for line in shown(decision_table(decision, decision.verdict)).splitlines()]
-    for name, said in (*decision.rows(), ("what would change it", decision.would_change)):
-        assert f"{name} {said}" in lines
+    for name, value in (*decision.rows(), ("what would change it", decision.would_change)):
+        assert f"{name} {value}" in lines
     assert "the decision" in lines
 
 
-def test_an_earlier_decision_is_called_so() -> None:
+def test_an_earlier_decision_is_named_as_such() -> None:
     """On a night on which nothing has changed, the numbers are those of the night that decided."""
     decision = judge(EVIDENCE, POLICY)
-    assert "the decision when it was taken" in shown(decision_table(decision, "UNCHANGED"))
+    assert "the earlier decision, which still stands" in shown(decision_table(decision, "UNCHANGED"))
 
 
 @pytest.mark.parametrize("verdict", ["PROMOTE", "HOLD", "REJECT"])
 def test_a_night_ends_with_its_decision(verdict: str) -> None:
     """Headline and reason come first, then notes and the numbers, then the candidates."""
-    told = night(verdict)
-    assert told.decision is not None
-    told = replace(told, decision=replace(told.decision, notes=("Mind [this].",)))
-    said = shown(night_screen(told, "report.md"))
-    assert said.startswith(f"{told.headline}: {told.reason}\nMind [this].\n")
-    table = shown(decision_table(told.decision, verdict))  # type: ignore[arg-type]
-    assert table in said
-    assert said.index(table) < said.index("cnn seed 0")
+    report = night(verdict)
+    assert report.decision is not None
+    report = replace(report, decision=replace(report.decision, notes=("Mind [this].",)))
+    screen = shown(night_screen(report, "report.md"))
+    assert screen.startswith(f"{report.headline}: {report.reason}\nMind [this].\n")
+    table = shown(decision_table(report.decision, verdict))  # type: ignore[arg-type]
+    assert table in screen
+    assert screen.index(table) < screen.index("mlp-seed0")

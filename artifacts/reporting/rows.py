@@ -1,0 +1,228 @@
+"""The rows of the report's tables; the templates say where each table stands and how its columns are called.
+
+A cell is `Markdown` where it has markup of its own; every other cell is plain text, which `markdown.table` escapes.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from artifacts.evaluation.metrics import Metrics
+from artifacts.evaluation.numbers import NONE, interval, number, percent, points, significant
+from artifacts.gate.decision import Check, Decision, Paired
+from artifacts.gate.self_test import SelfTest
+from artifacts.reporting.markdown import Markdown, bold, code, sparkline, text
+from artifacts.reporting.summary import CandidateRow, NightReport
+from data.validation import Catch, Failure
+
+if TYPE_CHECKING:
+    from artifacts.evaluation.candidates import Standing
+    from artifacts.serving.check import InfraResult
+
+FEW = 30  # classes: up to here every one has its row; beyond, only those of lowest recall
+Rows = list[tuple[object, ...]]
+
+
+def facts(night: NightReport) -> Rows:
+    """Return what identifies the run and what it changed."""
+    seconds = (night.finished - night.started).total_seconds()
+    rows: Rows = [
+        ("dataset", Markdown(f"{text(night.title)} ({code(night.dataset)})")),
+        ("run", code(night.run)),
+        ("when", f"{night.started:%Y-%m-%d %H:%M:%S} UTC, {number(seconds, 1)} s"),
+        ("winner on validation", code(night.winner or None)),
+        ("champion before", _version(night.champion_before)),
+        ("champion after", _version(night.champion_after)),
+    ]
+    if night.decision:
+        rows += _decision_facts(night.decision)
+    if night.decided:
+        rows.append(("decisions on this test set", f"{night.decided:,} in the ledger so far"))
+    if night.ledger:
+        rows.append(("newest line of the ledger", code(night.ledger)))
+    return rows
+
+
+def _decision_facts(decision: Decision) -> Rows:
+    rows: Rows = [
+        ("decided by the rule", code(decision.rule)),
+        ("what would change it", text(decision.would_change, 1000)),
+    ]
+    rows += [("note", note) for note in decision.notes]
+    if decision.force_reason:
+        rows.append(("reason for the force", decision.force_reason))
+    return rows
+
+
+def _version(version: str | None) -> object:
+    return code(version) if version else "none"
+
+
+# -- the decision ---------------------------------------------------------------------------------------------
+
+
+def models(decision: Decision) -> Rows:
+    """Return the test accuracy of the candidate and of the champion that it was compared with."""
+    compared = [("candidate", decision.candidate), ("champion", decision.champion)]
+    return [
+        (role, code(one.name), f"{one.correct:,}", f"{one.n:,}", percent(one.accuracy), interval(one.low, one.high))
+        for role, one in compared
+        if one
+    ]
+
+
+def comparison(decision: Decision, paired: Paired, class_names: Sequence[str]) -> Rows:
+    """Return the paired comparison of candidate and champion on the same images."""
+    pooled, n = paired.pooled, decision.candidate.n
+    detectable = "none: no gain would have been significant" if pooled.detectable is None else points(pooled.detectable)
+    return [
+        ("images that only the candidate gets right", f"{paired.gained:,}"),
+        ("images that only the champion gets right", f"{paired.lost:,}{_most_lost(paired, class_names)}"),
+        ("gain of this candidate", points((paired.gained - paired.lost) / n if n else None)),
+        ("exact McNemar test of this candidate alone, two-sided p-value", significant(paired.p_tonight)),
+        ("models of this recipe compared with this champion so far", f"{pooled.models:,}"),
+        ("their mean gain", points(pooled.gain)),
+        ("their two-sided p-value", significant(pooled.p_value)),
+        ("level that this p-value must not exceed", significant(paired.level)),
+        ("smallest gain that could have been detected", detectable),
+        (f"p-value for a loss of {points(decision.policy.margin)} or more", significant(paired.p_not_worse)),
+    ]
+
+
+def _most_lost(paired: Paired, class_names: Sequence[str]) -> str:
+    lost = np.asarray(paired.lost_per_class)
+    worst = [index for index in np.argsort(-lost, kind="stable")[:3].tolist() if lost[index]]
+    listed = ", ".join(f"class {class_names[index]:.20}: {lost[index]:,}" for index in worst)
+    return f" (most: {listed})" if listed else ""
+
+
+def requirements(checks: Sequence[Check]) -> Rows:
+    """Return the minimum requirements with what was measured, failed ones first."""
+    return [_requirement(check) for check in sorted(checks, key=lambda check: check.passed)]
+
+
+def _requirement(check: Check) -> tuple[object, ...]:
+    limit = f"{'≥' if check.sign == '>=' else '≤'} {significant(check.limit, 5)}"
+    measured = "not measured" if check.got is None else significant(check.got, 5)
+    return check.name, limit, measured, _result(check.passed)
+
+
+# -- the candidates -------------------------------------------------------------------------------------------
+
+
+def candidates(night: NightReport) -> Rows:
+    """Return one row per trained candidate, in the order in which they were asked for."""
+    return [_candidate(row, night.winner) for row in night.candidates if not row.failed]
+
+
+def failed_candidates(night: NightReport) -> Rows:
+    """Return the candidates that could not be trained, with the reasons."""
+    return [(code(row.name), row.failed) for row in night.candidates if row.failed]
+
+
+def _candidate(row: CandidateRow, winner: str) -> tuple[object, ...]:
+    texts = row.texts(winner)
+    result = bold(texts["result"]) if row.name == winner else texts["result"]
+    shown = ("validation", "test", "training", "images/s", "weights", "device")
+    return code(texts["candidate"]), *(texts[name] for name in shown), result
+
+
+def standings(ranked: Sequence["Standing"]) -> Rows:
+    """Return how the recipes rank over several seeds, best first."""
+    return [(code(one.recipe), one.n, percent(one.mean), percent(one.standard_error)) for one in ranked]
+
+
+def parameters(night: NightReport) -> Rows:
+    """Return the parameters of every recipe, once per different set."""
+    sets = dict.fromkeys((row.recipe, row.settings) for row in night.candidates if row.parameters)
+    return [(code(recipe), settings) for recipe, settings in sets]
+
+
+def curves(night: NightReport) -> Rows:
+    """Return the curves where no picture can be shown: first value, shape, last value."""
+    return [_curve(row) for row in night.candidates[:40] if row.history]
+
+
+def _curve(row: CandidateRow) -> tuple[object, ...]:
+    def curve(key: str, shown: Any) -> str:
+        values = [epoch.get(key) for epoch in row.history]
+        return f"{shown(values[0])} {sparkline(values, 20)} {shown(values[-1])}"
+
+    losses = (curve(key, lambda value: number(value, 3)) for key in ("loss", "val_loss"))
+    return code(row.name), *losses, curve("val_accuracy", percent)
+
+
+# -- what was checked -----------------------------------------------------------------------------------------
+
+
+def serving(infra: "InfraResult") -> Rows:
+    """Return what the fresh process measured that served the winner."""
+    megabytes = None if infra.size_bytes is None else infra.size_bytes / 1e6
+    measured = (number(infra.load_s, 2, " s"), number(infra.latency_ms, 2, " ms"), number(megabytes, 2, " MB"))
+    return [(*measured, f"{infra.n_requests:,}", significant(infra.max_abs_diff))]
+
+
+def failures(failed: Sequence[Failure]) -> Rows:
+    """Return the expectations that the data does not meet."""
+    return [(code(one.expectation), one.subject, one.expected, one.observed) for one in failed]
+
+
+def catches(caught: Sequence[Catch]) -> Rows:
+    """Return the corrupted copies of the data, and which expectations noticed them."""
+    return [_catch(one) for one in caught]
+
+
+def _catch(catch: Catch) -> tuple[object, ...]:
+    result = "caught" if catch.caught else "left to the gate" if catch.ok else bold("MISSED")
+    more = f" and {len(catch.by) - 2} more" if len(catch.by) > 2 else ""
+    return catch.corruption, catch.what, result, ", ".join(catch.by[:2]) + more
+
+
+def self_tests(tests: Sequence[SelfTest]) -> Rows:
+    """Return what the gate decided about models whose verdict is known."""
+    return [(test.name, test.expected, test.got, _result(test.passed)) for test in tests]
+
+
+def _result(passed: bool) -> str:
+    return "ok" if passed else bold("FAILED")
+
+
+# -- the winner -----------------------------------------------------------------------------------------------
+
+
+def classes(test: Metrics, class_names: Sequence[str]) -> Rows:
+    """Return the metrics per class: all of them in order, or the `FEW` of lowest recall."""
+    order = sorted(range(len(test.per_class)), key=lambda index: test.per_class[index].recall)[:FEW]
+    if len(test.per_class) <= FEW:
+        order.sort()
+    return [_class(test, index, class_names) for index in order]
+
+
+def _class(test: Metrics, index: int, class_names: Sequence[str]) -> tuple[object, ...]:
+    one = test.per_class[index]
+    shares = (percent(share) for share in (one.precision, one.recall, one.f1))
+    return text(class_names[index], 40), *shares, f"{one.support:,}"
+
+
+def mistakes(test: Metrics, class_names: Sequence[str]) -> Rows:
+    """Return the eight most frequent pairs of true and predicted class."""
+    counts = np.asarray(test.confusion, dtype=np.int64)
+    wrong, images = counts - np.diag(np.diag(counts)), counts.sum(axis=1)
+    pairs = (divmod(int(flat), len(wrong)) for flat in np.argsort(-wrong, axis=None, kind="stable")[:8])
+    return [
+        (text(class_names[true], 40), text(class_names[other], 40), f"{wrong[true, other]:,} of {images[true]:,}")
+        for true, other in pairs
+        if wrong[true, other]
+    ]
+
+
+def provenance(made_from: Mapping[str, Any]) -> Rows:
+    """Return what the winner was made from, one row per field of `Provenance`."""
+    return [(name.replace("_", " "), _value(value)) for name, value in made_from.items()]
+
+
+def _value(value: Any) -> object:
+    if isinstance(value, Mapping):
+        return text(", ".join(f"{key} {item}" for key, item in value.items()), 1000)
+    return NONE if value is None or value == "" else code(value)
