@@ -17,7 +17,7 @@ from typing import Any
 
 from artifacts.recipes.candidate import Candidate
 from benchmarks import plain
-from benchmarks.official import Images, accuracy, keep, machine, official, problem, scaled
+from benchmarks.official import Images, accuracy, info, keep, machine, official, scaled
 from flows.settings import prepare_environment
 
 
@@ -74,7 +74,7 @@ def compare(system: System, seeds: int, length: int) -> dict[str, Any]:
     ours: dict[str, list[float]] = {"test": [], "validation": [], "seconds": []}
     for seed in range(seeds):
         candidate = Candidate(system.recipe, ((system.unit, length),), seed)
-        fitted = fit(training, validation, problem(system.dataset, training), candidate)
+        fitted = fit(training, validation, info(system.dataset, training), candidate)
         ours["test"].append(accuracy(fitted.model, test))
         ours["validation"].append(accuracy(fitted.model, validation))
         ours["seconds"].append(fitted.seconds)

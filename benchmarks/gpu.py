@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from artifacts.optimization.feed import problem_of
+from artifacts.optimization.feed import dataset_info
 from artifacts.recipes.candidate import Candidate
-from artifacts.recipes.recipe import Problem
+from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import Fitted, fit
 from benchmarks.official import Images, accuracy, keep, machine, nightly
 from data.dataset import RawData
@@ -62,16 +62,16 @@ def first(raw: RawData, n: int) -> RawData:
     return RawData(raw.train_images[:n], raw.train_labels[:n], raw.test_images, raw.test_labels)
 
 
-def rate_of_fit(candidate: Candidate, problem: Problem, training: Images) -> float:
+def rate_of_fit(candidate: Candidate, info: DatasetInfo, training: Images) -> float:
     """Return images per second of one epoch of `model.fit`, after a short one that compiles."""
     import keras
 
     from artifacts.optimization.schedules import optimizer
 
     recipe, settings = candidate.definition, candidate.resolved()
-    plan, model = recipe.plan(problem, settings), recipe.build(problem, settings)
+    plan, model = recipe.plan(info, settings), recipe.build(info, settings)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    steps = sum(plan.lengths(problem.n_train))
+    steps = sum(plan.lengths(info.n_train))
     model.compile(optimizer(plan, steps, keras.optimizers.Adam), loss, metrics=["accuracy"])
     few = plan.batch * 20
     model.fit(training.images[:few], training.labels[:few], batch_size=plan.batch, verbose=0)
@@ -123,12 +123,12 @@ def main() -> None:
     if not told.data:
         print("no --data: the images are made up, so rates mean something and accuracies do not", flush=True)
     training, validation, test = nightly(raw)
-    problem = problem_of(training, raw.train_images.shape[1:], int(raw.train_labels.max()) + 1)
+    info = dataset_info(training, raw.train_images.shape[1:], int(raw.train_labels.max()) + 1)
     keep(told.json, {"machine": machine(), "data": str(told.data.name) if told.data else "made up"})
     for spec in told.candidates:
         candidate = Candidate.parse(spec)
-        fitted = fit(training, validation, problem, candidate, device=told.device)
-        baseline = rate_of_fit(candidate, problem, training)
+        fitted = fit(training, validation, info, candidate, device=told.device)
+        baseline = rate_of_fit(candidate, info, training)
         row = figures(fitted, GOALS.get(candidate.recipe, 0.97), baseline, test)
         print(line(spec, row), flush=True)
         keep(told.json, {spec: row})

@@ -60,11 +60,11 @@ def train(home: Path, spec: str, in_memory: bool) -> dict[str, Any]:
     from artifacts.training.train import train
 
     candidate, few = Candidate.parse(spec), _scaled(*images(1000, 2))
-    fit.fit(few, few, feed.problem_of(few, (28, 28), 10), candidate)
+    fit.fit(few, few, feed.dataset_info(few, (28, 28), 10), candidate)
     before = _peak_mib()
     if in_memory:
         some = _scaled(*images(IN_MEMORY_BYTES // (4 * 784), 3))
-        fitted = fit.fit(some, few, feed.problem_of(some, (28, 28), 10), candidate)
+        fitted = fit.fit(some, few, feed.dataset_info(some, (28, 28), 10), candidate)
         return {"images_per_s": fitted.history[-1].images_per_s}
     with tempfile.TemporaryDirectory() as folder:
         result = train(Store(home), REF, candidate, Path(folder))

@@ -18,7 +18,7 @@ from typing import Any
 
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.catalogue import recipes
-from benchmarks.official import accuracy, keep, nightly, official, problem
+from benchmarks.official import accuracy, info, keep, nightly, official
 from flows.settings import prepare_environment
 
 PRECISIONS = {"mixed_bfloat16": True, "float32": False}
@@ -44,7 +44,7 @@ def compare(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
     from artifacts.training.fit import fit
 
     training, validation, test = nightly(official(dataset))
-    about = problem(dataset, training)
+    about = info(dataset, training)
     rows: dict[str, Any] = {
         name: {"validation": [], "cross_entropy": [], "test": [], "seconds": []} for name in PRECISIONS
     }

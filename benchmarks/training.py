@@ -23,7 +23,7 @@ from typing import Any
 
 from artifacts.recipes.candidate import Candidate
 from benchmarks import fidelity, pytorch
-from benchmarks.official import Images, accuracy, keep, machine, nightly, official, problem
+from benchmarks.official import Images, accuracy, info, keep, machine, nightly, official
 from flows.settings import prepare_environment
 
 EPOCHS = 5  # timed after the one that compiles
@@ -56,7 +56,7 @@ GOALS = (
     Goal("fashion-mnist", "cnn", 0.925, 40.0),
     Goal("fashion-mnist", "cnn", 0.930, 30.0),
     Goal("fashion-mnist", f"cnn:epochs=26,{LONG},weight_decay=0.1,shift=1,beyond=yes,cutout=6", 0.940, 180.0),
-    Goal("mnist", f"cnn:members=3,epochs=20,{LONG},weight_decay=0.02,turn=10,zoom=0.1,beyond=yes", 0.9975, 1800.0),
+    Goal("mnist", f"cnn:members=3,epochs=20,{LONG},weight_decay=0.02,rotation=10,zoom=0.1,beyond=yes", 0.9975, 1800.0),
     Goal("fashion-mnist", "vgg", 0.950, 1800.0),
 )
 
@@ -71,7 +71,7 @@ def rate_of_loop(spec: str, training: Images) -> float:
     from artifacts.training.fit import dtype_policy
 
     candidate = Candidate.parse(spec)
-    recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
+    recipe, settings, about = candidate.definition, candidate.resolved(), info("mnist", training)
     plan, device = recipe.plan(about, settings), choose(recipe)
     keras.utils.set_random_seed(0)
     with keras.device(device.name), dtype_policy(device.precision):
@@ -90,7 +90,7 @@ def rate_of_fit(spec: str, training: Images, epochs: int = EPOCHS) -> float:
     from artifacts.optimization.schedules import optimizer
 
     candidate = Candidate.parse(spec)
-    recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
+    recipe, settings, about = candidate.definition, candidate.resolved(), info("mnist", training)
     plan = recipe.plan(about, settings)
     n = len(training.labels)
     model = keras.models.clone_model(recipe.build(about, settings), clone_function=_of_keras)
@@ -117,7 +117,7 @@ def beside(spec: str, training: Images) -> dict[str, float]:
     if not pytorch.installed():
         return {}
     candidate = Candidate.parse(spec)
-    recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
+    recipe, settings, about = candidate.definition, candidate.resolved(), info("mnist", training)
     model, batch = recipe.build(about, settings), recipe.plan(about, settings).batch
     precisions = (False, True) if recipe.bfloat16 else (False,)
     return {"pytorch": max(pytorch.rate(model, training, batch, bfloat16) for bfloat16 in precisions)}
@@ -183,7 +183,7 @@ def _trainings(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
     from artifacts.training.fit import fit
 
     training, validation, test = nightly(official(dataset))
-    about = problem(dataset, training)
+    about = info(dataset, training)
     scores, validated, seconds = [], [], []
     for seed in range(seeds):
         fitted = fit(training, validation, about, Candidate.parse(spec, seed))

@@ -116,8 +116,8 @@ def augment(plan: Plan, images: Any, shifts: Any, flips: Any, cutouts: Any, turn
     """
     if plan.flip:
         images = ops.where(flips[:, None, None], ops.flip(images, axis=2), images)
-    if plan.turn or plan.zoom:
-        images = _turned(images, math.radians(plan.turn) * turns[:, 0], 1.0 + plan.zoom * turns[:, 1])
+    if plan.rotation or plan.zoom:
+        images = _turned(images, math.radians(plan.rotation) * turns[:, 0], 1.0 + plan.zoom * turns[:, 1])
     if plan.shift:
         vertical = _moved(images.shape[1], shifts[:, 0] - plan.shift)
         horizontal = _moved(images.shape[2], shifts[:, 1] - plan.shift)

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.recipes.recipe import Problem
+from artifacts.recipes.recipe import DatasetInfo
 from data.errors import DataRefused
 
 # Float32 images up to this many bytes are kept in memory, as NumPy array and as tensor: MNIST has 172 MB.
@@ -131,7 +131,9 @@ def survey(source: Source, shape: tuple[int, int], n_classes: int, what: str) ->
     return light
 
 
-def problem_of(training: Source, shape: tuple[int, int], n_classes: int, mirror_symmetric: bool = False) -> Problem:
+def dataset_info(
+    training: Source, shape: tuple[int, int], n_classes: int, mirror_symmetric: bool = False
+) -> DatasetInfo:
     """Return what a recipe may know about a dataset, its margin measured on the training images.
 
     The margin is the widest frame, up to 8 pixels, that holds at most half a percent of the light of all images: 2 for
@@ -148,7 +150,7 @@ def problem_of(training: Source, shape: tuple[int, int], n_classes: int, mirror_
         if 1 - float(light[frame:-frame, frame:-frame].sum()) / total > 0.005:
             break
         margin = frame
-    return Problem(height, width, n_classes, size(training), mirror_symmetric, margin)
+    return DatasetInfo(height, width, n_classes, size(training), mirror_symmetric, margin)
 
 
 def _check(examples: Examples, shape: tuple[int, int], n_classes: int, what: str) -> None:

@@ -13,10 +13,10 @@ Command: python -m benchmarks.training --rows times --only cnn
 from typing import Any
 
 from artifacts.recipes.parameters import PATIENCE, RACE, Choice, Integer, Parameter, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return Conv 3x3 - pool - Conv 3x3 - pool - Conv 3x3 - Dense, each with relu, then the logits in float32."""
     import keras
     from keras import layers
@@ -26,8 +26,8 @@ def build(problem: Problem, settings: Settings) -> Any:
     width = settings["width"]
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
-            layers.Reshape((problem.height, problem.width, 1)),
+            layers.Input((info.height, info.width)),
+            layers.Reshape((info.height, info.width, 1)),
             # No norm here: it would cost a seventh of the whole time, on all the pixels, and bring nothing.
             layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal"),
             # Maximum and relu commute; after the pool, relu has a quarter of the work: a tenth of the whole time.
@@ -40,14 +40,14 @@ def build(problem: Problem, settings: Settings) -> Any:
             layers.ReLU(),
             layers.Flatten(),
             layers.Dense(128, activation="relu", kernel_initializer="he_normal"),
-            layers.Dense(problem.n_classes, dtype="float32"),
+            layers.Dense(info.n_classes, dtype="float32"),
         ]
     )
 
 
-def plan(problem: Problem, settings: Settings) -> Plan:
+def plan(info: DatasetInfo, settings: Settings) -> Plan:
     """Return one cycle of the optimizer on images that are shifted and, where that keeps the class, flipped."""
-    furthest = settings["shift"] if settings["beyond"] == "yes" else problem.margin
+    furthest = settings["shift"] if settings["beyond"] == "yes" else info.margin
     return Plan(
         epochs=settings["epochs"],
         batch=settings["batch"],
@@ -59,13 +59,13 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
         shift=min(settings["shift"], furthest),
-        turn=settings["turn"],
+        rotation=settings["rotation"],
         zoom=settings["zoom"],
         cutout=settings["cutout"],
         leave_out=settings["leave_out"],
         patience=settings["patience"],
-        flip=problem.mirror_symmetric,
-        average_flips=problem.mirror_symmetric,
+        flip=info.mirror_symmetric,
+        average_flips=info.mirror_symmetric,
         members=settings["members"],
     )
 
@@ -81,7 +81,7 @@ TRAINING: dict[str, Parameter] = {
     "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
     "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
     "beyond": Choice("no", ("no", "yes"), "whether a shift may push light over the edge; pays in long trainings"),
-    "turn": Real(0.0, 0, 180, "largest random turn to either side, in degrees"),
+    "rotation": Real(0.0, 0, 180, "largest random rotation to either side, in degrees"),
     "zoom": Real(0.0, 0, 0.5, "largest random change of size, as a share of it"),
     "cutout": Integer(0, 0, 64, "side of the square that is blanked in every image, in pixels"),
     "leave_out": Real(0.0, 0, 0.9, "share of the images, among those known best, left out of all epochs but two"),

@@ -11,10 +11,10 @@ Command: python -m benchmarks.training --rows times --only mlp
 from typing import Any
 
 from artifacts.recipes.parameters import PATIENCE, RACE, Choice, Integer, Real, Sizes, sizes_of
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return a net of relu layers of the given sizes."""
     import keras
     from keras import layers
@@ -24,15 +24,15 @@ def build(problem: Problem, settings: Settings) -> Any:
     ]
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
             *hidden,
-            layers.Dense(problem.n_classes),
+            layers.Dense(info.n_classes),
         ]
     )
 
 
-def plan(problem: Problem, settings: Settings) -> Plan:
+def plan(info: DatasetInfo, settings: Settings) -> Plan:
     """Return one cycle of the chosen optimizer."""
     return Plan(
         epochs=settings["epochs"],
@@ -42,7 +42,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         schedule=settings["schedule"],
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
-        shift=min(settings["shift"], problem.margin),
+        shift=min(settings["shift"], info.margin),
         patience=settings["patience"],
     )
 

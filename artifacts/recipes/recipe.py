@@ -18,7 +18,7 @@ Settings = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Problem:
+class DatasetInfo:
     """What a recipe may know about a dataset before it sees it.
 
     Args:
@@ -61,7 +61,7 @@ class Plan:
         label_smoothing: share of the target spread evenly over all classes, 0..1.
         shift: largest shift of an image up, down, left and right, in pixels; zeros move in.
         flip: each image is shown from one side and from the other in turn, epoch by epoch; chance begins.
-        turn: largest turn of an image about its centre to either side, in degrees.
+        rotation: largest random rotation of an image about its centre to either side, in degrees.
         zoom: largest change of an image's size, as a share of it.
         cutout: side of a square, in pixels, that is blanked at a random place of each image.
         average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
@@ -88,7 +88,7 @@ class Plan:
     label_smoothing: float = 0.0
     shift: int = 0
     flip: bool = False
-    turn: float = 0.0
+    rotation: float = 0.0
     zoom: float = 0.0
     cutout: int = 0
     average_flips: bool = False
@@ -119,16 +119,16 @@ class Recipe:
         document: the module's docstring: first line what it is, then `Claim:`, `Cost:` and `Command:` paragraphs.
         family: `dense` or `conv`; decides whether a CPU trains it through XLA.
         parameters: what may be changed.
-        build: (problem, settings) -> Keras model from float32 images (b, h, w) in [0, 1] to float32 logits (b, c).
-        plan: (problem, settings) -> how to train it.
+        build: (info, settings) -> Keras model from float32 images (b, h, w) in [0, 1] to float32 logits (b, c).
+        plan: (info, settings) -> how to train it.
         bfloat16: whether its accuracy has been shown unharmed in mixed bfloat16 (`benchmarks/precision.py`).
     """
 
     name: str
     document: str
     family: Literal["dense", "conv"]
-    build: Callable[[Problem, Settings], Any]
-    plan: Callable[[Problem, Settings], Plan]
+    build: Callable[[DatasetInfo, Settings], Any]
+    plan: Callable[[DatasetInfo, Settings], Plan]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     bfloat16: bool = False
 

@@ -10,25 +10,25 @@ Command: nightshift smoke
 from typing import Any
 
 from artifacts.recipes.parameters import Integer, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return a net with one small hidden layer."""
     import keras
     from keras import layers
 
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
             layers.Dense(settings["hidden"], activation="relu"),
-            layers.Dense(problem.n_classes),
+            layers.Dense(info.n_classes),
         ]
     )
 
 
-def plan(_problem: Problem, settings: Settings) -> Plan:
+def plan(_info: DatasetInfo, settings: Settings) -> Plan:
     """Return Adam over one cycle, in few and small steps."""
     return Plan(
         epochs=settings["epochs"],

@@ -7,9 +7,9 @@ better than one after the other: while one waits for its threads, another goes o
 from collections.abc import Callable
 from typing import Any
 
-from artifacts.recipes.recipe import Problem, Settings
+from artifacts.recipes.recipe import DatasetInfo, Settings
 
-Build = Callable[[Problem, Settings], Any]
+Build = Callable[[DatasetInfo, Settings], Any]
 
 
 def side_by_side(build: Build, members: int) -> Build:
@@ -17,11 +17,11 @@ def side_by_side(build: Build, members: int) -> Build:
     if members == 1:
         return build
 
-    def together(problem: Problem, settings: Settings) -> Any:
+    def together(info: DatasetInfo, settings: Settings) -> Any:
         import keras
 
-        images = keras.Input((problem.height, problem.width))
-        return keras.Model(images, [build(problem, settings)(images) for _ in range(members)], name="members")
+        images = keras.Input((info.height, info.width))
+        return keras.Model(images, [build(info, settings)(images) for _ in range(members)], name="members")
 
     return together
 

@@ -16,7 +16,7 @@ from artifacts.models.provenance import library_versions
 from artifacts.models.saving import flip_averaged
 from artifacts.optimization.feed import Feed, Source, Stream, size, survey
 from artifacts.recipes.candidate import Candidate
-from artifacts.recipes.recipe import Plan, Problem, Settings
+from artifacts.recipes.recipe import DatasetInfo, Plan, Settings
 from artifacts.training import checkpoint
 from artifacts.training.checkpoint import Checkpoint
 from artifacts.training.ensemble import Build, averaged, side_by_side
@@ -89,7 +89,7 @@ class Fitted:
 def fit(
     training: Source,
     validation: Source,
-    problem: Problem,
+    info: DatasetInfo,
     candidate: Candidate,
     *,
     device: str = "auto",
@@ -101,7 +101,7 @@ def fit(
     Args:
         training: what to learn.
         validation: what to measure after every epoch.
-        problem: what the recipe may know about them.
+        info: what the recipe may know about them.
         candidate: recipe, parameters and seed.
         device: `auto` takes a GPU where there is one.
         on_progress: called after every epoch, those before a resumption included; what it raises ends the training.
@@ -110,14 +110,14 @@ def fit(
     Raises:
         TrainingFailed: the loss or a weight stopped being finite, or the device is not there.
         OutOfMemory: the batch or the net is too large for the device.
-        DataRefused: the images or labels do not fit the problem.
+        DataRefused: the images or labels do not fit `info`.
     """
-    shape = (problem.height, problem.width)
+    shape = (info.height, info.width)
     for what, source in (("training", training), ("validation", validation)):
-        if not isinstance(source, Stream):  # a stream has been surveyed by whoever stated the problem
-            survey(source, shape, problem.n_classes, what)
+        if not isinstance(source, Stream):  # a stream has been surveyed by whoever made `info`
+            survey(source, shape, info.n_classes, what)
     recipe, settings = candidate.definition, candidate.resolved()
-    plan = recipe.plan(problem, settings)
+    plan = recipe.plan(info, settings)
     build = side_by_side(recipe.build, plan.members)
     import keras
 
@@ -131,14 +131,14 @@ def fit(
     backend.deterministic()
     try:
         with keras.device(chosen.name), dtype_policy(chosen.precision):
-            model = build(problem, settings)
+            model = build(info, settings)
             loop = Loop(model, plan, size(training), chosen.jit)
             keeper = _Keeper(resume, plan, candidate, chosen)
             for progress in _epochs(loop, plan, training, validation, candidate, keeper):
                 if on_progress is not None:
                     on_progress(progress)
         with keras.device(chosen.name), dtype_policy("float32"):
-            final = averaged(folded(_in_float32(model, build, problem, settings)))
+            final = averaged(folded(_in_float32(model, build, info, settings)))
             final = flip_averaged(final) if plan.average_flips else final
     except Exception as error:
         if isinstance(error, MemoryError) or backend.out_of_memory(error):
@@ -243,13 +243,13 @@ def _identity(data: str, candidate: Candidate, device: "Device") -> str:
     )
 
 
-def _in_float32(model: Any, build: Build, problem: Problem, settings: Settings) -> Any:
+def _in_float32(model: Any, build: Build, info: DatasetInfo, settings: Settings) -> Any:
     """Return the same network with the same weights that computes in float32, so that it serves alike everywhere."""
     if not all(np.isfinite(weight).all() for weight in model.get_weights()):
         raise TrainingFailed("a weight is not finite after the last step", "use a smaller learning rate")
     if model.dtype_policy.compute_dtype == "float32":
         return model
-    final = build(problem, settings)
+    final = build(info, settings)
     final.set_weights(model.get_weights())
     return final
 

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 
 from artifacts.models.saving import save, weights_digest
-from artifacts.optimization.feed import CHUNK_BYTES, IN_MEMORY_BYTES, Source, Stream, problem_of, size, survey
+from artifacts.optimization.feed import CHUNK_BYTES, IN_MEMORY_BYTES, Source, Stream, dataset_info, size, survey
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.parameters import Value
-from artifacts.recipes.recipe import Problem
+from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import Fitted, Progress, Resume, fit
 from data import catalogue, parquet
 from data.parquet import PreparedRef
 from data.store import Store, canonical_json, file_sha256
 
-__all__ = ["MODEL", "Fitted", "Progress", "TrainingResult", "fit", "problem_of", "summarise", "train"]
+__all__ = ["MODEL", "Fitted", "Progress", "TrainingResult", "dataset_info", "fit", "summarise", "train"]
 
 MODEL = "model.keras"
 
@@ -107,13 +107,13 @@ def train(
     shape = (told["height"], told["width"])
     training, validation = (_source(store, prepared, split, told) for split in ("train", "validation"))
     mirror_symmetric = catalogue.get(store, prepared.dataset).mirror_symmetric
-    problem = problem_of(training, shape, told["n_classes"], mirror_symmetric)
+    info = dataset_info(training, shape, told["n_classes"], mirror_symmetric)
     if isinstance(validation, Stream):
-        survey(validation, shape, problem.n_classes, "validation")
+        survey(validation, shape, info.n_classes, "validation")
     resume = Resume(checkpoint, prepared.digest) if checkpoint else None
-    fitted = fit(training, validation, problem, candidate, device=device, on_progress=on_progress, resume=resume)
+    fitted = fit(training, validation, info, candidate, device=device, on_progress=on_progress, resume=resume)
     save(fitted.model, folder / MODEL)
-    result = summarise(fitted, candidate, problem, size(validation), file_sha256(folder / MODEL))
+    result = summarise(fitted, candidate, info, size(validation), file_sha256(folder / MODEL))
     (folder / "training.json").write_bytes(canonical_json(result.to_json()))
     (folder / "history.json").write_bytes(canonical_json([asdict(entry) for entry in result.history]))
     if checkpoint:
@@ -130,7 +130,7 @@ def _source(store: Store, prepared: PreparedRef, split: str, told: dict[str, Any
 
 
 def summarise(
-    fitted: Fitted, candidate: Candidate, problem: Problem, n_validation: int, model_sha256: str
+    fitted: Fitted, candidate: Candidate, info: DatasetInfo, n_validation: int, model_sha256: str
 ) -> TrainingResult:
     """Return what there is to say about a training."""
     # Images per second of the epochs after the first: the first one compiles.
@@ -141,7 +141,7 @@ def summarise(
         parameters=candidate.resolved(),
         seed=candidate.seed,
         n_parameters=int(sum(np.prod(weight.shape) for weight in fitted.model.trainable_weights)),
-        n_train=problem.n_train,
+        n_train=info.n_train,
         n_validation=n_validation,
         epochs=len(fitted.history),
         history=fitted.history,

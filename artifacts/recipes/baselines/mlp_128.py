@@ -11,25 +11,25 @@ Command: python -m benchmarks.fidelity --only mlp-128
 from typing import Any
 
 from artifacts.recipes.parameters import Integer, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, _settings: Settings) -> Any:
+def build(info: DatasetInfo, _settings: Settings) -> Any:
     """Return images - 128 relu - logits, as Keras initialises them."""
     import keras
     from keras import layers
 
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
             layers.Dense(128, activation="relu"),
-            layers.Dense(problem.n_classes),
+            layers.Dense(info.n_classes),
         ]
     )
 
 
-def plan(_problem: Problem, settings: Settings) -> Plan:
+def plan(_info: DatasetInfo, settings: Settings) -> Plan:
     """Return Adam as Keras sets it."""
     return Plan(
         epochs=settings["epochs"],

@@ -20,7 +20,7 @@ from artifacts.recipes.recipe import Plan
 from data.parquet import read_split
 from data.store import Store
 from tests.artifacts.backends.missing import Missing
-from tests.artifacts.small import blobs, prepare, problem
+from tests.artifacts.small import blobs, info, prepare
 
 SPECS = {"dense": "tiny:epochs=2", "conv": "cnn:epochs=1"}
 # Every switch at once. Not Adam: where a gradient is nearly zero, its steps have the sign of rounding.
@@ -29,7 +29,7 @@ SWITCHES: dict[str, Any] = {
     "weight_decay": 0.01,
     "label_smoothing": 0.1,
     "shift": 1,
-    "turn": 10.0,
+    "rotation": 10.0,
     "zoom": 0.1,
     "flip": True,
     "average_flips": True,
@@ -47,7 +47,7 @@ def train(folder: Path) -> None:
     training, validation = read_split(store, ref, "train"), read_split(store, ref, "validation")
     told = {}
     for name, spec in SPECS.items():
-        fitted = fit(training, validation, problem(training, 10), Candidate.parse(spec))
+        fitted = fit(training, validation, info(training, 10), Candidate.parse(spec))
         save(fitted.model, folder / f"{name}.keras")
         told[name] = {"backend": fitted.device.backend, "val_accuracy": fitted.history[-1].val_accuracy}
     np.save(folder / "images.npy", np.rint(validation.images * 255).astype(np.uint8))

@@ -16,14 +16,14 @@ from artifacts.training.train import train
 from data.errors import BadInput, Corrupt
 from data.parquet import read_split, split_digest
 from data.store import Store, file_sha256
-from tests.artifacts.small import blobs, prepare, problem
+from tests.artifacts.small import blobs, info, prepare
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
     """The tiny recipe on images of 12 by 10, as it would be saved."""
     examples = blobs(200)
-    return serving_model(fit.fit(examples, examples, problem(examples), Candidate.parse("tiny:epochs=1")).model)
+    return serving_model(fit.fit(examples, examples, info(examples), Candidate.parse("tiny:epochs=1")).model)
 
 
 @pytest.fixture

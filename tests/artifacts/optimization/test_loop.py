@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from artifacts.recipes.catalogue import recipes
-from artifacts.recipes.recipe import Plan, Problem
+from artifacts.recipes.recipe import DatasetInfo, Plan
 from tests.artifacts.small import Images, blobs
 
 Weights = list[npt.NDArray[np.float32]]
@@ -35,7 +35,7 @@ def set_up(examples: Images, jit: bool = False, **switches: Any) -> tuple[Any, A
     plan = Plan(**{**PLAIN, **switches})
     _, height, width = examples.images.shape
     recipe = recipes()["softmax-regression"]
-    model = recipe.build(Problem(height, width, 3, len(examples.labels)), {})
+    model = recipe.build(DatasetInfo(height, width, 3, len(examples.labels)), {})
     return model, Loop(model, plan, len(examples.labels), jit), plan
 
 
@@ -224,7 +224,7 @@ def test_turned_and_enlarged_images_are_what_scipy_makes_of_them() -> None:
     images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
     turns = np.array([[1.0, 0.0], [-0.5, 1.0], [0.0, -1.0]], np.float32)
     none = np.zeros((3, 2), np.int32), np.zeros(3, bool), np.zeros((3, 2), np.float32)
-    turned = np.asarray(augment(Plan(**PLAIN, turn=30, zoom=0.2), images, *none, turns))
+    turned = np.asarray(augment(Plan(**PLAIN, rotation=30, zoom=0.2), images, *none, turns))
     centre = np.array([4.0, 3.5])
     for image, got, angle, scale in zip(images, turned, (30, -15, 0), (1.0, 1.2, 0.8), strict=True):
         cosine, sine = np.cos(np.radians(angle)) / scale, np.sin(np.radians(angle)) / scale
@@ -238,7 +238,7 @@ def test_a_turned_digit_is_learnt_upright_and_turned(examples: Images) -> None:
     line = Images(np.zeros_like(examples.images), examples.labels)
     line.images[:, 5:7, :] = 1  # a bar across
     assert not run(line, epochs=3)[0].reshape(12, 10, 3)[:4].any()
-    assert run(line, epochs=3, turn=90)[0].reshape(12, 10, 3)[:4].any()
+    assert run(line, epochs=3, rotation=90)[0].reshape(12, 10, 3)[:4].any()
 
 
 def test_draws_cover_what_they_may() -> None:
@@ -374,7 +374,7 @@ def test_members_learn_as_if_alone_and_answer_together(examples: Images, optimiz
     starts = [[rng.normal(size=shape).astype(np.float32) for shape in ((120, 3), (3,))] for _ in range(2)]
     alone = [run(examples, start=start, **switches) for start in starts]
     build = side_by_side(recipes()["softmax-regression"].build, 2)
-    model = build(Problem(12, 10, 3, 10), {})
+    model = build(DatasetInfo(12, 10, 3, 10), {})
     model.set_weights([*starts[0], *starts[1]])
     loop = Loop(model, Plan(**{**PLAIN, **switches}), 10, jit=False)
     for epoch in range(2):
@@ -447,7 +447,7 @@ def muon_steps(examples: Images, epochs: int = 1, members: int = 1, **switches: 
         hidden = [layers.Reshape((*shape, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(5)]
         return keras.Sequential([layers.Input(shape), *hidden, layers.Dense(3)])
 
-    model = side_by_side(build, members)(Problem(*shape, 3, len(examples.labels)), {})
+    model = side_by_side(build, members)(DatasetInfo(*shape, 3, len(examples.labels)), {})
     before = [kernel for kernel in model.get_weights() if kernel.ndim > 1]
     plan = Plan(**{**PLAIN, "optimizer": "muon", "learning_rate": 0.01, "batch": len(examples.labels), **switches})
     loop = Loop(model, plan, len(examples.labels), jit=False)
@@ -500,14 +500,14 @@ def test_a_hand_written_step_is_the_same_mathematics() -> None:
     examples = blobs(300)
     recipe = recipes()["scratch-512"]
     settings = {**recipe.resolve({}), "hidden": 16, "learning_rate": 0.1}
-    problem = Problem(12, 10, 3, 300)
-    by_rule = recipe.plan(problem, settings)
+    info = DatasetInfo(12, 10, 3, 300)
+    by_rule = recipe.plan(info, settings)
     automatic = Plan(epochs=1, batch=128, optimizer="sgd", learning_rate=0.1)
     results = []
     start = None
     keras.utils.set_random_seed(0)
     for plan in (by_rule, automatic):
-        model = recipe.build(problem, settings)
+        model = recipe.build(info, settings)
         start = start or model.get_weights()
         model.set_weights(start)
         Loop(model, plan, len(examples.labels), jit=False).epoch(feed(examples, 128), (0, 0), 3)
@@ -523,9 +523,9 @@ def test_a_sigmoid_is_not_looked_behind() -> None:
     from artifacts.training.fit import fit
 
     examples = blobs(200)
-    problem = Problem(12, 10, 3, 200)
+    info = DatasetInfo(12, 10, 3, 200)
     losses = {
-        side: fit(examples, examples, problem, Candidate.parse(f"sigmoid-regression:epochs=30,logits={side}"))
+        side: fit(examples, examples, info, Candidate.parse(f"sigmoid-regression:epochs=30,logits={side}"))
         .history[-1]
         .val_loss
         for side in ("input", "output")
@@ -590,7 +590,7 @@ def test_why_conv_nets_are_no_xla_program_on_a_gpu() -> None:
     below.deterministic()
     plan = Plan(epochs=1, batch=4, optimizer="sgd", learning_rate=0.1)
     recipe = recipes()["cnn-small"]
-    loop = Loop(recipe.build(Problem(12, 10, 3, 8), recipe.resolve({})), plan, 8, jit=True)
+    loop = Loop(recipe.build(DatasetInfo(12, 10, 3, 8), recipe.resolve({})), plan, 8, jit=True)
     refused = pytest.raises(Exception, match="MaxPool gradient") if below.CONV_ON_GPU else contextlib.nullcontext()
     with refused:
         loop.epoch(feed(examples), (0, 0), 2)
@@ -625,10 +625,10 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
     in_order = Draws(order, ones, shifts, flips, cutouts=pairs, turns=pairs)
     monkeypatch.setattr(module, "draw", lambda *_, **__: in_order)
     recipe = recipes()["mlp-128"]
-    problem = Problem(12, 10, 3, 300)
-    plan = recipe.plan(problem, recipe.resolve({}))
+    info = DatasetInfo(12, 10, 3, 300)
+    plan = recipe.plan(info, recipe.resolve({}))
     keras.utils.set_random_seed(0)  # now and then a start has a gradient near zero, where Adam's step is rounding
-    theirs, ours = recipe.build(problem, {}), recipe.build(problem, {})
+    theirs, ours = recipe.build(info, {}), recipe.build(info, {})
     ours.set_weights(theirs.get_weights())
     theirs.compile(
         optimizer(plan, 30, keras.optimizers.Adam), keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -10,11 +10,11 @@ from artifacts.models.provenance import CHECKOUT
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.catalogue import DEFAULT_CANDIDATES, get, recipes
 from artifacts.recipes.parameters import Choice, Integer, Real, Sizes
-from artifacts.recipes.recipe import Problem
+from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import fit
 from data.errors import BadInput, UnknownName
 from data.store import NAME
-from tests.artifacts.small import blobs, problem
+from tests.artifacts.small import blobs, info
 
 # One quick training per recipe: whatever its defaults are, with little of it.
 QUICK = {
@@ -59,7 +59,7 @@ def test_the_defaults_are_recipes() -> None:
 def test_any_image_size_and_number_of_classes(name: str, height: int, width: int, n_classes: int) -> None:
     """Every recipe builds a net for any image of at least 8 by 8 and any number of classes, float32 logits out."""
     recipe = recipes()[name]
-    model = recipe.build(Problem(height, width, n_classes, 100), recipe.resolve({}))
+    model = recipe.build(DatasetInfo(height, width, n_classes, 100), recipe.resolve({}))
     logits = np.asarray(model(np.zeros((2, height, width), np.float32)))
     assert logits.shape == (2, n_classes)
     assert logits.dtype == np.float32
@@ -70,7 +70,7 @@ def test_any_image_size_and_number_of_classes(name: str, height: int, width: int
 def test_every_recipe_trains(name: str) -> None:
     """Every recipe gets through a training on images that are small and not square, the last batch not full."""
     examples = blobs(133, height=8, width=11)
-    fitted = fit(examples, examples, problem(examples), Candidate.parse(f"{name}:{QUICK[name]}"))
+    fitted = fit(examples, examples, info(examples), Candidate.parse(f"{name}:{QUICK[name]}"))
     assert len(fitted.history) >= 1
     assert np.isfinite(fitted.history[-1].val_loss)
 
@@ -143,13 +143,13 @@ def test_what_cannot_be_is_refused(text: str, complaint: str) -> None:
 def test_images_are_shifted_within_their_dark_frame(text: str, margin: int, shift: int) -> None:
     """A shift loses no light unless it is asked to."""
     candidate = Candidate.parse(text)
-    plan = candidate.definition.plan(Problem(28, 28, 10, 1000, margin=margin), candidate.resolved())
+    plan = candidate.definition.plan(DatasetInfo(28, 28, 10, 1000, margin=margin), candidate.resolved())
     assert plan.shift == shift
 
 
 def test_cnn_small_can_end_before_its_first_epoch() -> None:
     """`steps` cuts a training short; without it the epochs decide."""
-    recipe, about = get("cnn-small"), Problem(28, 28, 10, 55_000)
+    recipe, about = get("cnn-small"), DatasetInfo(28, 28, 10, 55_000)
     plans = [recipe.plan(about, recipe.resolve(given)) for given in ({"epochs": 1}, {"epochs": 1, "steps": 160})]
     assert [sum(plan.lengths(55_000)) for plan in plans] == [215, 160]
 

@@ -7,7 +7,7 @@ import pytest
 
 from artifacts.models import loading
 from artifacts.models.saving import save, serving_model, weights_digest
-from artifacts.optimization.feed import Stream, problem_of
+from artifacts.optimization.feed import Stream, dataset_info
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.checkpoint import read
 from artifacts.training.fit import Progress, Resume, fit
@@ -16,7 +16,7 @@ from data.errors import DataRefused, TrainingFailed, UnknownName
 from data.idx import read_idx, unpack
 from data.parquet import read_split
 from data.store import Store, file_sha256
-from tests.artifacts.small import Images, blobs, prepare, problem
+from tests.artifacts.small import Images, blobs, info, prepare
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def examples() -> Images:
 @pytest.fixture(scope="module")
 def fitted(examples: Images) -> fit.Fitted:
     """The tiny recipe, trained for two epochs."""
-    return fit(examples, blobs(60, seed=1), problem(examples), Candidate.parse("tiny:epochs=2"))
+    return fit(examples, blobs(60, seed=1), info(examples), Candidate.parse("tiny:epochs=2"))
 
 
 def test_it_learns(examples: Images, fitted: fit.Fitted) -> None:
@@ -42,7 +42,7 @@ def test_same_seed_same_weights(examples: Images, spec: str) -> None:
     """The same inputs and seed give the same weights, bit by bit; another seed gives others."""
 
     def digest(seed: int) -> str:
-        return weights_digest(fit(examples, examples, problem(examples), Candidate.parse(spec, seed)).model)
+        return weights_digest(fit(examples, examples, info(examples), Candidate.parse(spec, seed)).model)
 
     assert digest(3) == digest(3)
     assert digest(3) != digest(4)
@@ -58,7 +58,7 @@ def test_every_trace_of_a_training_is_the_same(mirror: Path) -> None:
         Images(scaled[:12_800], labels[:12_800].astype(np.int64)),
         Images(scaled[12_800:], labels[12_800:13_000]),
     )
-    about = problem_of(some, (28, 28), 10, mirror_symmetric=True)
+    about = dataset_info(some, (28, 28), 10, mirror_symmetric=True)
     digests = {weights_digest(fit(some, few, about, Candidate.parse("cnn:epochs=2")).model) for _ in range(2)}
     assert len(digests) == 1
 
@@ -80,7 +80,7 @@ def test_the_digest_covers_everything(fitted: fit.Fitted) -> None:
 def test_progress_after_every_epoch(examples: Images) -> None:
     """Whoever listens hears of every epoch as it ends, and can end the training by raising."""
     heard: list[Progress] = []
-    fit(examples, examples, problem(examples), Candidate.parse("tiny:epochs=3"), on_progress=heard.append)
+    fit(examples, examples, info(examples), Candidate.parse("tiny:epochs=3"), on_progress=heard.append)
     assert [(progress.epoch, progress.epochs) for progress in heard] == [(1, 3), (2, 3), (3, 3)]
     assert all(progress.images_per_s > 0 for progress in heard)
     assert heard[0].seconds <= heard[-1].seconds
@@ -89,7 +89,7 @@ def test_progress_after_every_epoch(examples: Images) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(examples, examples, problem(examples), Candidate.parse("tiny:epochs=3"), on_progress=stop)
+        fit(examples, examples, info(examples), Candidate.parse("tiny:epochs=3"), on_progress=stop)
 
 
 def test_history_is_measured_on_all_images(examples: Images, fitted: fit.Fitted) -> None:
@@ -107,7 +107,7 @@ def test_a_loss_that_is_not_finite_stops_the_candidate(examples: Images) -> None
     wild = Candidate.parse("linear-64:learning_rate=10")
     heard: list[Progress] = []
     with pytest.raises(TrainingFailed, match=r"finite in epoch \d+ of 667"):
-        fit(examples, examples, problem(examples), wild, on_progress=heard.append)
+        fit(examples, examples, info(examples), wild, on_progress=heard.append)
     assert len(heard) < 667
 
 
@@ -126,7 +126,7 @@ def test_a_killed_training_continues(
             if progress.epoch == stop_after:
                 raise KeyboardInterrupt
 
-        return weights_digest(fit(examples, examples, problem(examples), candidate, on_progress=watch, **options).model)
+        return weights_digest(fit(examples, examples, info(examples), candidate, on_progress=watch, **options).model)
 
     unbroken = run()
     with pytest.raises(KeyboardInterrupt):
@@ -143,8 +143,8 @@ def test_patience_ends_a_training_and_keeps_its_best_epoch() -> None:
     training, held_out = blobs(120), blobs(90, seed=1)
     held_out = Images(held_out.images, np.random.default_rng(2).integers(0, 3, 90))
     spec = "mlp:epochs=40,hidden=16,schedule=constant"
-    through = fit(training, held_out, problem(training), Candidate.parse(spec))
-    early = fit(training, held_out, problem(training), Candidate.parse(f"{spec},patience=4"))
+    through = fit(training, held_out, info(training), Candidate.parse(spec))
+    early = fit(training, held_out, info(training), Candidate.parse(f"{spec},patience=4"))
     accuracies = [entry.val_accuracy for entry in early.history]
     assert len(through.history) == 40
     assert len(early.history) < 40
@@ -162,15 +162,15 @@ def test_patience_survives_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     held_out = Images(held_out.images, np.random.default_rng(2).integers(0, 3, 90))
     candidate = Candidate.parse("mlp:epochs=40,hidden=16,schedule=constant,patience=4")
     resume = Resume(tmp_path / "state", data="these images")
-    unbroken = fit(training, held_out, problem(training), candidate)
+    unbroken = fit(training, held_out, info(training), candidate)
 
     def die(progress: Progress) -> None:
         if progress.epoch == len(unbroken.history) - 1:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(training, held_out, problem(training), candidate, on_progress=die, resume=resume)
-    resumed = fit(training, held_out, problem(training), candidate, resume=resume)
+        fit(training, held_out, info(training), candidate, on_progress=die, resume=resume)
+    resumed = fit(training, held_out, info(training), candidate, resume=resume)
     assert weights_digest(resumed.model) == weights_digest(unbroken.model)
     assert [one.val_accuracy for one in resumed.history] == [one.val_accuracy for one in unbroken.history]
 
@@ -184,15 +184,15 @@ def test_a_checkpoint_that_does_not_fit_is_not_used(
     path = tmp_path / "state"
     candidate = Candidate.parse("tiny:epochs=1")
     data = "other images" if damage == "another training" else "these images"
-    first = fit(examples, examples, problem(examples), candidate, resume=Resume(path, data)).model
+    first = fit(examples, examples, info(examples), candidate, resume=Resume(path, data)).model
     if damage == "truncated":
         path.write_bytes(path.read_bytes()[:-100])
     if damage == "nonsense":
         path.write_bytes(b"PK nonsense")
     other = blobs(300, seed=5)
-    again = fit(other, other, problem(other), candidate, resume=Resume(path, "these images")).model
+    again = fit(other, other, info(other), candidate, resume=Resume(path, "these images")).model
     assert weights_digest(again) != weights_digest(first)
-    assert weights_digest(again) == weights_digest(fit(other, other, problem(other), candidate).model)
+    assert weights_digest(again) == weights_digest(fit(other, other, info(other), candidate).model)
 
 
 def read_identity(path: Path) -> str:
@@ -207,9 +207,9 @@ def test_no_gpu_no_training(examples: Images) -> None:
 
     if not tf.config.list_physical_devices("GPU"):
         with pytest.raises(TrainingFailed, match="sees no GPU"):
-            fit(examples, examples, problem(examples), Candidate("tiny"), device="gpu")
+            fit(examples, examples, info(examples), Candidate("tiny"), device="gpu")
     with pytest.raises(UnknownName, match="known: auto, cpu, gpu"):
-        fit(examples, examples, problem(examples), Candidate("tiny"), device="tpu")
+        fit(examples, examples, info(examples), Candidate("tiny"), device="tpu")
 
 
 @pytest.mark.parametrize(("frame", "margin"), [(0, 0), (1, 1), (3, 3), (5, 5)])
@@ -217,13 +217,13 @@ def test_the_margin_is_the_dark_frame(frame: int, margin: int) -> None:
     """Images may be shifted as far as the dark frame around them is wide; where they touch the border, not at all."""
     images = np.zeros((4, 20, 12), np.float32)
     images[:, frame : 20 - frame, frame : 12 - frame] = 1
-    assert problem(Images(images, np.zeros(4, np.int64))).margin == margin
+    assert info(Images(images, np.zeros(4, np.int64))).margin == margin
 
 
 def test_images_without_light_have_no_margin() -> None:
     """Black images do not divide by zero, and are not shifted."""
     black = Images(np.zeros((4, 9, 12), np.float32), np.zeros(4, np.int64))
-    assert problem(black).margin == 0
+    assert info(black).margin == 0
 
 
 def _labels(value: int) -> Any:
@@ -251,7 +251,7 @@ def test_wrong_data_is_refused_before_training(examples: Images, spoil: Any, com
     spoiled = Images(*spoil(examples.images, examples.labels))
     for pair in ((spoiled, examples), (examples, spoiled)):
         with pytest.raises(DataRefused, match=complaint):
-            fit(*pair, problem(examples), Candidate("tiny"))
+            fit(*pair, info(examples), Candidate("tiny"))
 
 
 def test_scaling_inside_is_exact(fitted: fit.Fitted) -> None:
@@ -268,7 +268,7 @@ def test_raw_images_and_parquet_rows_agree(store: Store, tmp_path: Path) -> None
     """Raw bytes through the saved file and Parquet rows through the trained network give the same probabilities."""
     ref = prepare(store)
     rows, held_out = read_split(store, ref, "train"), read_split(store, ref, "validation")
-    trained = fit(rows, held_out, problem(rows, n_classes=10), Candidate.parse("cnn:epochs=1"))
+    trained = fit(rows, held_out, info(rows, n_classes=10), Candidate.parse("cnn:epochs=1"))
     save(trained.model, tmp_path / "model.keras")
     model = loading.load(tmp_path / "model.keras", file_sha256(tmp_path / "model.keras"))
     said = loading.predict(model, loading.raw_pixels(held_out.images))
@@ -281,7 +281,7 @@ def test_raw_images_and_parquet_rows_agree(store: Store, tmp_path: Path) -> None
 def test_members_are_one_model(examples: Images, tmp_path: Path) -> None:
     """Three nets are kept as one model file with three times the weights; validation has measured their mean."""
     one, three = (
-        fit(examples, examples, problem(examples), Candidate.parse(f"cnn:epochs=1,members={members}"))
+        fit(examples, examples, info(examples), Candidate.parse(f"cnn:epochs=1,members={members}"))
         for members in (1, 3)
     )
     assert three.model.count_params() == 3 * one.model.count_params()
@@ -348,8 +348,8 @@ def test_a_stream_is_surveyed_before_training(store: Store, monkeypatch: pytest.
         lambda rows: (Images(examples.images[i : i + rows], examples.labels[i : i + rows]) for i in range(0, 50, rows)),
     )
     with pytest.raises(DataRefused, match=r"labels 0\.\.2"):
-        problem_of(stream, (12, 10), 3)
+        dataset_info(stream, (12, 10), 3)
     short = Stream(51, 16, stream.read)
     examples.labels[49] = 0
     with pytest.raises(DataRefused, match="expected 51 training images, came 50"):
-        problem_of(short, (12, 10), 3)
+        dataset_info(short, (12, 10), 3)
