@@ -203,38 +203,38 @@ def test_augmentations_do_what_they_say() -> None:
     images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
     flips, centres = np.array([True, False, True]), np.array([[0.5, 0.5], [0.0, 0.0], [0.99, 0.3]], np.float32)
     shifts = np.array([[4, 1], [0, 3], [2, 2]], np.int32)
-    turns = np.ones((3, 2), np.float32)
-    moved = np.asarray(augment(Plan(**PLAIN, shift=2, flip=True, cutout=3), images, shifts, flips, centres, turns))
+    affine = np.ones((3, 2), np.float32)
+    moved = np.asarray(augment(Plan(**PLAIN, shift=2, flip=True, cutout=3), images, shifts, flips, centres, affine))
     expected = images.copy()
     expected[flips] = expected[flips][:, :, ::-1]
     padded = np.pad(expected, ((0, 0), (2, 2), (2, 2)))
     expected = np.stack([padded[i, down : down + 9, right : right + 8] for i, (down, right) in enumerate(shifts)])
     expected[0, 3:6, 3:6] = expected[1, :2, :2] = expected[2, 7:, 1:4] = 0
     np.testing.assert_array_equal(moved, expected)
-    untouched = augment(Plan(**PLAIN), images, shifts, flips, centres, turns)
+    untouched = augment(Plan(**PLAIN), images, shifts, flips, centres, affine)
     np.testing.assert_array_equal(np.asarray(untouched), images)
 
 
-def test_turned_and_enlarged_images_are_what_scipy_makes_of_them() -> None:
-    """Each image is turned and enlarged about its centre by its own share of the most there is; linear in between."""
+def test_rotated_and_zoomed_images_are_what_scipy_makes_of_them() -> None:
+    """Each image is rotated and scaled about its centre by its own share of the maximum, bilinearly."""
     from scipy import ndimage
 
     from artifacts.optimization.augmentation import augment
 
     images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
-    turns = np.array([[1.0, 0.0], [-0.5, 1.0], [0.0, -1.0]], np.float32)
+    affine = np.array([[1.0, 0.0], [-0.5, 1.0], [0.0, -1.0]], np.float32)
     none = np.zeros((3, 2), np.int32), np.zeros(3, bool), np.zeros((3, 2), np.float32)
-    turned = np.asarray(augment(Plan(**PLAIN, rotation=30, zoom=0.2), images, *none, turns))
+    rotated = np.asarray(augment(Plan(**PLAIN, rotation=30, zoom=0.2), images, *none, affine))
     centre = np.array([4.0, 3.5])
-    for image, got, angle, scale in zip(images, turned, (30, -15, 0), (1.0, 1.2, 0.8), strict=True):
+    for image, got, angle, scale in zip(images, rotated, (30, -15, 0), (1.0, 1.2, 0.8), strict=True):
         cosine, sine = np.cos(np.radians(angle)) / scale, np.sin(np.radians(angle)) / scale
         matrix = np.array([[cosine, -sine], [sine, cosine]])
         expected = ndimage.affine_transform(image, matrix, centre - matrix @ centre, order=1, mode="grid-constant")
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-def test_a_turned_digit_is_learnt_upright_and_turned(examples: Images) -> None:
-    """What never is light without turning is light with it, so its weights learn."""
+def test_a_rotated_digit_is_learned_upright_and_rotated(examples: Images) -> None:
+    """Pixels that are always dark without rotation are lit with it, so their weights learn."""
     line = Images(np.zeros_like(examples.images), examples.labels)
     line.images[:, 5:7, :] = 1  # a bar across
     assert not run(line, epochs=3)[0].reshape(12, 10, 3)[:4].any()
@@ -242,7 +242,7 @@ def test_a_turned_digit_is_learnt_upright_and_turned(examples: Images) -> None:
 
 
 def test_draws_cover_what_they_may() -> None:
-    """Shifts take every value up to twice the largest shift, half are flipped, cutouts lie and turns go anywhere."""
+    """Shifts take every value up to twice the largest shift, half are flipped, cutouts and rotations are uniform."""
     from artifacts.optimization.augmentation import draw
 
     draws = draw(Plan(**{**PLAIN, "batch": 10}, shift=2, flip=True), 5000, (0, 0, 0))
@@ -250,7 +250,7 @@ def test_draws_cover_what_they_may() -> None:
     assert len(np.unique(draws.shifts[0], axis=0)) > 1
     assert draws.flips.mean() == pytest.approx(0.5, abs=0.03)
     assert np.histogram(draws.cutouts, 4, (0, 1))[0] == pytest.approx(2500, rel=0.1)
-    assert np.histogram(draws.turns, 4, (-1, 1))[0] == pytest.approx(2500, rel=0.1)
+    assert np.histogram(draws.affine, 4, (-1, 1))[0] == pytest.approx(2500, rel=0.1)
 
 
 def test_flips_alternate() -> None:
@@ -622,7 +622,7 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
     order = np.append(np.arange(300), [-1] * 20).astype(np.int32).reshape(10, 32)  # the last batch has 12 images
     pairs = np.zeros((10, 32, 2), np.float32)
     ones, shifts, flips = np.ones((10, 32), np.float32), pairs.astype(np.int32), np.zeros((10, 32), bool)
-    in_order = Draws(order, ones, shifts, flips, cutouts=pairs, turns=pairs)
+    in_order = Draws(order, ones, shifts, flips, cutouts=pairs, affine=pairs)
     monkeypatch.setattr(module, "draw", lambda *_, **__: in_order)
     recipe = recipes()["mlp-128"]
     info = DatasetInfo(12, 10, 3, 300)
