@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from artifacts.models import bundle, loading
-from artifacts.models.bundle import MODEL
 from artifacts.operations import image_files
 from artifacts.registry.versions import Version
 from artifacts.reporting import pictures
@@ -95,7 +94,7 @@ def ask(
     if true and len(true) != len(shown):
         raise BadInput(f"{path} has {len(shown)} images, but --true came {len(true)} times", "give one for each")
     labels = np.array([_label(one, names) for one in true], np.int64) if true else None
-    model = loading.load(version.model, store.files(version.folder)[MODEL]["sha256"])
+    model = loading.load_recorded(store, version.folder)
     return Answer(version.id, shown, loading.predict(model, shown), names, labels, warnings)
 
 

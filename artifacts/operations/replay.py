@@ -10,7 +10,7 @@ from typing import Any
 from artifacts.models.provenance import Provenance, code_digest, library_versions, lock_digest
 from artifacts.recipes.candidate import Candidate
 from artifacts.registry.versions import Version
-from artifacts.training.fit import Progress
+from artifacts.training.history import Progress
 from artifacts.training.train import TrainingResult, train
 from data.errors import BadInput
 from data.parquet import PreparedRef

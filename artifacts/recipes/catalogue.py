@@ -5,7 +5,7 @@ Keras nor anything that happens to lie beside them.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,6 +25,17 @@ def recipes() -> dict[str, Recipe]:
     """Return every recipe by name, in the order of their names."""
     found = [import_module(name).RECIPE for package in _packages for name in _modules(package)]
     return {recipe.name: recipe for recipe in sorted(found, key=lambda recipe: recipe.name)}
+
+
+def search(modules: Iterable[str]) -> None:
+    """Look for recipes in these modules and packages, too; each must be importable, such as `my_team.recipes`."""
+    _packages.extend(name for name in dict.fromkeys(modules) if name not in _packages)
+    recipes.cache_clear()
+
+
+def searched() -> tuple[str, ...]:
+    """Return the modules that were added by `search`; another process hands them to its own `search`."""
+    return tuple(_packages[1:])
 
 
 def get(name: str) -> Recipe:

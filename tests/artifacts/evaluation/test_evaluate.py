@@ -11,7 +11,7 @@ from artifacts.models import predictions
 from artifacts.models.loading import load, predict, raw_pixels
 from artifacts.models.saving import serving_model
 from artifacts.recipes.candidate import Candidate
-from artifacts.training import fit
+from artifacts.training.fit import fit
 from artifacts.training.train import train
 from data.errors import BadInput, Corrupt
 from data.parquet import read_split, split_digest
@@ -23,7 +23,7 @@ from tests.artifacts.small import blobs, info, prepare
 def model() -> Any:
     """The tiny recipe on images of 12 by 10, as it would be saved."""
     examples = blobs(200)
-    return serving_model(fit.fit(examples, examples, info(examples), Candidate.parse("tiny:epochs=1")).model)
+    return serving_model(fit(examples, examples, info(examples), Candidate.parse("tiny:epochs=1")).model)
 
 
 @pytest.fixture
