@@ -50,8 +50,9 @@ def test_second_time_out_of_memory_is_a_clear_failure(
 ) -> None:
     """A real limit on the new process: it ends there, and leaves no partial result."""
     monkeypatch.setattr(flow, "ChildTrainer", partial(ChildTrainer, prefix=["prlimit", "--as=2500000000"]))
+    job = flow.Job(store, prepare(store), Candidate.parse("mlp:epochs=1,batch=64,hidden=16"), "cpu")
     with pytest.raises(OutOfMemory, match="use a smaller batch"):
-        flow.train_with_smaller_batch_if_needed(flow.Job(store, prepare(store), Candidate.parse("mlp:epochs=1,batch=64,hidden=16"), "cpu"))
+        flow.train_with_smaller_batch_if_needed(job)
     assert not Path(store.root / "trained").exists()
 
 
