@@ -1,4 +1,4 @@
-"""What a model was made from: everything that one would have to hold still to get it again."""
+"""What a model was made from: everything that has to be the same to get the same model again."""
 
 import ast
 import contextlib
@@ -25,23 +25,23 @@ class Provenance:
     """Where a trained model comes from.
 
     Args:
-        run_id: the Prefect run, or what the caller calls it.
-        dataset: name.
-        raw_digest: the four source files.
-        prepared_digest: the Parquet files.
-        test_digest: the test split; the ledger counts looks by it.
-        recipe: name.
-        parameters: resolved, defaults included.
+        run_id: id of the run.
+        dataset: name of the dataset.
+        raw_digest: digest of the four source files.
+        prepared_digest: digest of the Parquet files.
+        test_digest: digest of the test split; the ledger counts by it how often a test set was used.
+        recipe: name of the recipe.
+        parameters: all parameters of the recipe, defaults included.
         seed: of initialisation, shuffling and augmentation.
-        weights_digest: of the trained weights; the identity of the model, whatever file holds them.
-        code_digest: the source files that influence a training.
+        weights_digest: digest of the trained weights; identifies the model, whichever file holds them.
+        code_digest: digest of the source files that influence a training.
         git_commit: 40 hexadecimal digits; None outside a checkout.
-        git_dirty: there were changes that no commit has; None outside a checkout.
-        lock_digest: the locked requirements; None without such files.
-        python: version.
-        libraries: versions of what computes, by name.
+        git_dirty: whether there were uncommitted changes; None outside a checkout.
+        lock_digest: digest of the locked requirements; None without such files.
+        python: version of Python.
+        libraries: versions of the libraries that compute, by name.
         platform: operating system and processor type.
-        device: what it was trained on.
+        device: what it was trained on, for people.
     """
 
     run_id: str
@@ -64,7 +64,7 @@ class Provenance:
 
     @property
     def digests(self) -> dict[str, str]:
-        """What the ledger keeps of it."""
+        """The digests that the ledger records."""
         return {
             "weights": self.weights_digest,
             "raw": self.raw_digest,
@@ -86,19 +86,19 @@ class Provenance:
         names = {field.name for field in fields(cls)}
         if value.get("schema") != SCHEMA or value.keys() != {"schema", *names}:
             raise Corrupt(
-                f"expected provenance of schema {SCHEMA}, came schema {value.get('schema')} with the fields "
+                f"expected provenance of schema {SCHEMA}, got schema {value.get('schema')} with the fields "
                 f"{', '.join(sorted(value.keys() ^ {'schema', *names}))} missing or too many",
-                "use the code that wrote it",
+                "use the version of Nightshift that wrote it",
             )
         return cls(**{name: value[name] for name in names})
 
 
 def collect(root: Path = CHECKOUT, *, backend: str, **known: Any) -> Provenance:
-    """Add what this process and this checkout know to what the caller knows.
+    """Return the provenance: the given fields, and those that this process and this checkout determine.
 
     Args:
         root: the checkout.
-        backend: what Keras ran on.
+        backend: what Keras ran on, `tensorflow` or `jax`.
         known: the fields of Provenance up to `weights_digest`, and `device`.
     """
     commit, dirty = git_state(root)
@@ -117,7 +117,7 @@ def collect(root: Path = CHECKOUT, *, backend: str, **known: Any) -> Provenance:
 def git_state(root: Path) -> tuple[str | None, bool | None]:
     """Return the commit and whether anything differs from it; (None, None) if `root` is not itself a checkout."""
     top = _git(root, "rev-parse", "--show-toplevel")
-    # An installed package may lie inside somebody else's checkout, whose commit says nothing about it.
+    # An installed package may lie inside the checkout of another project, whose commit says nothing about it.
     if top is None or Path(top).resolve() != root.resolve():
         return None, None
     commit, status = _git(root, "rev-parse", "--verify", "HEAD"), _git(root, "status", "--porcelain")
@@ -161,10 +161,10 @@ def library_versions(backend: str) -> dict[str, str]:
     """Return the versions of the libraries that compute; nothing is imported for it.
 
     Args:
-        backend: what Keras runs on. Of the backends only this one is named, whichever others are installed: they have
-            no part in a training, and a training on one is never mistaken for one on another.
+        backend: what Keras runs on. Other backends that are installed are left out: they have no part in the training,
+            and a training on one backend must not be mistaken for one on another.
     """
-    from importlib import metadata  # pulls in the e-mail package, which the registry's readers can do without
+    from importlib import metadata  # imports the email package, which readers of the registry do not need
 
     versions = {}
     for name in (*LIBRARIES, *BACKENDS.get(backend, (backend,))):
@@ -179,5 +179,5 @@ def _git(root: Path, *arguments: str) -> str | None:
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None  # no git on this machine, or a hanging file system: provenance says "unknown"
+        return None  # no git on this machine, or a hanging file system
     return done.stdout.strip() if done.returncode == 0 else None

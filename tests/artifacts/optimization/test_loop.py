@@ -597,14 +597,14 @@ def test_why_conv_nets_are_no_xla_program_on_a_gpu() -> None:
 
 
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras on a third backend would build layers that this loop cannot train: said before anything is built."""
+    """Keras on a third backend would build layers that this loop cannot train: refused before anything is built."""
     import keras
 
     from artifacts.training.devices import choose
     from data.errors import TrainingFailed
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    with pytest.raises(TrainingFailed, match="told to use torch"):
+    with pytest.raises(TrainingFailed, match="got torch"):
         choose(recipes()["mlp"], "cpu")
 
 
