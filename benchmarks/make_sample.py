@@ -17,9 +17,10 @@ import numpy as np
 
 import data
 from data.builtin import DATASETS
+from data.files import file_sha256
 from data.idx import write_idx
 from data.source import download, read_raw
-from data.store import Store, file_sha256
+from data.store import Store
 from data.summary import image_hashes
 
 SIZES = {"train": 2000, "test": 500}

@@ -7,7 +7,9 @@ from pathlib import Path
 from data.builtin import DATASETS
 from data.dataset import Dataset, Reference, from_json, to_json
 from data.errors import BadInput, Corrupt, UnknownName
-from data.store import NAME, Store, canonical_json, digest_of
+from data.layout import NAME
+from data.store import Store
+from data.values import canonical_json, digest_of
 
 MAX_NAME = 40  # leaves room for what the store puts around it
 

@@ -20,9 +20,10 @@ from data.corruptions import CORRUPTIONS, summarise_again
 from data.dataset import Dataset, RawData, RawRef, to_json
 from data.errors import Broken, DataRefused
 from data.source import read_raw
-from data.store import Store, canonical_json, digest_of
+from data.store import Store
 from data.summary import NUMERIC, summarise
 from data.validation import MAX_ROWS, Catch, Failure, ValidationRef, ValidationResult, as_markdown, plain
+from data.values import canonical_json, digest_of
 
 SUITE = 1  # raise it when the same data may be judged otherwise
 COLUMNS = {

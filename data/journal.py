@@ -11,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from data.processes import Process
-from data.store import SCHEMA, Store, canonical_json
+from data.store import SCHEMA, Store
+from data.values import canonical_json
 
 State = Literal["waiting", "running", "finished", "failed", "cancelled", "crashed"]
 ACTIVE = ("waiting", "running")

@@ -22,9 +22,10 @@ from data.dataset import Dataset, RawData, RawRef
 from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
 from data.source import read_raw
 from data.splits import validation_mask
-from data.store import Store, canonical_json, digest_of
+from data.store import Store
 from data.summary import image_hashes
 from data.validation import ValidationRef
+from data.values import canonical_json, digest_of
 
 FORMAT = 1  # raise it when the same input shall give other files
 SPLITS = ("train", "validation", "test")

@@ -1,9 +1,9 @@
-"""Fetch a dataset's four files and read them: decide, temporary file, hash, move.
+"""Fetch a dataset's four files and read them: decide, download to a temporary file, hash, move.
 
 A file's identity is the SHA-256 of its raw content, so it does not matter who serves it, or how it is compressed;
 that is also why plain http is good enough where a mirror has nothing better. What is already on disk is hashed again
-each time and used without a network. `download_action` decides, `stream_download` (data/transfer.py) acts, `identify`
-tells whether the right bytes came.
+each time and used without a network. `download_action` decides, `stream_download` (data/transfer.py) acts, and
+`identify` checks the bytes.
 """
 
 import contextlib
@@ -19,12 +19,13 @@ from data.builtin import DATASETS
 from data.dataset import ROLES, Dataset, RawData, RawRef, SourceFile
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable
 from data.idx import read_idx, unpack
-from data.store import Store, digest_of
+from data.store import Store
 from data.transfer import MirrorError, is_url, scrubbed, stream_download
+from data.values import digest_of
 
 HERE = Path(__file__).parent
 DEADLINE_S = 900.0  # for all four files together; 35 MB at 40 kB/s
-SLACK = 1 << 16  # what a mirror may add to the raw size by compressing badly
+SLACK = 1 << 16  # bytes that a mirror may add to the raw size by compressing badly
 KEPT_IN_QUARANTINE = 3  # bad copies per file; a broken mirror must not fill the disk night after night
 
 Progress = Callable[[str, int, int], None]
@@ -52,23 +53,23 @@ def download(
     progress: Progress | None = None,
     deadline_s: float = DEADLINE_S,
 ) -> RawRef:
-    """Make sure that the dataset's four files are on disk and are the right ones.
+    """Make sure that the dataset's four files are on disk and have the expected content.
 
     Args:
         store: where they belong.
-        dataset: the row that says what is right.
+        dataset: the row with the expected hashes.
         mirrors: directories or http(s) URLs to try before the row's own, as `<mirror>/<dataset>/<file>`.
         progress: called with a file's name, the bytes received so far and their expected number (0 if unknown).
-        deadline_s: seconds after which the whole download is given up.
+        deadline_s: seconds after which to give up the whole download.
 
     Raises:
         BadInput: a mirror is neither a directory nor an http(s) URL.
-        SourceUnavailable: for one file no mirror served the right bytes in time; the message says why for each.
+        SourceUnavailable: for one file no mirror served the expected bytes in time; the message has each one's reason.
         StorageFailed: the home cannot be written.
     """
     locations = {role: _locations(dataset, dataset.files[role], mirrors) for role in ROLES}
     give_up_at = time.monotonic() + deadline_s
-    hashes = {role: _Errand(store, dataset, role, locations[role], progress, give_up_at).run() for role in ROLES}
+    hashes = {role: _FileDownload(store, dataset, role, locations[role], progress, give_up_at).run() for role in ROLES}
     return RawRef(dataset.name, digest_of(hashes))
 
 
@@ -88,18 +89,18 @@ def download_action(store: Store, dataset: Dataset, role: str) -> Action:
 
 
 def identify(data: bytes, file: SourceFile, where: str) -> tuple[str, bytes | None]:
-    """Tell whether these bytes are the file's.
+    """Check that these bytes are the file's.
 
     Args:
         data: the file as served, compressed or not.
         file: what it should be.
-        where: how to call it in an error.
+        where: name of the file in an error message.
 
     Returns:
         SHA-256 of the raw content; and the raw content, or None if it was not necessary to unpack it.
 
     Raises:
-        BadFile: they are not; the message says what they are instead as far as one can tell.
+        BadFile: they are not; the message says what they are instead, if that is known.
     """
     served = hashlib.sha256(data).hexdigest()
     if file.raw_sha256 and served == file.served_sha256:
@@ -110,10 +111,10 @@ def identify(data: bytes, file: SourceFile, where: str) -> tuple[str, bytes | No
     if right:
         return found, raw
     expected = file.raw_sha256 or file.served_sha256 or "?"
-    came = found if file.raw_sha256 else served
+    got = found if file.raw_sha256 else served
     raise BadFile(
         f"{where}: expected {file.raw_bytes} bytes with SHA-256 {expected[:12]}…, "
-        f"came {len(raw)} bytes with {came[:12]}…{_known_as(found)}",
+        f"got {len(raw)} bytes with {got[:12]}…{_known_as(found)}",
         "use another mirror",
     )
 
@@ -125,6 +126,9 @@ def read_raw(store: Store, dataset: Dataset, ref: RawRef) -> RawData:
         store: where they are.
         dataset: their row.
         ref: what `download` returned.
+
+    Returns:
+        Images as uint8 of shape (n, height, width), labels as int64 of shape (n,).
 
     Raises:
         Corrupt: a file is missing, or is no longer what it was when it was downloaded.
@@ -153,7 +157,7 @@ def _array(dataset: Dataset, role: str, raw: bytes, where: str) -> np.ndarray:
     expected = dataset.shape(role)
     if array.shape != expected or array.dtype.kind not in "iu":
         raise BadFile(
-            f"{where}: expected integers of shape {expected}, came {array.dtype} of shape {array.shape}",
+            f"{where}: expected integers of shape {expected}, got {array.dtype} of shape {array.shape}",
             "are the image and label files swapped?",
         )
     return array if role.endswith("images") else array.astype(np.int64)
@@ -173,7 +177,7 @@ def _locations(dataset: Dataset, file: SourceFile, mirrors: tuple[str, ...]) -> 
     for mirror in mirrors:
         if not mirror or ("://" in mirror and (not is_url(mirror) or scrubbed(mirror) != mirror)):
             raise BadInput(
-                f"expected a mirror to be a directory or a plain http(s) URL, came {scrubbed(mirror)!r}",
+                f"expected a mirror to be a directory or a plain http(s) URL, got {scrubbed(mirror)!r}",
                 "correct NIGHTSHIFT_MIRRORS; a user name, password or query in the URL is not supported",
             )
     given = [f"{mirror.rstrip('/')}/{dataset.name}/{file.name}" for mirror in mirrors]
@@ -183,13 +187,24 @@ def _locations(dataset: Dataset, file: SourceFile, mirrors: tuple[str, ...]) -> 
 
 
 @dataclass(frozen=True)
-class _Errand:
+class _FileDownload:
+    """One file of a dataset, and where to get it.
+
+    Args:
+        store: where it belongs.
+        dataset: its row.
+        role: one of `data.dataset.ROLES`.
+        locations: URLs and paths, in the order in which they are tried.
+        progress: see `download`.
+        give_up_at: by `time.monotonic()`, in seconds.
+    """
+
     store: Store
     dataset: Dataset
     role: str
     locations: tuple[str, ...]
     progress: Progress | None
-    give_up_at: float  # by time.monotonic()
+    give_up_at: float
 
     @property
     def file(self) -> SourceFile:
@@ -199,13 +214,17 @@ class _Errand:
     def target(self) -> Path:
         return self.store.raw(self.dataset.name, self.file.name)
 
+    @property
+    def seconds_left(self) -> float:
+        return self.give_up_at - time.monotonic()
+
     def run(self) -> str:
-        """Fetch the file unless it is here, alone; return its raw SHA-256."""
+        """Fetch the file unless it is here, in one process at a time; return its raw SHA-256."""
         action = download_action(self.store, self.dataset, self.role)
         if not action.fetch:
             return action.raw_sha256
-        with self.alone():
-            action = download_action(self.store, self.dataset, self.role)  # somebody else may have been faster
+        with self.locked():
+            action = download_action(self.store, self.dataset, self.role)  # another process may have fetched it
             if not action.fetch:
                 return action.raw_sha256
             self.to_quarantine(self.target)
@@ -214,7 +233,7 @@ class _Errand:
     def fetch(self) -> str:
         reasons = []
         for tried, location in enumerate(self.locations):
-            share = (self.give_up_at - time.monotonic()) / (len(self.locations) - tried)  # one that stalls leaves time
+            share = self.seconds_left / (len(self.locations) - tried)  # a mirror that stalls leaves time for the next
             temporary = self.store.scratch()
             try:
                 raw_sha256 = self.fetch_from(location, temporary, share)
@@ -226,14 +245,7 @@ class _Errand:
                 reasons.append(f"{reason}{f' (kept as {kept})' if kept else ''}")
             finally:
                 temporary.unlink(missing_ok=True)
-        listed = "".join(f"\n    {reason}" for reason in reasons)
-        name = f"{self.dataset.name}/{self.file.name}"
-        raise SourceUnavailable(
-            f"no mirror served {name}:{listed}" if reasons else f"{name} is missing or damaged, and it has no mirror",
-            f"check the network, or put the files into FOLDER/{self.dataset.name} and set NIGHTSHIFT_MIRRORS=FOLDER"
-            if self.dataset.mirrors
-            else "add the same files again with 'nightshift datasets add'",
-        )
+        raise self.unavailable(reasons)
 
     def fetch_from(self, location: str, temporary: Path, seconds: float) -> str:
         if seconds <= 0:
@@ -246,7 +258,18 @@ class _Errand:
         if self.progress:
             self.progress(self.file.name, done, total or self.file.served_bytes or 0)
 
+    def unavailable(self, reasons: list[str]) -> SourceUnavailable:
+        listed = "".join(f"\n    {reason}" for reason in reasons)
+        name = f"{self.dataset.name}/{self.file.name}"
+        return SourceUnavailable(
+            f"no mirror served {name}:{listed}" if reasons else f"{name} is missing or damaged, and it has no mirror",
+            f"check the network, or put the files into FOLDER/{self.dataset.name} and set NIGHTSHIFT_MIRRORS=FOLDER"
+            if self.dataset.mirrors
+            else "add the same files again with 'nightshift datasets add'",
+        )
+
     def to_quarantine(self, path: Path) -> Path | None:
+        """Move a file with wrong content aside, and return where it is kept; None if there is nothing to keep."""
         if not path.exists() or path.stat().st_size == 0:
             return None
         kept = self.store.quarantine(self.dataset.name, self.file.name)
@@ -257,17 +280,14 @@ class _Errand:
         return kept
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
+        name = f"raw.{self.dataset.name}.{self.file.name}"
         with contextlib.ExitStack() as stack:
-            while True:
-                try:
-                    stack.enter_context(self.store.lock(f"raw.{self.dataset.name}.{self.file.name}", wait=False))
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > self.give_up_at:
-                        raise SourceUnavailable(
-                            f"another process has been downloading {self.dataset.name}/{self.file.name} all the time",
-                            "wait for it, or end it, and run again",
-                        ) from None
-                    time.sleep(0.05)
+            try:
+                stack.enter_context(self.store.lock(name, timeout_s=self.seconds_left))
+            except BlockingIOError:
+                raise SourceUnavailable(
+                    f"another process was still downloading {self.dataset.name}/{self.file.name} when the time was up",
+                    "wait for it, or end it, and run again",
+                ) from None
             yield

@@ -1,34 +1,37 @@
-"""Bring one file from a directory or a web server into a temporary file, whatever the server does.
+"""Copy one file from a directory or a web server into a temporary file, whatever the server does.
 
-Bounded in size and in time; http and https only (`urllib` by itself also opens file: and ftp:); redirects are
-followed by hand, because each of them may try to lead somewhere else. Proxies from the environment work as `urllib`
-understands them.
+Bounded in size and in time; http and https only. Redirects are followed by hand, because each of them may try to lead
+somewhere else. Proxies come from the environment, and trusted certificates from the operating system or SSL_CERT_FILE.
 """
 
 import contextlib
-import http.client
 import ipaddress
 import os
 import socket
+import ssl
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from data.store import explained
+from data.files import storage_errors
 
-CHUNK = 1 << 16
+if TYPE_CHECKING:  # at run time httpx is imported for the first download: the command line lists datasets without it
+    import httpx
+
+CHUNK = 1 << 16  # bytes
 TIMEOUT_S = 20.0  # without a single byte
 MAX_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
+HEADERS = {"User-Agent": "nightshift", "Accept-Encoding": "identity"}  # the bytes as the mirror stores them
+
+Trace = Callable[[str, dict[str, Any]], None]
 
 
 class MirrorError(Exception):
-    """This mirror did not work; the message is the reason, and the next mirror's turn has come."""
+    """This mirror did not serve the file; the message is the reason, and the next mirror may be tried."""
 
 
 def stream_download(location: str, target: Path, cap: int, seconds: float, report: Callable[[int, int], None]) -> int:
@@ -37,24 +40,24 @@ def stream_download(location: str, target: Path, cap: int, seconds: float, repor
     Args:
         location: an http(s) URL, or a path.
         target: the file to write.
-        cap: bytes from which on the body is refused.
+        cap: the largest size of the body, in bytes.
         seconds: time for everything, connecting included.
-        report: called with the bytes so far and the bytes announced (0 if nothing was).
+        report: called with the bytes so far and the bytes announced (0 if unknown).
 
     Returns:
         Number of bytes written.
 
     Raises:
-        MirrorError: refused, cut short, too long, too slow, redirected where we do not go.
+        MirrorError: refused, cut short, too long, too slow, or redirected where a redirect must not lead.
         StorageFailed: the file cannot be written.
     """
     done = 0
-    with explained(target), target.open("wb") as stream:
+    with storage_errors(target), target.open("wb") as stream:
         for chunk, total in _chunks(location, time.monotonic() + seconds):
             stream.write(chunk)
             done += len(chunk)
             if max(done, total) > cap:
-                raise MirrorError(f"expected at most {cap} bytes, came {max(done, total)} or more")
+                raise MirrorError(f"expected at most {cap} bytes, got {max(done, total)} or more")
             report(done, total)
         stream.flush()
         os.fsync(stream.fileno())
@@ -62,7 +65,7 @@ def stream_download(location: str, target: Path, cap: int, seconds: float, repor
 
 
 def is_url(location: str) -> bool:
-    """Whether this is a web address rather than a path."""
+    """Whether this is an http(s) URL rather than a path."""
     return location.startswith(("http://", "https://"))
 
 
@@ -73,31 +76,30 @@ def scrubbed(location: str) -> str:
     try:
         parts = urlsplit(location)
     except ValueError:  # such as http://[
-        return "an address that is none"
+        return "an invalid URL"
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
 
 def _chunks(location: str, give_up_at: float) -> Iterator[tuple[bytes, int]]:
+    """Yield the bytes of a location as they arrive, each time with the number of bytes announced (0 if unknown)."""
     source = _from_web(location, give_up_at) if is_url(location) else _from_folder(Path(location).expanduser())
     done = total = 0
     try:
         for chunk, total in source:
             yield chunk, total
             done += len(chunk)
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        late = time.monotonic() >= give_up_at  # then the connection was cut from here
-        raise MirrorError(f"too slow: given up after {done} bytes" if late else _why(error)) from error
+    except (OSError, ValueError, MirrorError) as error:
+        if time.monotonic() >= give_up_at:  # then the connection was cut from here
+            raise MirrorError(f"too slow: given up after {done} bytes") from error
+        raise MirrorError(_reason(error)) from error
     if time.monotonic() >= give_up_at:  # a connection that is cut may look like one that ended
         raise MirrorError(f"too slow: given up after {done} bytes")
     if done < total:
         raise MirrorError(f"ended after {done} of {total} bytes")
 
 
-def _why(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        return f"HTTP {error.code} {error.reason}"
-    cause = getattr(error, "reason", None) or error  # URLError wraps what happened
-    return str(getattr(cause, "strerror", None) or cause) or type(cause).__name__
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
 def _from_folder(path: Path) -> Iterator[tuple[bytes, int]]:
@@ -110,15 +112,38 @@ def _from_folder(path: Path) -> Iterator[tuple[bytes, int]]:
 
 
 def _from_web(url: str, give_up_at: float) -> Iterator[tuple[bytes, int]]:
-    with _opener_until(give_up_at) as opener, _follow(opener, url, give_up_at) as response:
-        total = int(response.headers.get("Content-Length") or 0)
-        while chunk := response.read1(CHUNK):  # read1: news as they come, not chunk by chunk
+    import httpx
+
+    try:
+        with (
+            _cut_at(give_up_at) as trace,
+            httpx.Client(headers=HEADERS, verify=ssl.create_default_context()) as client,
+            contextlib.closing(_follow(client, url, give_up_at, trace)) as response,
+        ):
+            yield from _body(response)
+    except (httpx.HTTPError, httpx.InvalidURL, ImportError) as error:  # ImportError: a SOCKS proxy without socksio
+        raise MirrorError(_reason(error)) from error
+
+
+def _body(response: "httpx.Response") -> Iterator[tuple[bytes, int]]:
+    import httpx
+
+    total = int(response.headers.get("Content-Length") or 0)
+    try:
+        for chunk in response.iter_raw():
             yield chunk, total
+    except httpx.RemoteProtocolError:
+        if not total:
+            raise
+        # otherwise `_chunks` compares what arrived with what was announced
 
 
 @contextlib.contextmanager
-def _opener_until(give_up_at: float) -> Iterator[urllib.request.OpenerDirector]:
-    """Yield an opener whose connections are cut at the deadline, whatever they are waiting for."""
+def _cut_at(give_up_at: float) -> Iterator[Trace]:
+    """Yield a trace for httpx; connections that it sees are shut down at the deadline, whatever they wait for.
+
+    Timeouts of httpx bound one wait each; a server that sends a byte now and then would never reach them.
+    """
     sockets: list[socket.socket] = []
 
     def cut() -> None:
@@ -126,68 +151,41 @@ def _opener_until(give_up_at: float) -> Iterator[urllib.request.OpenerDirector]:
             with contextlib.suppress(OSError):  # it may be closed already
                 one.shutdown(socket.SHUT_RDWR)
 
-    def keep(one: socket.socket) -> None:
-        sockets.append(one)
-        if time.monotonic() >= give_up_at:  # connecting took too long: the timer has gone off before
+    def trace(_event: str, info: dict[str, Any]) -> None:
+        opened = getattr(info.get("return_value"), "get_extra_info", None)
+        if opened is None:  # not a new connection
+            return
+        sockets.append(opened("socket"))
+        if time.monotonic() >= give_up_at:  # connecting took too long: the timer went off before
             cut()
 
     timer = threading.Timer(max(give_up_at - time.monotonic(), 0), cut)
     timer.daemon = True
-    opener = urllib.request.OpenerDirector()  # not build_opener: that adds file:, ftp: and data:
-    for handler in (
-        urllib.request.ProxyHandler(),
-        _handler(keep),
-        urllib.request.HTTPDefaultErrorHandler(),
-        urllib.request.HTTPErrorProcessor(),
-        urllib.request.UnknownHandler(),
-    ):
-        opener.add_handler(handler)
     timer.start()
     try:
-        yield opener
+        yield trace
     finally:
         timer.cancel()
 
 
-def _handler(keep: Callable[[socket.socket], None]) -> urllib.request.BaseHandler:
-    class Http(http.client.HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            keep(self.sock)
-
-    class Https(http.client.HTTPSConnection):
-        def connect(self) -> None:
-            super().connect()
-            keep(self.sock)
-
-    class Handler(urllib.request.AbstractHTTPHandler):
-        def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(Http, request)
-
-        def https_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(Https, request)
-
-        http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
-
-    return Handler()
-
-
-def _follow(opener: urllib.request.OpenerDirector, url: str, give_up_at: float) -> Any:
+def _follow(client: "httpx.Client", url: str, give_up_at: float, trace: Trace) -> "httpx.Response":
+    """Return the response at the end of the redirects, its body still unread."""
     for _ in range(MAX_REDIRECTS + 1):
         left = max(give_up_at - time.monotonic(), 0.01)  # 0 would mean: do not wait at all
-        request = urllib.request.Request(url, headers={"User-Agent": "nightshift"})
-        try:
-            return opener.open(request, timeout=min(TIMEOUT_S, left))
-        except urllib.error.HTTPError as error:
-            where = error.headers.get("Location")
-            error.close()
-            if error.code not in REDIRECTS or not where:
-                raise
-            url = _allowed(url, urljoin(url, where))
+        request = client.build_request("GET", url, timeout=min(TIMEOUT_S, left), extensions={"trace": trace})
+        response = client.send(request, stream=True, follow_redirects=False)
+        if response.is_success:
+            return response
+        response.close()
+        where = response.headers.get("Location")
+        if response.status_code not in REDIRECTS or not where:
+            raise MirrorError(f"HTTP {response.status_code} {response.reason_phrase}".strip())
+        url = _allowed(url, urljoin(url, where))
     raise MirrorError(f"more than {MAX_REDIRECTS} redirects")
 
 
 def _allowed(current: str, url: str) -> str:
+    """Return the URL that a redirect leads to, or raise MirrorError if it must not lead there."""
     old, new = urlsplit(current), urlsplit(url)
     if new.scheme not in ("http", "https") or (old.scheme, new.scheme) == ("https", "http"):
         raise MirrorError(f"refused to be redirected from {old.scheme} to {scrubbed(url)}")
@@ -200,5 +198,5 @@ def _is_private(host: str) -> bool:
     try:
         addresses = {str(info[4][0]) for info in socket.getaddrinfo(host, None)}
     except socket.gaierror:
-        return False  # behind a proxy only the proxy knows; without one, connecting fails next
+        return False  # behind a proxy only the proxy can resolve it; without one, connecting fails next
     return any(not ipaddress.ip_address(address).is_global for address in addresses)

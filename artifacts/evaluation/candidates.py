@@ -14,7 +14,8 @@ from typing import Any
 
 from artifacts.evaluation.metrics import Metrics
 from artifacts.recipes.candidate import Candidate
-from data.store import Store, digest_of
+from data.store import Store
+from data.values import digest_of
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from artifacts.models.loading import load, predict, raw_pixels
 from artifacts.models.predictions import Predictions
 from data import parquet
 from data.parquet import PreparedRef
-from data.store import Store, canonical_json
+from data.store import Store
+from data.values import canonical_json
 
 READ_AT_ONCE = 8192  # images; a row group of the Parquet files
 COLUMNS = ("rows", "labels", "probabilities")

@@ -20,7 +20,8 @@ from artifacts.registry import champions, ledger, versions
 from artifacts.registry.versions import Version
 from data.dataset import Dataset
 from data.errors import Broken, Corrupt, UnknownName
-from data.store import Store, digest_of
+from data.store import Store
+from data.values import digest_of
 
 Images = npt.NDArray[np.uint8]
 

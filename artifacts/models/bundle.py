@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.errors import BadInput, Corrupt
-from data.store import Store, canonical_json, file_sha256
+from data.files import file_sha256
+from data.store import Store
+from data.values import canonical_json
 
 if TYPE_CHECKING:  # the registry opens without NumPy, so that the command line answers at once
     import numpy as np

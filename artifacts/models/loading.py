@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from artifacts.models.bundle import MODEL
 from data.errors import BadInput, Corrupt
-from data.store import Store, file_sha256
+from data.files import file_sha256
+from data.store import Store
 
 AT_ONCE = 1000  # images per call: enough to keep the processor busy, small enough for any memory
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import Corrupt
-from data.store import digest_of, file_sha256
+from data.files import file_sha256
+from data.values import digest_of
 
 SCHEMA = 1
 CHECKOUT = Path(__file__).parents[2]

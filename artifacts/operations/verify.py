@@ -15,7 +15,9 @@ from artifacts.registry import ledger, pointer, versions
 from artifacts.registry.ledger import Entry
 from artifacts.registry.pointer import Pointer, PointerLost
 from data.errors import NightshiftError
-from data.store import NAME, Store, canonical_json
+from data.layout import NAME
+from data.store import Store
+from data.values import canonical_json
 
 
 @dataclass(frozen=True)

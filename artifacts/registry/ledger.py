@@ -18,7 +18,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data.errors import BadInput, Corrupt
-from data.store import Store, explained
+from data.files import storage_errors
+from data.store import Store
 
 SCHEMA = 1
 GENESIS = "0" * 64
@@ -188,7 +189,7 @@ def recover(store: Store, dataset: str) -> bool:
     if not tail:
         return False
     path = store.ledger(dataset)
-    with explained(path), path.open("r+b") as stream:
+    with storage_errors(path), path.open("r+b") as stream:
         stream.truncate(path.stat().st_size - tail)
         os.fsync(stream.fileno())
     return True

@@ -17,7 +17,10 @@ from artifacts.registry import ledger, pointer
 from artifacts.registry.ledger import Entry
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
-from data.store import MANIFEST, NAME, Store, canonical_json, file_sha256
+from data.files import file_sha256
+from data.layout import NAME
+from data.store import MANIFEST, Store
+from data.values import canonical_json
 
 DECISION, PROVENANCE, INFRA = "decision.json", "provenance.json", "infra.json"
 VERSION_ID = re.compile(r"(?P<dataset>[a-z0-9][a-z0-9._-]*)/(?P<number>[1-9][0-9]{0,8})")

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import BadInput
-from data.store import explained
+from data.files import storage_errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -81,7 +81,7 @@ def picture(path: Path, width: float, height: float) -> Iterator["Figure"]:
         yield figure
         figure.savefig(pixels, format="rgba")
     png = _png(figure.canvas.get_width_height(), pixels.getvalue())
-    with explained(path):
+    with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png)
 

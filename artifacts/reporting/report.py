@@ -11,7 +11,7 @@ from artifacts.gate.decision import Check, Decision, Paired
 from artifacts.reporting import charts, pictures
 from artifacts.reporting.markdown import NONE, bars, code, number, share, significant, sparkline, table, text
 from artifacts.reporting.summary import CandidateRow, Examples, NightReport, failed_row, trained_row
-from data.store import explained
+from data.files import storage_errors
 from data.validation import Catch
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def write_report(folder: Path, night: NightReport) -> str:
     Raises:
         StorageFailed: the folder cannot be written.
     """
-    with explained(folder):
+    with storage_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     if histories := _best_histories(night):
         charts.loss_curves(histories, folder / CURVES)
@@ -59,7 +59,7 @@ def write_report(folder: Path, night: NightReport) -> str:
         seen = night.examples
         pictures.mistakes(seen.images, seen.labels, seen.probabilities, night.class_names, folder / MISTAKES)
     markdown = _join(_sections(night, folder))
-    with explained(folder):
+    with storage_errors(folder):
         (folder / REPORT).write_text(markdown, encoding="utf-8")
     return markdown
 

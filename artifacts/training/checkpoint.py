@@ -19,7 +19,7 @@ from artifacts.models.provenance import library_versions
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.recipe import Plan
 from artifacts.training.history import Progress, best_epoch
-from data.store import digest_of
+from data.values import digest_of
 
 if TYPE_CHECKING:
     from artifacts.optimization.loop import Loop

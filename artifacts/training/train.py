@@ -21,8 +21,10 @@ from artifacts.training.checkpoint import Resume
 from artifacts.training.fit import Fitted, fit
 from artifacts.training.history import Progress
 from data import catalogue, parquet
+from data.files import file_sha256
 from data.parquet import PreparedRef
-from data.store import Store, canonical_json, file_sha256
+from data.store import Store
+from data.values import canonical_json
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def _turn(store: Store, record: Record) -> Iterator[None]:
     name = f"night-{record.dataset}"
     with ExitStack() as stack:
         try:
-            stack.enter_context(store.lock(name, wait=False))
+            stack.enter_context(store.lock(name, timeout_s=0))
         except BlockingIOError:
             others = [one for one in journal.read(store) if one.state == "running" and one.dataset == record.dataset]
             holders = ", ".join(one.run for one in others if one.kind == "retrain") or "another run"

@@ -6,7 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
@@ -17,7 +17,10 @@ import pytest
 
 from data.builtin import NAMES
 from data.dataset import ROLES, Dataset, SourceFile
+from data.errors import SourceUnavailable
 from data.idx import write_idx
+from data.source import download, download_action
+from data.store import Store
 
 PATIENCE_S = 30.0  # how long a stalling server stalls at most, so that a broken test ends
 Behaviour = Callable[[BaseHTTPRequestHandler], None]
@@ -192,3 +195,33 @@ def serve_all(server: Server, contents: dict[str, bytes], folder: str = "") -> N
 def sha256(content: bytes) -> str:
     """Return the SHA-256 of some bytes in hexadecimal digits."""
     return hashlib.sha256(content).hexdigest()
+
+
+IMAGES = "train-images-idx3-ubyte.gz"
+ROW, FILES = tiny_dataset()
+IMAGE_FILE = FILES[IMAGES]
+
+
+def tiny(*mirrors: str) -> Dataset:
+    """Return the tiny dataset with these mirrors."""
+    return replace(ROW, mirrors=mirrors)
+
+
+def produced(store: Store) -> list[str]:
+    """Return the paths of all files in a home, relative to its root."""
+    return sorted(str(path.relative_to(store.root)) for path in store.root.rglob("*") if path.is_file())
+
+
+def check_failing_mirror(store: Store, server: Server, behaviour: Behaviour, reason: str) -> None:
+    """Check that a mirror which behaves like this is named, leaves no file, and does not stop the next one."""
+    serve_all(server, FILES, "/good")
+    server.routes[f"/bad/{IMAGES}"] = behaviour
+    with pytest.raises(SourceUnavailable, match=reason) as error:
+        download(store, tiny(f"{server.url}/bad"), deadline_s=20)
+    assert f"{server.url}/bad/{IMAGES}" in error.value.problem
+    assert "NIGHTSHIFT_MIRRORS" in error.value.hint
+    assert not any(path.startswith(("raw/", "tmp/")) for path in produced(store))
+
+    download(store, tiny(f"{server.url}/bad", f"{server.url}/good"), deadline_s=20)
+    assert download_action(store, ROW, "train_images").why == "verified"
+    assert not any(path.startswith("tmp/") for path in produced(store))

@@ -21,9 +21,10 @@ from data import parquet
 from data.builtin import DATASETS
 from data.dataset import RawData, RawRef
 from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
+from data.files import file_sha256
 from data.parquet import SPLITS, PreparedRef, chunks, describe, normalise, read_split, split_digest, write_splits
 from data.source import download, read_raw
-from data.store import MANIFEST, Store, file_sha256
+from data.store import MANIFEST, Store
 from data.summary import image_hashes
 from data.validation import ValidationRef
 

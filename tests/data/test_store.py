@@ -1,5 +1,4 @@
 import errno
-import json
 import os
 import resource
 import shutil
@@ -11,17 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from artifacts.models.provenance import CHECKOUT
 from data.errors import BadInput, Corrupt, StorageFailed
-from data.store import MANIFEST, Store, canonical_json, digest_of, explained, file_sha256
-
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text('aä\n"€'),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", max_size=2), inner, max_size=3),
-)
+from data.files import file_sha256, storage_errors
+from data.store import MANIFEST, Store
 
 
 def publish(store: Store, name: str = "0", **files: bytes) -> Path:
@@ -37,26 +30,6 @@ def publish(store: Store, name: str = "0", **files: bytes) -> Path:
 def leftovers(store: Store) -> list[Path]:
     """What lies under tmp/."""
     return list((store.root / "tmp").iterdir())
-
-
-# -- values ---------------------------------------------------------------------------------------------------------
-
-
-@given(value=json_values)
-def test_equal_values_have_equal_bytes_and_digests(value: object) -> None:
-    """JSON that comes back as it was, with one digest whatever the order of keys."""
-    content = canonical_json(value)
-    back = json.loads(content)
-    assert back == value
-    assert canonical_json(back) == content
-    if isinstance(value, dict):
-        assert digest_of(dict(reversed(value.items()))) == digest_of(value)
-
-
-def test_numbers_that_are_none_have_no_canonical_form() -> None:
-    """NaN would be JSON that other readers refuse."""
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        canonical_json({"loss": float("nan")})
 
 
 # -- names ----------------------------------------------------------------------------------------------------------
@@ -361,7 +334,7 @@ def test_a_home_that_is_no_folder_is_explained(tmp_path: Path, kind: str) -> Non
 
 def test_errors_that_are_not_about_the_disk_pass_unchanged(tmp_path: Path) -> None:
     """A missing input is not a broken home."""
-    with pytest.raises(FileNotFoundError), explained(tmp_path):
+    with pytest.raises(FileNotFoundError), storage_errors(tmp_path):
         raise FileNotFoundError(errno.ENOENT, "no such file")
 
 
@@ -425,15 +398,15 @@ def test_a_lock_keeps_others_out_until_it_is_released(store: Store) -> None:
 
     def failing() -> None:
         with store.lock("one"):
-            with store.lock("two", wait=False):
+            with store.lock("two", timeout_s=0):
                 pass
-            with pytest.raises(BlockingIOError), store.lock("one", wait=False):
+            with pytest.raises(BlockingIOError), store.lock("one", timeout_s=0):
                 pass
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         failing()
-    with store.lock("one", wait=False):
+    with store.lock("one", timeout_s=0):
         pass
 
 
@@ -451,9 +424,9 @@ with Store(pathlib.Path({str(store.root)!r})).lock("one"):
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(BlockingIOError), store.lock("one", wait=False):
+        with pytest.raises(BlockingIOError), store.lock("one", timeout_s=0):
             pass
         holder.kill()
         holder.wait(10)
-        with store.lock("one", wait=False):
+        with store.lock("one", timeout_s=0):
             pass

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from data.store import canonical_json
 from data.validation import Catch, Failure, ValidationResult, as_markdown, plain
+from data.values import canonical_json
 
 FAILURE = Failure("expect_x", "train.mean", "0 to 1", "7", ({"split": "train", "row": 3, "mean": 7.0},))
 

@@ -14,8 +14,9 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.training.fit import fit
 from artifacts.training.train import train
 from data.errors import BadInput, Corrupt
+from data.files import file_sha256
 from data.parquet import read_split, split_digest
-from data.store import Store, file_sha256
+from data.store import Store
 from tests.artifacts.small import blobs, info, prepare
 
 

@@ -9,7 +9,7 @@ import pytest
 from artifacts.models import provenance
 from artifacts.models.provenance import Provenance
 from data.errors import Corrupt
-from data.store import canonical_json
+from data.values import canonical_json
 from tests.artifacts.registry import nights
 
 KNOWN: dict[str, Any] = {

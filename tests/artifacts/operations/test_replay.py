@@ -9,7 +9,8 @@ from artifacts.registry.versions import Version
 from artifacts.training.train import train
 from data.errors import BadInput
 from data.parquet import PreparedRef
-from data.store import Store, canonical_json, digest_of
+from data.store import Store
+from data.values import canonical_json, digest_of
 from tests.artifacts.registry import nights
 from tests.artifacts.small import prepare
 

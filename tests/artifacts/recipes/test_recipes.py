@@ -13,7 +13,7 @@ from artifacts.recipes.parameters import Choice, Integer, Real, Sizes
 from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import fit
 from data.errors import BadInput, UnknownName
-from data.store import NAME
+from data.layout import NAME
 from tests.artifacts.small import blobs, info
 
 # One quick training per recipe: whatever its defaults are, with little of it.

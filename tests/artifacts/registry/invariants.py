@@ -36,7 +36,7 @@ def assert_hold(store: Store, allowed: tuple[str | None, ...]) -> None:
 
 def assert_clean(store: Store) -> None:
     """Check that nothing blocks the next night (I8), and that after a write and a sweep nothing is left to mend."""
-    with store.lock(pointer.lock_name(nights.DATASET), wait=False):
+    with store.lock(pointer.lock_name(nights.DATASET), timeout_s=0):
         pass
     store.sweep(older_than_s=-1)
     scratch = store.root / "tmp"

@@ -16,7 +16,8 @@ from artifacts.registry import champions, versions
 from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import Version
 from artifacts.serving.check import InfraResult
-from data.store import Store, canonical_json, digest_of
+from data.store import Store
+from data.values import canonical_json, digest_of
 
 DATASET = "mnist"
 # Where many small homes are made and thrown away; waiting for a real disk would be most of the time.

@@ -355,5 +355,5 @@ def test_a_lock_dies_with_its_holder(store: Store) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_a_fork(holder) == signal.SIGKILL
-    with store.lock(pointer.lock_name(nights.DATASET), wait=False):
+    with store.lock(pointer.lock_name(nights.DATASET), timeout_s=0):
         pass

@@ -6,7 +6,8 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from artifacts.training.racing import Race, attainable_accuracy
 from data.errors import TrainingFailed
-from data.store import Store, canonical_json, digest_of
+from data.store import Store
+from data.values import canonical_json, digest_of
 
 RIVAL = digest_of("rival")
 RISING = (0.90, 0.95, 0.97, 0.98)

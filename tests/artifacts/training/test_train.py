@@ -11,8 +11,9 @@ from artifacts.models.saving import save
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.fit import fit
 from artifacts.training.train import TrainingResult, train
+from data.files import file_sha256
 from data.parquet import read_split
-from data.store import Store, file_sha256
+from data.store import Store
 from tests.artifacts.small import info, prepare
 
 
