@@ -49,12 +49,16 @@ def load(path: Path, sha256: str) -> Any:
         )
     import keras
 
-    from artifacts.recipes import layers  # noqa: F401 - registers the hand-written layers, so that they can be loaded
+    from artifacts.recipes import catalogue
 
+    catalogue.import_layers()
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
-        raise Corrupt(f"{path} is not a model that Keras can load ({error})", "train it again") from error
+        raise Corrupt(
+            f"{path} is not a model that Keras can load ({error})",
+            "if it has layers of your own, name their recipe in NIGHTSHIFT_RECIPES; otherwise train it again",
+        ) from error
 
 
 def predict(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -16,6 +16,7 @@ from artifacts.models.provenance import library_versions
 from artifacts.models.saving import flip_averaged
 from artifacts.optimization.feed import Feed, Source, Stream, size, survey
 from artifacts.recipes.candidate import Candidate
+from artifacts.recipes.checks import checked_build, checked_plan
 from artifacts.recipes.recipe import DatasetInfo, Plan, Settings
 from artifacts.training import checkpoint
 from artifacts.training.checkpoint import Checkpoint
@@ -111,14 +112,15 @@ def fit(
         TrainingFailed: the loss or a weight stopped being finite, or the device is not there.
         OutOfMemory: the batch or the net is too large for the device.
         DataRefused: the images or labels do not fit `info`.
+        BadInput: the recipe gives no plan or network for these images; see `artifacts.recipes.checks`.
     """
     shape = (info.height, info.width)
     for what, source in (("training", training), ("validation", validation)):
         if not isinstance(source, Stream):  # a stream has been surveyed by whoever made `info`
             survey(source, shape, info.n_classes, what)
     recipe, settings = candidate.definition, candidate.resolved()
-    plan = recipe.plan(info, settings)
-    build = side_by_side(recipe.build, plan.members)
+    plan = checked_plan(recipe, info, settings)
+    build = side_by_side(checked_build(recipe), plan.members)
     import keras
 
     from artifacts.backends.current import current
