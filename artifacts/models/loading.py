@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artifacts.models.bundle import MODEL
+from artifacts.recipes import catalogue
 from data.errors import BadInput, Corrupt
 from data.files import file_sha256
 from data.store import Store
@@ -54,12 +55,17 @@ def load(path: Path, sha256: str) -> Any:
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
-        raise Corrupt(f"{path} is not a model that Keras can load ({error})", "train it again") from error
+        raise Corrupt(
+            f"{path} is not a model that Keras can load ({error})",
+            "if it has layers of your own, name their recipe in NIGHTSHIFT_RECIPES; otherwise train it again",
+        ) from error
 
 
 def import_keras() -> None:
-    """Import Keras and the layers of our own, which have to be registered before a model with them is loaded."""
-    from artifacts.recipes import layers  # noqa: F401  # imports Keras, and registers them
+    """Import Keras and the layers that recipes name, which must be registered before a model with them is loaded."""
+    import keras  # noqa: F401  # so that its seconds are spent now, even if no recipe has layers of its own
+
+    catalogue.import_layers()
 
 
 def predict(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -126,30 +126,64 @@ def git_state(root: Path) -> tuple[str | None, bool | None]:
 
 
 def code_digest(root: Path = CHECKOUT) -> str:
-    """Return one digest over the source files of data/ and artifacts/ that training and evaluating run through."""
-    return digest_of({path.relative_to(root).as_posix(): file_sha256(path) for path in sources(root)})
+    """Return one digest over the source files that training and evaluating run through: see `sources`."""
+    return digest_of({name: file_sha256(path) for name, path in sources(root).items()})
 
 
-def sources(root: Path = CHECKOUT) -> list[Path]:
-    """Return ORIGINS and what they import from data/ and artifacts/, at any depth and inside functions, too."""
-    todo, found = [path for pattern in ORIGINS for path in root.glob(pattern)], set()
+def sources(root: Path = CHECKOUT) -> dict[str, Path]:
+    """Return the source files that decide how a candidate is trained and evaluated, by name.
+
+    These are ORIGINS and what they import from data/ and artifacts/, at any depth and inside functions, too; and the
+    modules of NIGHTSHIFT_RECIPES with what they import from there and from their own top-level packages.
+
+    Returns:
+        Paths by names such as `artifacts/recipes/cnn.py` and `my_team/recipes/net.py`.
+    """
+    from artifacts.recipes import catalogue  # imports pydantic, which the registry's readers can do without
+
+    folders = {"data": root, "artifacts": root, **catalogue.folders()}
+    todo = [path.relative_to(root).as_posix() for pattern in ORIGINS for path in root.glob(pattern)]
+    todo += [name for module in catalogue.searched() for name in _files(module, folders)]
+    found: dict[str, Path] = {}
     while todo:
-        path = todo.pop()
-        if path not in found:
-            found.add(path)
-            todo += [root / name for name in _imported(path) if (root / name).is_file()]
-    return sorted(found)
+        name = todo.pop()
+        path = folders[name.removesuffix(".py").partition("/")[0]] / name
+        if name not in found and path.is_file():
+            found[name] = path
+            todo += [file for file in _imported(name, path) if file.removesuffix(".py").partition("/")[0] in folders]
+    return dict(sorted(found.items()))
 
 
-def _imported(path: Path) -> Iterator[str]:
-    """Yield the files that a source file may import, whether or not they exist."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def _files(module: str, folders: Mapping[str, Path]) -> Iterator[str]:
+    """Yield the file of a module of NIGHTSHIFT_RECIPES, or all files of a package; and those of the packages above."""
+    folder = folders.get(module.partition(".")[0])
+    if folder is not None:
+        yield from _paths(module)
+        inside = folder / module.replace(".", "/")
+        yield from (file.relative_to(folder).as_posix() for file in inside.rglob("*.py"))
+
+
+def _paths(module: str) -> Iterator[str]:
+    """Yield the files that importing a module runs, whether or not they exist: a package has one, a module another."""
+    parts = module.split(".")
+    yield f"{'/'.join(parts)}.py"
+    yield from (f"{'/'.join(parts[:depth])}/__init__.py" for depth in range(1, len(parts) + 1))
+
+
+def _imported(name: str, path: Path) -> Iterator[str]:
+    """Yield the files that a source file may import, whether or not they exist; those of packages included."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # it cannot be imported either: `catalogue.unusable` reports it
+    for node in ast.walk(tree):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         if isinstance(node, ast.ImportFrom):
-            modules = [str(node.module), *(f"{node.module}.{name}" for name in modules)]
+            above = name.split("/")[: -node.level] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            modules = [origin, *(f"{origin}.{one}" for one in modules)]
         for module in modules:
-            if module.partition(".")[0] in ("data", "artifacts"):
-                yield f"{module.replace('.', '/')}.py"
+            yield from _paths(module)
 
 
 def lock_digest(root: Path = CHECKOUT) -> str | None:

@@ -12,7 +12,7 @@ Command: python -m benchmarks.training --rows times --only cnn
 
 from typing import Any
 
-from artifacts.recipes.parameters import PATIENCE, RACE, Choice, Integer, Parameter, Real
+from artifacts.recipes.parameters import PATIENCE, RACE, Parameter, choice, integer, real
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -72,20 +72,20 @@ def plan(info: DatasetInfo, settings: Settings) -> Plan:
 
 # How a conv net is trained: the same knobs for all of them.
 TRAINING: dict[str, Parameter] = {
-    "epochs": Integer(4, 1, 1000, "passes over the training images"),
-    "batch": Integer(256, 1, 4096, "images per step"),
-    "optimizer": Choice("muon", ("muon", "adamw"), "the update rule; AdamW wants a fifth of the rate"),
-    "learning_rate": Real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
-    "warmup": Real(0.1, 0, 1, "share of the steps that rise to the peak"),
-    "weight_decay": Real(0.0, 0, 1, "decoupled, times the learning rate"),
-    "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-    "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
-    "beyond": Choice("no", ("no", "yes"), "whether a shift may push light over the edge; pays in long trainings"),
-    "rotation": Real(0.0, 0, 180, "largest random rotation to either side, in degrees"),
-    "zoom": Real(0.0, 0, 0.5, "largest random change of size, as a share of it"),
-    "cutout": Integer(0, 0, 64, "side of the square that is blanked in every image, in pixels"),
-    "leave_out": Real(0.0, 0, 0.9, "share of the images, among those known best, left out of all epochs but two"),
-    "members": Integer(1, 1, 16, "nets trained side by side, whose logits are averaged"),
+    "epochs": integer(4, 1, 1000, "passes over the training images"),
+    "batch": integer(256, 1, 4096, "images per step"),
+    "optimizer": choice("muon", ("muon", "adamw"), "the update rule; AdamW wants a fifth of the rate"),
+    "learning_rate": real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
+    "warmup": real(0.1, 0, 1, "share of the steps that rise to the peak"),
+    "weight_decay": real(0.0, 0, 1, "decoupled, times the learning rate"),
+    "label_smoothing": real(0.1, 0, 0.9, "share of the target spread over all classes"),
+    "shift": integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+    "beyond": choice("no", ("no", "yes"), "whether a shift may push light over the edge; pays in long trainings"),
+    "rotation": real(0.0, 0, 180, "largest random rotation to either side, in degrees"),
+    "zoom": real(0.0, 0, 0.5, "largest random change of size, as a share of it"),
+    "cutout": integer(0, 0, 64, "side of the square that is blanked in every image, in pixels"),
+    "leave_out": real(0.0, 0, 0.9, "share of the images, among those known best, left out of all epochs but two"),
+    "members": integer(1, 1, 16, "nets trained side by side, whose logits are averaged"),
     "patience": PATIENCE,
     "race": RACE,
 }
@@ -97,8 +97,9 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     bfloat16=True,
+    min_size=4,  # two pools
     parameters={
-        "width": Integer(16, 1, 1024, "filters of the first convolution; the others have 3 and 4 times as many"),
+        "width": integer(16, 1, 1024, "filters of the first convolution; the others have 3 and 4 times as many"),
         **TRAINING,
     },
 )

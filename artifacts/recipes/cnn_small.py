@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from artifacts.recipes import cnn
-from artifacts.recipes.parameters import Integer, with_defaults
+from artifacts.recipes.parameters import integer, with_defaults
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -56,8 +56,9 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     bfloat16=True,
+    min_size=4,  # two pools
     parameters={
         **with_defaults(cnn.TRAINING, shift=1, weight_decay=0.1),
-        "steps": Integer(0, 0, 1_000_000, "updates of the weights, if that is less than the epochs; 0: all"),
+        "steps": integer(0, 0, 1_000_000, "updates of the weights, if that is less than the epochs; 0: all"),
     },
 )

@@ -9,7 +9,7 @@ Command: nightshift smoke
 
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
+from artifacts.recipes.parameters import integer, real
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -46,8 +46,8 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "hidden": Integer(32, 1, 1024, "units of the hidden layer"),
-        "epochs": Integer(5, 1, 1000, "passes over the training images"),
-        "learning_rate": Real(0.005, 1e-6, 10, "peak of the one-cycle schedule"),
+        "hidden": integer(32, 1, 1024, "units of the hidden layer"),
+        "epochs": integer(5, 1, 1000, "passes over the training images"),
+        "learning_rate": real(0.005, 1e-6, 10, "peak of the one-cycle schedule"),
     },
 )

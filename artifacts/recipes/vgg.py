@@ -11,7 +11,7 @@ Command: python -m benchmarks.training --rows times --only vgg
 from typing import Any
 
 from artifacts.recipes import cnn
-from artifacts.recipes.parameters import Integer, with_defaults
+from artifacts.recipes.parameters import integer, with_defaults
 from artifacts.recipes.recipe import DatasetInfo, Recipe, Settings
 
 
@@ -44,8 +44,9 @@ RECIPE = Recipe(
     build=build,
     plan=cnn.plan,
     bfloat16=True,
+    min_size=8,  # three pools
     parameters={
-        "width": Integer(32, 1, 1024, "filters of the first convolution; the others have 2 and 4 times as many"),
+        "width": integer(32, 1, 1024, "filters of the first convolution; the others have 2 and 4 times as many"),
         **with_defaults(
             cnn.TRAINING,
             members=2,

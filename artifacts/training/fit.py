@@ -16,6 +16,7 @@ import numpy as np
 from artifacts.models.saving import flip_averaged
 from artifacts.optimization.feed import Feed, Source, Stream, size, survey
 from artifacts.recipes.candidate import Candidate
+from artifacts.recipes.checks import checked_build, checked_plan
 from artifacts.recipes.recipe import DatasetInfo, Plan
 from artifacts.training.checkpoint import Checkpointer, Resume
 from artifacts.training.ensemble import averaged, side_by_side
@@ -70,6 +71,7 @@ def fit(
         TrainingFailed: the loss or a weight is not finite, or the device is not there.
         OutOfMemory: the batch or the net is too large for the device.
         DataRefused: the images or labels do not fit `info`.
+        BadInput: the recipe gives no plan or network for these images; see `artifacts.recipes.checks`.
     """
     for what, source in (("training", training), ("validation", validation)):
         if not isinstance(source, Stream):  # a stream has been surveyed by whoever made `info`
@@ -81,8 +83,8 @@ def fit(
     from artifacts.training.devices import choose
 
     recipe, settings = candidate.definition, candidate.resolved()
-    plan = recipe.plan(info, settings)
-    build = partial(side_by_side(recipe.build, plan.members), info, settings)
+    plan = checked_plan(recipe, info, settings)
+    build = partial(side_by_side(checked_build(recipe), plan.members), info, settings)
     chosen = choose(recipe, device)
     started = time.monotonic()
     keras.utils.set_random_seed(candidate.seed)

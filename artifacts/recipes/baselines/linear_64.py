@@ -12,7 +12,7 @@ Command: python -m benchmarks.fidelity --only linear-64
 
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
+from artifacts.recipes.parameters import integer, real
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -49,7 +49,7 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "steps": Integer(2000, 1, 1_000_000, "updates of the weights, 100 images each"),
-        "learning_rate": Real(0.1, 1e-6, 10, "of gradient descent"),
+        "steps": integer(2000, 1, 1_000_000, "updates of the weights, 100 images each"),
+        "learning_rate": real(0.1, 1e-6, 10, "of gradient descent"),
     },
 )

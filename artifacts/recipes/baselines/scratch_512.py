@@ -10,7 +10,7 @@ Command: python -m benchmarks.fidelity --only scratch-512
 from functools import partial
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
+from artifacts.recipes.parameters import integer, real
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -74,9 +74,10 @@ RECIPE = Recipe(
     family="dense",
     build=build,
     plan=plan,
+    layers=("artifacts.recipes.layers",),
     parameters={
-        "hidden": Integer(512, 1, 8192, "units of the hidden layer"),
-        "epochs": Integer(10, 1, 1000, "passes over the training images"),
-        "learning_rate": Real(0.001, 1e-6, 10, "of gradient descent"),
+        "hidden": integer(512, 1, 8192, "units of the hidden layer"),
+        "epochs": integer(10, 1, 1000, "passes over the training images"),
+        "learning_rate": real(0.001, 1e-6, 10, "of gradient descent"),
     },
 )

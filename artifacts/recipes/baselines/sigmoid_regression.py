@@ -15,7 +15,7 @@ Command: python -m benchmarks.fidelity --only sigmoid-regression
 
 from typing import Any
 
-from artifacts.recipes.parameters import Choice, Integer, Real
+from artifacts.recipes.parameters import choice, integer, real
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -45,9 +45,10 @@ RECIPE = Recipe(
     family="dense",
     build=build,
     plan=plan,
+    activation_at_end=True,  # with logits=output: that is what it is about
     parameters={
-        "logits": Choice("input", ("input", "output"), "which side of the sigmoid the loss takes for logits"),
-        "epochs": Integer(50, 1, 1000, "passes over the training images"),
-        "learning_rate": Real(0.001, 1e-6, 10, "of Adam"),
+        "logits": choice("input", ("input", "output"), "which side of the sigmoid the loss takes for logits"),
+        "epochs": integer(50, 1, 1000, "passes over the training images"),
+        "learning_rate": real(0.001, 1e-6, 10, "of Adam"),
     },
 )

@@ -10,7 +10,7 @@ Command: python -m benchmarks.fidelity --only softmax-regression
 
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
+from artifacts.recipes.parameters import integer, real
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -45,8 +45,8 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "epochs": Integer(10, 1, 1000, "passes over the training images"),
-        "batch": Integer(100, 1, 4096, "images per step"),
-        "learning_rate": Real(0.1, 1e-6, 10, "of gradient descent"),
+        "epochs": integer(10, 1, 1000, "passes over the training images"),
+        "batch": integer(100, 1, 4096, "images per step"),
+        "learning_rate": real(0.1, 1e-6, 10, "of gradient descent"),
     },
 )

@@ -69,7 +69,11 @@ def test_misspelt_dataset_is_refused_with_a_guess(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "told"),
-    [("cnnn", "did you mean 'cnn'"), ("mlp:epochs=zero", "epochs expected 1..1000"), ("mlp:epoch=3", "'epochs'")],
+    [
+        ("cnnn", "did you mean 'cnn'"),
+        ("mlp:epochs=zero", "epochs expected a whole number in 1.."),
+        ("mlp:epoch=3", "'epochs'"),
+    ],
 )
 def test_misspelt_recipe_or_parameter_is_refused(recipe: str, told: str, tmp_path: Path) -> None:
     """A recipe, a parameter or a value that cannot be is refused before anything starts."""
@@ -82,14 +86,14 @@ def test_misspelt_recipe_or_parameter_is_refused(recipe: str, told: str, tmp_pat
 @pytest.mark.parametrize(
     ("flag", "value", "told"),
     [
-        ("--min-accuracy", "1.2", "the policy's min_accuracy must be from 0 to 1, but is 1.2"),
-        ("--margin", "0", "the policy's margin must be from 0.0001 to 0.2, but is 0.0"),
+        ("--min-accuracy", "1.2", "policy: min_accuracy expected a number in 0..1, got 1.2"),
+        ("--margin", "0", "policy: margin expected a number in 0.0001..0.2, got 0.0"),
         ("--max-lost", "much", "unable to convert"),
         ("--promote-when", "always", 'Invalid value "always" for --promote-when'),
     ],
 )
 def test_a_policy_that_cannot_be_is_refused(flag: str, value: str, told: str, tmp_path: Path) -> None:
-    """A demand out of its bounds is refused with its bounds before anything starts."""
+    """A requirement out of its bounds is refused with its bounds before anything starts."""
     said = nightshift(tmp_path / "home", "retrain", "mnist-sample", flag, value)
     assert said.returncode == 2
     assert told in said.stdout + said.stderr
