@@ -5,10 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from artifacts.recipes import catalogue, tiny
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.child import ChildTrainer
 from artifacts.training.history import Progress
@@ -19,13 +21,28 @@ from data.store import Store
 from tests.artifacts.small import prepare
 
 
-def test_a_child_reports_progress_trains_and_evaluates(store: Store, tmp_path: Path) -> None:
-    """The files are those of a training in this process, and an error there is the same error here."""
+@pytest.fixture
+def other_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a recipe that only a module of NIGHTSHIFT_RECIPES has."""
+    assert tiny.__file__
+    text = Path(tiny.__file__).read_text().replace('name="tiny"', 'name="other"')
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "other_recipe.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "_searched", [])
+        catalogue.search(["other_recipe"])
+        yield "other"
+    catalogue.search([])
+
+
+def test_a_child_reports_progress_trains_and_evaluates(store: Store, tmp_path: Path, other_recipe: str) -> None:
+    """It finds the same recipes, writes the same files, and an error there is the same error here."""
     prepared, seen = prepare(store), list[Progress]()
     with ChildTrainer() as child:
         with pytest.raises(TrainingFailed, match="TensorFlow sees no GPU") as refused:
             child.train(store, prepared, Candidate.parse("tiny"), tmp_path, "gpu")
-        result = child.train(store, prepared, Candidate.parse("tiny:epochs=2"), tmp_path, "cpu", seen.append)
+        result = child.train(store, prepared, Candidate.parse(f"{other_recipe}:epochs=2"), tmp_path, "cpu", seen.append)
         scores = child.evaluate(store, prepared, tmp_path)
     assert refused.value.hint
     assert [one.epoch for one in seen] == [1, 2]
