@@ -118,20 +118,20 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60_000, help="training images, validation included")
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
     parser.add_argument("--json", type=Path, help="keep the figures")
-    told = parser.parse_args()
-    raw = first(read(told.data), told.images) if told.data else made_up(told.images)
-    if not told.data:
+    options = parser.parse_args()
+    raw = first(read(options.data), options.images) if options.data else made_up(options.images)
+    if not options.data:
         print("no --data: the images are made up, so rates mean something and accuracies do not", flush=True)
     training, validation, test = nightly(raw)
     info = dataset_info(training, raw.train_images.shape[1:], int(raw.train_labels.max()) + 1)
-    keep(told.json, {"machine": machine(), "data": str(told.data.name) if told.data else "made up"})
-    for spec in told.candidates:
+    keep(options.json, {"machine": machine(), "data": str(options.data.name) if options.data else "made up"})
+    for spec in options.candidates:
         candidate = Candidate.parse(spec)
-        fitted = fit(training, validation, info, candidate, device=told.device)
+        fitted = fit(training, validation, info, candidate, device=options.device)
         baseline = rate_of_fit(candidate, info, training)
         row = figures(fitted, GOALS.get(candidate.recipe, 0.97), baseline, test)
         print(line(spec, row), flush=True)
-        keep(told.json, {spec: row})
+        keep(options.json, {spec: row})
 
 
 if __name__ == "__main__":

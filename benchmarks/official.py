@@ -68,8 +68,8 @@ def info(name: str, training: Images) -> DatasetInfo:
 
 def accuracy(model: Any, examples: Images) -> float:
     """Return the share of images whose largest output is that of the label; works for logits and probabilities."""
-    said = model.predict(examples.images, batch_size=1000, verbose=0)
-    return float((said.argmax(axis=1) == examples.labels).mean())
+    predicted = model.predict(examples.images, batch_size=1000, verbose=0)
+    return float((predicted.argmax(axis=1) == examples.labels).mean())
 
 
 def machine() -> dict[str, Any]:

@@ -90,12 +90,12 @@ def main() -> None:
     parser.add_argument("--dataset", default="fashion-mnist")
     parser.add_argument("--seeds", type=int, default=5, help="at least 2")
     parser.add_argument("--json", type=Path, help="keep the figures")
-    told = parser.parse_args()
+    options = parser.parse_args()
     prepare_environment()
-    for spec in told.candidates:
-        rows = compare(told.dataset, spec, max(told.seeds, 2))
-        show(f"{told.dataset}, {spec}, {max(told.seeds, 2)} seeds", rows)
-        keep(told.json, {f"{told.dataset} {spec}": rows})
+    for spec in options.candidates:
+        rows = compare(options.dataset, spec, max(options.seeds, 2))
+        show(f"{options.dataset}, {spec}, {max(options.seeds, 2)} seeds", rows)
+        keep(options.json, {f"{options.dataset} {spec}": rows})
 
 
 if __name__ == "__main__":

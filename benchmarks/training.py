@@ -266,19 +266,19 @@ def main() -> None:
     parser.add_argument("--only", default="", help="times of candidates that contain this, such as 'cnn'")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the times to an accuracy")
     parser.add_argument("--json", type=Path, help="keep the figures; rows not run stay as they are")
-    told = parser.parse_args()
+    options = parser.parse_args()
     prepare_environment()
-    if told.quick or told.rows in ("all", "rates"):
-        keep(told.json, {**rates(), "machine": machine()})
-    if told.rows in ("all", "times") and not told.quick:
+    if options.quick or options.rows in ("all", "rates"):
+        keep(options.json, {**rates(), "machine": machine()})
+    if options.rows in ("all", "times") and not options.quick:
         for goal in GOALS:
             name = f"{goal.dataset} to {goal.accuracy:.2%} in {goal.seconds:g} s"
-            if told.only in f"{goal.dataset} {goal.spec}":
-                rows = {name: time_to(goal, told.seeds)}
+            if options.only in f"{goal.dataset} {goal.spec}":
+                rows = {name: time_to(goal, options.seeds)}
                 _show(rows)
-                keep(told.json, rows)
-    if told.rows in ("all", "faithful") and not told.quick:
-        keep(told.json, faithful(max(told.seeds, 2)))
+                keep(options.json, rows)
+    if options.rows in ("all", "faithful") and not options.quick:
+        keep(options.json, faithful(max(options.seeds, 2)))
 
 
 if __name__ == "__main__":

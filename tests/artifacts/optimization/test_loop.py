@@ -462,9 +462,9 @@ def test_muon_moves_kernels_alike_in_all_directions(examples: Images) -> None:
     convolution, dense, logits = muon_steps(examples)
     for step in (convolution.reshape(9, 4), dense):
         values = np.linalg.svd(step, compute_uv=False) / (0.01 * 0.2 * max(step.shape) ** 0.5)
-        told = values[values > 1e-3]  # three classes tell a hidden layer two directions
-        assert len(told) >= 2
-        assert 0.4 < told.min() < told.max() < 1.3
+        learned = values[values > 1e-3]  # three classes give a hidden layer two directions
+        assert len(learned) >= 2
+        assert 0.4 < learned.min() < learned.max() < 1.3
     for step in (logits, *muon_steps(examples, members=2)[2::3]):
         moved = np.abs(step[step != 0])
         np.testing.assert_allclose(moved, 0.4 * 0.01, rtol=1e-2)  # Adam's first step is its rate, whatever the gradient

@@ -120,7 +120,7 @@ def test_a_process_that_hangs_is_ended(store: Store, tmp_path: Path) -> None:
 
 
 def test_a_check_that_is_not_needed_leaves_no_process(tmp_path: Path) -> None:
-    """Started early and then not used, because the gate said no."""
+    """Started early and then not used, because the gate did not promote."""
     with check.start_infra_check(stand_in(tmp_path, "time.sleep(600)")) as started:
         pid = started.pid
         os.kill(pid, 0)
