@@ -1,4 +1,4 @@
-"""What does a bare machine with a GPU train at? Keras, NumPy, pyarrow and TensorFlow or JAX are all it takes.
+"""What does a bare machine with a GPU train at? Keras, NumPy, pyarrow, pydantic and TensorFlow or JAX suffice.
 
     KERAS_BACKEND=jax python -m benchmarks.gpu [--data DIR] [--images N] [--json FILE] [CANDIDATE ...]
 

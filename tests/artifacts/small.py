@@ -1,4 +1,4 @@
-"""Small real things to train on: the bundled sample as Parquet, and images told apart by where they are lit."""
+"""Small real things to train on: the bundled sample as Parquet, and images distinguished by where they are lit."""
 
 from dataclasses import dataclass
 

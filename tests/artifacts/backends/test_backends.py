@@ -98,8 +98,8 @@ def test_the_tests_of_training_pass_on_jax(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_gpu_benchmark_needs_little(tmp_path: Path, backend: str) -> None:
-    """It runs where, besides Keras, NumPy, pyarrow and the backend with what they need, nothing is installed."""
-    missing = ["prefect", "great_expectations", "pandas", "pydantic", "pydantic_settings", "cyclopts", "sqlalchemy"]
+    """It runs where only Keras, NumPy, pyarrow, pydantic and the backend, with what they need, are installed."""
+    missing = ["prefect", "great_expectations", "pandas", "pydantic_settings", "cyclopts", "sqlalchemy", "pynvml"]
     missing += ["fastapi", "PIL", "matplotlib", "duckdb", *(set(BACKENDS) - {backend})]
     argv = ["gpu", "tiny", "--images", "600", "--device", "cpu", "--json", str(tmp_path / "figures.json")]
     code = f"""

@@ -190,7 +190,7 @@ def test_flips_show_the_other_side(examples: Images) -> None:
 
 
 def test_cutouts_hide_what_they_cover(examples: Images) -> None:
-    """Where a cutout covers the whole image, nothing is learnt from it but the bias."""
+    """Where a cutout covers the whole image, nothing is learned from it but the bias."""
     weights, bias, *_ = run(examples, epochs=3, cutout=40)
     assert not weights.any()
     assert bias.any()
