@@ -17,7 +17,7 @@ from typing import Any
 
 from artifacts.recipes.candidate import Candidate
 from benchmarks import plain
-from benchmarks.official import Images, accuracy, keep, machine, official, problem, scaled
+from benchmarks.official import Images, accuracy, info, keep, machine, official, scaled
 from flows.settings import prepare_environment
 
 
@@ -74,7 +74,7 @@ def compare(system: System, seeds: int, length: int) -> dict[str, Any]:
     ours: dict[str, list[float]] = {"test": [], "validation": [], "seconds": []}
     for seed in range(seeds):
         candidate = Candidate(system.recipe, ((system.unit, length),), seed)
-        fitted = fit(training, validation, problem(system.dataset, training), candidate)
+        fitted = fit(training, validation, info(system.dataset, training), candidate)
         ours["test"].append(accuracy(fitted.model, test))
         ours["validation"].append(accuracy(fitted.model, validation))
         ours["seconds"].append(fitted.seconds)
@@ -116,16 +116,16 @@ def main() -> None:
     parser.add_argument("--only", default="", help="systems whose name contains this, such as 'mlp-128 fashion'")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of ours, at least 2")
     parser.add_argument("--json", type=Path, help="keep the figures; systems not run stay as they are")
-    told = parser.parse_args()
+    options = parser.parse_args()
     prepare_environment()
     print(f"{'system':32} {'split':12} {'length':11} {'plain: test':>7}, time     ours: test, time (mean over seeds)")
     rows: dict[str, dict[str, Any]] = {}
     for system in SYSTEMS:
-        if told.only in system.name:
-            length = max(1, system.length // 10) if told.quick else system.length
-            rows[system.name] = compare(system, 2 if told.quick else told.seeds, length)
+        if options.only in system.name:
+            length = max(1, system.length // 10) if options.quick else system.length
+            rows[system.name] = compare(system, 2 if options.quick else options.seeds, length)
             print(line(system.name, rows[system.name]), flush=True)
-            keep(told.json, {system.name: rows[system.name], "machine": machine()})
+            keep(options.json, {system.name: rows[system.name], "machine": machine()})
     plain_s = sum(row["plain"]["seconds"] for row in rows.values())
     ours_s = sum(row["ours_mean"]["seconds"] for row in rows.values())
     print(f"all of them: plain {plain_s:.1f} s, ours {ours_s:.1f} s, {plain_s / max(ours_s, 1e-9):.1f} times faster")

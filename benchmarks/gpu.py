@@ -1,4 +1,4 @@
-"""What does a bare machine with a GPU train at? Keras, NumPy, pyarrow and TensorFlow or JAX are all it takes.
+"""What does a bare machine with a GPU train at? Keras, NumPy, pyarrow, pydantic and TensorFlow or JAX suffice.
 
     KERAS_BACKEND=jax python -m benchmarks.gpu [--data DIR] [--images N] [--json FILE] [CANDIDATE ...]
 
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from artifacts.optimization.feed import problem_of
+from artifacts.optimization.feed import dataset_info
 from artifacts.recipes.candidate import Candidate
-from artifacts.recipes.recipe import Problem
+from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import Fitted, fit
 from benchmarks.official import Images, accuracy, keep, machine, nightly
 from data.dataset import RawData
@@ -62,16 +62,16 @@ def first(raw: RawData, n: int) -> RawData:
     return RawData(raw.train_images[:n], raw.train_labels[:n], raw.test_images, raw.test_labels)
 
 
-def rate_of_fit(candidate: Candidate, problem: Problem, training: Images) -> float:
+def rate_of_fit(candidate: Candidate, info: DatasetInfo, training: Images) -> float:
     """Return images per second of one epoch of `model.fit`, after a short one that compiles."""
     import keras
 
     from artifacts.optimization.schedules import optimizer
 
     recipe, settings = candidate.definition, candidate.resolved()
-    plan, model = recipe.plan(problem, settings), recipe.build(problem, settings)
+    plan, model = recipe.plan(info, settings), recipe.build(info, settings)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    steps = sum(plan.lengths(problem.n_train))
+    steps = sum(plan.lengths(info.n_train))
     model.compile(optimizer(plan, steps, keras.optimizers.Adam), loss, metrics=["accuracy"])
     few = plan.batch * 20
     model.fit(training.images[:few], training.labels[:few], batch_size=plan.batch, verbose=0)
@@ -118,20 +118,20 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=60_000, help="training images, validation included")
     parser.add_argument("--device", choices=["auto", "gpu", "cpu"], default="auto")
     parser.add_argument("--json", type=Path, help="keep the figures")
-    told = parser.parse_args()
-    raw = first(read(told.data), told.images) if told.data else made_up(told.images)
-    if not told.data:
+    options = parser.parse_args()
+    raw = first(read(options.data), options.images) if options.data else made_up(options.images)
+    if not options.data:
         print("no --data: the images are made up, so rates mean something and accuracies do not", flush=True)
     training, validation, test = nightly(raw)
-    problem = problem_of(training, raw.train_images.shape[1:], int(raw.train_labels.max()) + 1)
-    keep(told.json, {"machine": machine(), "data": str(told.data.name) if told.data else "made up"})
-    for spec in told.candidates:
+    info = dataset_info(training, raw.train_images.shape[1:], int(raw.train_labels.max()) + 1)
+    keep(options.json, {"machine": machine(), "data": str(options.data.name) if options.data else "made up"})
+    for spec in options.candidates:
         candidate = Candidate.parse(spec)
-        fitted = fit(training, validation, problem, candidate, device=told.device)
-        baseline = rate_of_fit(candidate, problem, training)
+        fitted = fit(training, validation, info, candidate, device=options.device)
+        baseline = rate_of_fit(candidate, info, training)
         row = figures(fitted, GOALS.get(candidate.recipe, 0.97), baseline, test)
         print(line(spec, row), flush=True)
-        keep(told.json, {spec: row})
+        keep(options.json, {spec: row})
 
 
 if __name__ == "__main__":

@@ -56,15 +56,15 @@ def write(home: Path, n: int) -> None:
 def train(home: Path, spec: str, in_memory: bool) -> dict[str, Any]:
     """Train one epoch, from chunks or in memory, and return its rate and the memory it took."""
     from artifacts.optimization import feed
-    from artifacts.training import fit
+    from artifacts.training.fit import fit
     from artifacts.training.train import train
 
     candidate, few = Candidate.parse(spec), _scaled(*images(1000, 2))
-    fit.fit(few, few, feed.problem_of(few, (28, 28), 10), candidate)
+    fit(few, few, feed.dataset_info(few, (28, 28), 10), candidate)
     before = _peak_mib()
     if in_memory:
         some = _scaled(*images(IN_MEMORY_BYTES // (4 * 784), 3))
-        fitted = fit.fit(some, few, feed.problem_of(some, (28, 28), 10), candidate)
+        fitted = fit(some, few, feed.dataset_info(some, (28, 28), 10), candidate)
         return {"images_per_s": fitted.history[-1].images_per_s}
     with tempfile.TemporaryDirectory() as folder:
         result = train(Store(home), REF, candidate, Path(folder))
@@ -84,41 +84,44 @@ def _peak_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts KiB
 
 
-def _apart(*told: str) -> dict[str, Any]:
+def _in_process_of_its_own(*arguments: str) -> dict[str, Any]:
     """Run one stage in a process of its own, so that no stage sees another's memory."""
-    command = [sys.executable, "-m", "benchmarks.memory", *told]
+    command = [sys.executable, "-m", "benchmarks.memory", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
 def main() -> None:
-    """Run the three stages and print what came of them."""
+    """Run the three stages and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2_000_000, help="training and validation images together")
     parser.add_argument("--recipe", default="mlp-128:epochs=2", help="candidate; the rate is that of its last epochs")
     parser.add_argument("--json", type=Path, help="keep the figures")
     parser.add_argument("--stage", choices=["write", "stream", "memory"], help=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
-    told = parser.parse_args()
+    options = parser.parse_args()
     prepare_environment()
-    if told.stage == "write":
-        write(told.home, told.images)
+    if options.stage == "write":
+        write(options.home, options.images)
         print("{}")
-    elif told.stage:
-        print(json.dumps(train(told.home, told.recipe, in_memory=told.stage == "memory")))
+    elif options.stage:
+        print(json.dumps(train(options.home, options.recipe, in_memory=options.stage == "memory")))
     else:
         with tempfile.TemporaryDirectory() as home:
-            common = ("--home", home, "--images", str(told.images), "--recipe", told.recipe)
-            _apart("--stage", "write", *common)
-            streamed, whole = _apart("--stage", "stream", *common), _apart("--stage", "memory", *common)
+            common = ("--home", home, "--images", str(options.images), "--recipe", options.recipe)
+            _in_process_of_its_own("--stage", "write", *common)
+            streamed, whole = (
+                _in_process_of_its_own("--stage", "stream", *common),
+                _in_process_of_its_own("--stage", "memory", *common),
+            )
         share = streamed["images_per_s"] / whole["images_per_s"]
         print(
-            f"{told.recipe}: {streamed['images']:,} images in {streamed['mib']:.0f} MiB beyond TensorFlow's own, "
+            f"{options.recipe}: {streamed['images']:,} images in {streamed['mib']:.0f} MiB beyond TensorFlow's own, "
             f"{streamed['images_per_s']:,.0f} images/s, {share:.0%} of the rate in memory"
         )
         row = {**streamed, "share_of_rate_in_memory": share, "in_memory_images_per_s": whole["images_per_s"]}
-        keep(told.json, {f"chunks, {told.recipe}": row, "machine": machine()})
+        keep(options.json, {f"chunks, {options.recipe}": row, "machine": machine()})
 
 
 if __name__ == "__main__":

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from artifacts.models.provenance import library_versions
-from artifacts.optimization.feed import problem_of
-from artifacts.recipes.recipe import Problem
+from artifacts.optimization.feed import dataset_info
+from artifacts.recipes.recipe import DatasetInfo
 from data import catalogue, source
 from data.dataset import RawData
 from data.splits import validation_mask
@@ -58,18 +58,18 @@ def nightly(raw: RawData) -> tuple[Images, Images, Images]:
     )
 
 
-def problem(name: str, training: Images) -> Problem:
+def info(name: str, training: Images) -> DatasetInfo:
     """Return what a recipe may know about these images."""
     from flows.settings import settings
 
     row = catalogue.get(settings().store, name)
-    return problem_of(training, (row.height, row.width), row.n_classes, row.mirror_symmetric)
+    return dataset_info(training, (row.height, row.width), row.n_classes, row.mirror_symmetric)
 
 
 def accuracy(model: Any, examples: Images) -> float:
     """Return the share of images whose largest output is that of the label; works for logits and probabilities."""
-    said = model.predict(examples.images, batch_size=1000, verbose=0)
-    return float((said.argmax(axis=1) == examples.labels).mean())
+    predicted = model.predict(examples.images, batch_size=1000, verbose=0)
+    return float((predicted.argmax(axis=1) == examples.labels).mean())
 
 
 def machine() -> dict[str, Any]:

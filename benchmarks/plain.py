@@ -105,8 +105,8 @@ def scratch_512(training: Images, epochs: int = 10) -> tuple[Any, float]:
             rows = order[begin : begin + 128]
             with tf.GradientTape() as tape:
                 hidden = tf.nn.relu(tf.matmul(flat[rows], weights[0]) + weights[1])
-                said = tf.nn.softmax(tf.matmul(hidden, weights[2]) + weights[3])
-                losses = tf.keras.losses.sparse_categorical_crossentropy(training.labels[rows], said)
+                predicted = tf.nn.softmax(tf.matmul(hidden, weights[2]) + weights[3])
+                losses = tf.keras.losses.sparse_categorical_crossentropy(training.labels[rows], predicted)
                 loss = tf.reduce_mean(losses)
             for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
                 weight.assign_sub(1e-3 * gradient)

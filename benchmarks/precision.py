@@ -18,7 +18,7 @@ from typing import Any
 
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.catalogue import recipes
-from benchmarks.official import accuracy, keep, nightly, official, problem
+from benchmarks.official import accuracy, info, keep, nightly, official
 from flows.settings import prepare_environment
 
 PRECISIONS = {"mixed_bfloat16": True, "float32": False}
@@ -44,7 +44,7 @@ def compare(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
     from artifacts.training.fit import fit
 
     training, validation, test = nightly(official(dataset))
-    about = problem(dataset, training)
+    about = info(dataset, training)
     rows: dict[str, Any] = {
         name: {"validation": [], "cross_entropy": [], "test": [], "seconds": []} for name in PRECISIONS
     }
@@ -90,12 +90,12 @@ def main() -> None:
     parser.add_argument("--dataset", default="fashion-mnist")
     parser.add_argument("--seeds", type=int, default=5, help="at least 2")
     parser.add_argument("--json", type=Path, help="keep the figures")
-    told = parser.parse_args()
+    options = parser.parse_args()
     prepare_environment()
-    for spec in told.candidates:
-        rows = compare(told.dataset, spec, max(told.seeds, 2))
-        show(f"{told.dataset}, {spec}, {max(told.seeds, 2)} seeds", rows)
-        keep(told.json, {f"{told.dataset} {spec}": rows})
+    for spec in options.candidates:
+        rows = compare(options.dataset, spec, max(options.seeds, 2))
+        show(f"{options.dataset}, {spec}, {max(options.seeds, 2)} seeds", rows)
+        keep(options.json, {f"{options.dataset} {spec}": rows})
 
 
 if __name__ == "__main__":

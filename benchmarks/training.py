@@ -23,7 +23,7 @@ from typing import Any
 
 from artifacts.recipes.candidate import Candidate
 from benchmarks import fidelity, pytorch
-from benchmarks.official import Images, accuracy, keep, machine, nightly, official, problem
+from benchmarks.official import Images, accuracy, info, keep, machine, nightly, official
 from flows.settings import prepare_environment
 
 EPOCHS = 5  # timed after the one that compiles
@@ -56,7 +56,7 @@ GOALS = (
     Goal("fashion-mnist", "cnn", 0.925, 40.0),
     Goal("fashion-mnist", "cnn", 0.930, 30.0),
     Goal("fashion-mnist", f"cnn:epochs=26,{LONG},weight_decay=0.1,shift=1,beyond=yes,cutout=6", 0.940, 180.0),
-    Goal("mnist", f"cnn:members=3,epochs=20,{LONG},weight_decay=0.02,turn=10,zoom=0.1,beyond=yes", 0.9975, 1800.0),
+    Goal("mnist", f"cnn:members=3,epochs=20,{LONG},weight_decay=0.02,rotation=10,zoom=0.1,beyond=yes", 0.9975, 1800.0),
     Goal("fashion-mnist", "vgg", 0.950, 1800.0),
 )
 
@@ -71,7 +71,7 @@ def rate_of_loop(spec: str, training: Images) -> float:
     from artifacts.training.fit import dtype_policy
 
     candidate = Candidate.parse(spec)
-    recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
+    recipe, settings, about = candidate.definition, candidate.resolved(), info("mnist", training)
     plan, device = recipe.plan(about, settings), choose(recipe)
     keras.utils.set_random_seed(0)
     with keras.device(device.name), dtype_policy(device.precision):
@@ -90,7 +90,7 @@ def rate_of_fit(spec: str, training: Images, epochs: int = EPOCHS) -> float:
     from artifacts.optimization.schedules import optimizer
 
     candidate = Candidate.parse(spec)
-    recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
+    recipe, settings, about = candidate.definition, candidate.resolved(), info("mnist", training)
     plan = recipe.plan(about, settings)
     n = len(training.labels)
     model = keras.models.clone_model(recipe.build(about, settings), clone_function=_of_keras)
@@ -117,7 +117,7 @@ def beside(spec: str, training: Images) -> dict[str, float]:
     if not pytorch.installed():
         return {}
     candidate = Candidate.parse(spec)
-    recipe, settings, about = candidate.definition, candidate.resolved(), problem("mnist", training)
+    recipe, settings, about = candidate.definition, candidate.resolved(), info("mnist", training)
     model, batch = recipe.build(about, settings), recipe.plan(about, settings).batch
     precisions = (False, True) if recipe.bfloat16 else (False,)
     return {"pytorch": max(pytorch.rate(model, training, batch, bfloat16) for bfloat16 in precisions)}
@@ -183,7 +183,7 @@ def _trainings(dataset: str, spec: str, seeds: int) -> dict[str, Any]:
     from artifacts.training.fit import fit
 
     training, validation, test = nightly(official(dataset))
-    about = problem(dataset, training)
+    about = info(dataset, training)
     scores, validated, seconds = [], [], []
     for seed in range(seeds):
         fitted = fit(training, validation, about, Candidate.parse(spec, seed))
@@ -266,19 +266,19 @@ def main() -> None:
     parser.add_argument("--only", default="", help="times of candidates that contain this, such as 'cnn'")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of the times to an accuracy")
     parser.add_argument("--json", type=Path, help="keep the figures; rows not run stay as they are")
-    told = parser.parse_args()
+    options = parser.parse_args()
     prepare_environment()
-    if told.quick or told.rows in ("all", "rates"):
-        keep(told.json, {**rates(), "machine": machine()})
-    if told.rows in ("all", "times") and not told.quick:
+    if options.quick or options.rows in ("all", "rates"):
+        keep(options.json, {**rates(), "machine": machine()})
+    if options.rows in ("all", "times") and not options.quick:
         for goal in GOALS:
             name = f"{goal.dataset} to {goal.accuracy:.2%} in {goal.seconds:g} s"
-            if told.only in f"{goal.dataset} {goal.spec}":
-                rows = {name: time_to(goal, told.seeds)}
+            if options.only in f"{goal.dataset} {goal.spec}":
+                rows = {name: time_to(goal, options.seeds)}
                 _show(rows)
-                keep(told.json, rows)
-    if told.rows in ("all", "faithful") and not told.quick:
-        keep(told.json, faithful(max(told.seeds, 2)))
+                keep(options.json, rows)
+    if options.rows in ("all", "faithful") and not options.quick:
+        keep(options.json, faithful(max(options.seeds, 2)))
 
 
 if __name__ == "__main__":

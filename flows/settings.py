@@ -2,6 +2,7 @@
 
     NIGHTSHIFT_HOME       folder for everything that runs produce; default: var/ in the checkout
     NIGHTSHIFT_MIRRORS    folders or URLs tried first, as <mirror>/<dataset>/<file>; separated by spaces or commas
+    NIGHTSHIFT_RECIPES    modules or packages with more recipes, such as my_team.recipes; separated by spaces or commas
 
 Prefect, Keras and its backends read the environment too; `prepare_environment` sets what Nightshift needs of theirs,
 unless it is set already.
@@ -22,6 +23,7 @@ from pydantic import field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from artifacts.models.provenance import CHECKOUT
+from artifacts.recipes import catalogue
 from data.store import Store
 
 
@@ -32,16 +34,17 @@ class Settings(BaseSettings):
 
     home: Path = CHECKOUT / "var"
     mirrors: Annotated[tuple[str, ...], NoDecode] = ()
+    recipes: Annotated[tuple[str, ...], NoDecode] = ()
 
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().absolute()
 
-    @field_validator("mirrors", mode="before")
+    @field_validator("mirrors", "recipes", mode="before")
     @classmethod
-    def _split(cls, mirrors: object) -> object:
-        return tuple(mirrors.replace(",", " ").split()) if isinstance(mirrors, str) else mirrors
+    def _split(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
 
     @property
     def store(self) -> Store:
@@ -54,11 +57,16 @@ _override: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
 @cache
 def _from_environment() -> Settings:
-    return Settings()
+    found = Settings()
+    catalogue.search(found.recipes)
+    return found
 
 
 def settings() -> Settings:
-    """Return the settings of this process, read once, or those of `temporary_home`."""
+    """Return the settings of this process, or those of `temporary_home`.
+
+    The environment is read once. The first reading adds the modules of NIGHTSHIFT_RECIPES to the catalogue of recipes.
+    """
     return _override.get() or _from_environment()
 
 

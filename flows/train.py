@@ -1,12 +1,12 @@
-"""One candidate: train, evaluate. Runs where the GPUs are; the only flow in which TensorFlow trains.
+"""One candidate: train it, evaluate it. Runs where the GPUs are; the only flow that trains.
 
-What was trained before from the same data, recipe, seed, code and libraries is used again. On a worker, and wherever
-there is a GPU, a process of its own does the work: it gives all memory back, and ends at once when it is told to.
+What was trained before from the same data, recipe, seed, code and libraries is reused. On a worker, and wherever there
+is a GPU, a child process does the work: all memory is free again when it ends, and a cancelled run ends it at once.
 """
 
 import platform
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,8 +17,9 @@ from artifacts.evaluation.candidates import TrainedRef
 from artifacts.models.provenance import code_digest, library_versions, lock_digest
 from artifacts.recipes.candidate import Candidate
 from artifacts.training import gpu_locks
-from artifacts.training.child import Apart
+from artifacts.training.child import ChildTrainer
 from artifacts.training.gpu_locks import Reserved
+from artifacts.training.trainer import InProcess, Trainer
 from data import journal
 from data.errors import OutOfMemory
 from data.parquet import PreparedRef
@@ -27,9 +28,9 @@ from flows.runs.forms import Device, RecipeName, Seed
 from flows.runs.names import errors_to_failed_state
 from flows.runs.record import own_deployment, recorded
 from flows.settings import keras_backend, settings, visible_gpus
-from tasks.evaluate import evaluate
+from tasks.evaluate import evaluate as evaluate_task
 from tasks.progress import say
-from tasks.train import train as fit
+from tasks.train import train as train_task
 
 
 @flow(flow_run_name="train {recipe} seed {seed}")
@@ -48,16 +49,17 @@ def train(
         recipe: What to train, such as cnn or mlp:epochs=5.
         seed: Decides initial weights, order of images and augmentation.
         device: Where to train; gpu fails where there is none.
-        rivals: The night's other recipes, such as mlp:seed=3; a recipe with race=yes gives up when it cannot win.
+        rivals: The run's other recipes, such as mlp:seed=3; a recipe with race=yes gives up when it cannot win.
     """
     store, candidate = settings().store, Candidate.parse(recipe, seed)
     run = f"train-{runtime.flow_run.id}"
     with recorded(store, "train", run, prepared.dataset) as record:
         with gpu_locks.reserved(device, visible_gpus(), lambda text: say(f"train {candidate.name}", text)) as gpu:
             journal.write(store, replace(record, state="running"))
-            ref = _fitted(Job(store, prepared, candidate, device, [Candidate.parse(one) for one in rivals], gpu))
-        told = {"recipe": str(ref.candidate), "seed": ref.candidate.seed, "digest": ref.digest, "reused": ref.reused}
-        journal.end(store, record, "finished", result=told)
+            job = Job(store, prepared, candidate, device, [Candidate.parse(one) for one in rivals], gpu)
+            ref = train_with_smaller_batch_if_needed(job)
+        result = {"recipe": str(ref.candidate), "seed": ref.candidate.seed, "digest": ref.digest, "reused": ref.reused}
+        journal.end(store, record, "finished", result=result)
     return ref
 
 
@@ -67,11 +69,11 @@ class Job:
 
     Args:
         store: the home.
-        prepared: on which data.
-        candidate: what.
-        device: as asked for.
-        rivals: the night's other recipes.
-        gpu: what was reserved for it.
+        prepared: the prepared dataset, by name and digest.
+        candidate: recipe, parameters and seed.
+        device: `auto`, `gpu` or `cpu`, as asked for.
+        rivals: the run's other recipes.
+        gpu: the GPU reserved for it; None trains on the CPU.
     """
 
     store: Store
@@ -83,20 +85,20 @@ class Job:
 
     @property
     def inputs(self) -> dict[str, Any]:
-        """What decides, besides the candidate, which weights come out."""
+        """What determines the trained weights, besides the candidate."""
         return {"prepared": self.prepared.digest, "device": self.device, **environment()}
 
 
-def _fitted(job: Job) -> TrainedRef:
-    """Train the candidate; if it does not fit, train it once more with half the batch, in a new process."""
+def train_with_smaller_batch_if_needed(job: Job) -> TrainedRef:
+    """Train the candidate; if it runs out of memory, train it once more with half the batch, in a new process."""
     try:
-        return _trained(job, apart=job.gpu is not None or bool(own_deployment()))
+        return train_or_reuse(job, in_child=job.gpu is not None or bool(own_deployment()))
     except OutOfMemory as error:
         smaller = half_batch(job.candidate)
         if smaller is None:
             raise
         say(f"train {job.candidate.name}", f"{error.problem}; once more with half the batch, as {smaller.name}")
-        return _trained(replace(job, candidate=smaller), apart=True)
+        return train_or_reuse(replace(job, candidate=smaller), in_child=True)
 
 
 def half_batch(candidate: Candidate) -> Candidate | None:
@@ -107,22 +109,34 @@ def half_batch(candidate: Candidate) -> Candidate | None:
     return Candidate(candidate.recipe, (*dict(candidate.parameters, batch=batch // 2).items(),), candidate.seed)
 
 
-def _trained(job: Job, apart: bool) -> TrainedRef:
-    store, candidate, gpu = job.store, job.candidate, job.gpu
+def train_or_reuse(job: Job, in_child: bool) -> TrainedRef:
+    """Train and evaluate the candidate, unless the same inputs have been trained before.
+
+    Args:
+        job: what to train.
+        in_child: whether a child process trains.
+    """
+    store, candidate = job.store, job.candidate
     digest, *rivals = (candidates.address(one, job.inputs) for one in (candidate, *job.rivals))
     if store.intact(store.trained(digest)) is not None:
-        say(f"train {candidate.name}", "nothing has changed since it was trained; used again", 1.0)
+        say(f"train {candidate.name}", "nothing has changed since it was trained; reused", 1.0)
         return TrainedRef(candidate, digest, reused=True)
-    process = Apart(gpu.uuid, [gpu.lock]) if gpu else Apart() if apart else nullcontext()
-    with process as there, store.publish(store.trained(digest)) as draft:
+    with _trainer(job.gpu, in_child) as trainer, store.publish(store.trained(digest)) as draft:
         draft.meta.update(recipe=str(candidate), seed=candidate.seed, **job.inputs)
-        fit(store, job.prepared, candidate, draft.path, job.device, store.checkpoint(digest), rivals, there)
-        evaluate(store, job.prepared, candidate, draft.path, there)
+        checkpoint = store.checkpoint(digest)
+        train_task(store, job.prepared, candidate, draft.path, job.device, checkpoint, trainer, rivals)
+        evaluate_task(store, job.prepared, candidate, draft.path, trainer)
     return TrainedRef(candidate, digest)
 
 
+def _trainer(gpu: Reserved | None, in_child: bool) -> AbstractContextManager[Trainer]:
+    if not in_child:
+        return nullcontext(InProcess())
+    return ChildTrainer(gpu.uuid, [gpu.lock]) if gpu else ChildTrainer()
+
+
 def environment() -> dict[str, Any]:
-    """Return what, besides data and candidate, decides which weights come out."""
+    """Return what determines the trained weights, besides data and candidate."""
     return {
         "code": code_digest(),
         "lock": lock_digest(),

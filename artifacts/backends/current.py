@@ -1,14 +1,14 @@
-"""Which backend Keras runs on."""
+"""The backend that Keras runs on."""
 
 from artifacts.backends.protocol import Backend
 from data.errors import TrainingFailed
 
 
 def current() -> Backend:
-    """Return the backend that Keras runs on: the environment's KERAS_BACKEND when Keras was imported.
+    """Return the backend that Keras runs on: the value of KERAS_BACKEND when Keras was imported.
 
     Raises:
-        TrainingFailed: none that there is a loop for.
+        TrainingFailed: it is neither TensorFlow nor JAX.
     """
     import keras
 
@@ -22,6 +22,6 @@ def current() -> Backend:
 
         return backend_jax
     raise TrainingFailed(
-        f"recipes train on TensorFlow or JAX, but Keras was told to use {name}",
+        f"expected Keras to run on TensorFlow or JAX, got {name}",
         "unset KERAS_BACKEND, or set it to tensorflow or jax",
     )

@@ -1,4 +1,4 @@
-"""JAX under the training loop: pure functions, through which the variables' values travel as state."""
+"""JAX as a backend of the training loop: pure functions, through which the variables' values are passed as state."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,14 +11,14 @@ from artifacts.backends.protocol import Gpu, State
 
 NAME = "jax"
 TITLE = "JAX"
-# XLA for CPUs brings convolutions into the form its fast code wants in the entry computation only, not inside loops:
-# there a kernel's gradient took up to 17 times as long (docs/log.md). GPUs have cuDNN, inside loops as well.
+# On CPUs, XLA rewrites convolutions for its fast code in the entry computation only, not inside loops: there the
+# gradient of a kernel took up to 17 times as long (docs/log.md). On GPUs cuDNN is used inside loops, too.
 CONV_ON_CPU = "conv nets on a CPU: XLA step by step, because its loops have no fast gradients of convolutions"
 CONV_ON_GPU = ""
 BFLOAT16_ON_CPU = False
 Adam = keras.optimizers.Adam
 
-Carried = tuple[list[Any], State]  # values of the variables, and what the loop itself carries
+Carried = tuple[list[Any], State]  # values of the variables, and the state of the loop
 
 
 def compiled(
@@ -32,11 +32,11 @@ def compiled(
         return [scope.get_current_value(variable) for variable in variables], after
 
     def whole(carried: Carried, *arguments: Any) -> Carried:
-        return jax.lax.while_loop(  # type: ignore[no-any-return] # jax is not looked into
+        return jax.lax.while_loop(  # type: ignore[no-any-return] # jax is not type-checked
             lambda carried: go_on(carried[1], *arguments), lambda carried: pure(carried, *arguments), carried
         )
 
-    options = {"xla_gpu_deterministic_ops": True} if gpus() else {}  # a CPU needs none
+    options = {"xla_gpu_deterministic_ops": True} if gpus() else {}  # not needed on a CPU
     call = jax.jit(whole if jit else pure, compiler_options=options)
 
     def run(state: State, *arguments: Any) -> State:
@@ -91,11 +91,13 @@ def gpus() -> list[Gpu]:
 
 def _capability(gpu: Any) -> tuple[int, int]:
     major, _, minor = str(getattr(gpu, "compute_capability", "0.0")).partition(".")
-    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)  # AMD's are called gfx90a
+    return (
+        (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+    )  # on AMD it is a name such as gfx90a
 
 
 def deterministic() -> None:
-    """See `Backend.deterministic`: said to the compiler, function by function."""
+    """See `Backend.deterministic`: JAX needs no global switch, `compiled` passes an option to the compiler."""
 
 
 def out_of_memory(error: BaseException) -> bool:

@@ -1,4 +1,4 @@
-"""TensorFlow under the training loop: variables that change in place, and XLA where it is asked for."""
+"""TensorFlow as a backend of the training loop: variables that change in place, and XLA where it is asked for."""
 
 import atexit
 import gc
@@ -17,8 +17,8 @@ TITLE = "TensorFlow"
 CONV_ON_CPU = "conv nets on a CPU: oneDNN, no XLA"
 CONV_ON_GPU = "conv nets on a GPU: cuDNN, no XLA, whose gradient of a max pool is not deterministic"
 BFLOAT16_ON_CPU = True
-# 400,000 objects that stay as long as the process: looking through them for garbage takes a quarter of a second. When
-# the process ends they go, or libraries that look for leaks then would report them.
+# TensorFlow's 400,000 objects live as long as the process: each search for garbage among them takes a quarter of a
+# second. They are released at the end, or libraries that look for leaks then would report them.
 gc.freeze()
 atexit.register(gc.unfreeze)
 
@@ -26,7 +26,7 @@ atexit.register(gc.unfreeze)
 class Adam(keras.optimizers.Adam):  # type: ignore[misc] # keras ships no types
     """Adam whose update of a variable is one operation, TensorFlow's own, instead of Keras' fifteen.
 
-    The same formula, and weights and moments are read once. By how much that is faster: docs/log.md.
+    The same formula, but weights and moments are read only once; docs/log.md has the measurements.
     """
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
@@ -54,15 +54,15 @@ def compiled(
 
     def run(state: State, *arguments: Any) -> State:
         here = (lambda *state: go_on(state, *arguments), lambda *state: step(state, *arguments))
-        return tuple(tf.while_loop(*here, state, parallel_iterations=1))  # a step begins when the last one is over
+        return tuple(tf.while_loop(*here, state, parallel_iterations=1))  # one step after the other
 
-    # Nothing here branches on tensors in Python, and AutoGraph's rewriting costs half a second of a first training.
+    # Nothing here branches on tensors in Python, and AutoGraph's rewriting takes half a second of the first training.
     return tf.function(run, jit_compile=jit, autograph=False)  # type: ignore[no-any-return] # no types
 
 
 def tensor(array: npt.NDArray[Any]) -> Any:
     """See `Backend.tensor`."""
-    return tf.raw_ops.Identity(input=array)  # tf.constant first makes a copy of its own, then often another
+    return tf.raw_ops.Identity(input=array)  # tf.constant copies once or twice
 
 
 def gradients(model: Any, loss: Callable[[], tuple[Any, Any]]) -> tuple[list[Any], Any]:
@@ -77,14 +77,14 @@ def normalised(maps: Any, gamma: Any, beta: Any, epsilon: float) -> tuple[Any, A
     none: list[float] = []
     done = tf.raw_ops.FusedBatchNormV3(x=maps, scale=gamma, offset=beta, mean=none, variance=none, epsilon=epsilon)
     count = tf.cast(tf.size(maps) / tf.size(gamma), "float32")
-    return done.y, done.batch_mean, done.batch_variance * (1.0 - 1.0 / count)  # it divides by count - 1
+    return done.y, done.batch_mean, done.batch_variance * (1.0 - 1.0 / count)  # TensorFlow divides by count - 1
 
 
 def gpus() -> list[Gpu]:
     """See `Backend.gpus`.
 
     Raises:
-        TrainingFailed: TensorFlow has taken all of a GPU's memory already.
+        TrainingFailed: TensorFlow has allocated all of a GPU's memory already.
     """
     found = tf.config.list_physical_devices("GPU")
     for gpu in found:
@@ -95,19 +95,19 @@ def gpus() -> list[Gpu]:
 
 
 def _grow(gpu: tf.config.PhysicalDevice) -> None:
-    """Take memory as it is needed, so that another process can use the GPU too; only possible before first use."""
+    """Allocate memory as it is needed, so that other processes can use the GPU; only possible before its first use."""
     try:
         tf.config.experimental.set_memory_growth(gpu, True)
     except RuntimeError as error:
         raise TrainingFailed(
-            f"TensorFlow has taken the whole GPU already ({error})", "train in a process of its own"
+            f"TensorFlow has allocated the whole GPU already ({error})", "train in another process"
         ) from error
 
 
 def deterministic() -> None:
     """See `Backend.deterministic`."""
     tf.config.experimental.enable_op_determinism()
-    # It rewrites sums in an order that differs from trace to trace, and with it the last bits: Muon's weights, always.
+    # This optimization reorders sums differently in every trace, which changes the last bits of Muon's weights.
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 

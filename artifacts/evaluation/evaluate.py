@@ -1,4 +1,4 @@
-"""Scoring a saved model on every image of a split: the only way from a model file to numbers.
+"""Scoring a saved model on every image of a split.
 
 Importing this module is cheap; Keras and its backend are loaded by the first model.
 """
@@ -20,7 +20,7 @@ from data.parquet import PreparedRef
 from data.store import Store
 from data.values import canonical_json, from_json
 
-READ_AT_ONCE = 8192  # a row group
+READ_AT_ONCE = 8192  # images; a row group of the Parquet files
 COLUMNS = ("rows", "labels", "probabilities")
 
 
@@ -29,9 +29,9 @@ class Evaluation:
     """How good a model is on images it was not trained on.
 
     Args:
-        validation: chooses between candidates.
-        test: decides about the winner.
-        splits: digest of the content of each split that was scored, so that nobody compares scores on other images.
+        validation: metrics by which candidates are ranked.
+        test: metrics by which the best candidate is compared with the champion.
+        splits: digest of the content of each split that was scored: only scores on the same images are comparable.
     """
 
     validation: Metrics
@@ -52,21 +52,21 @@ def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
     """Score the model in a folder on all validation and test images.
 
     Reads model.keras and training.json; writes predictions-validation.parquet, predictions-test.parquet,
-    metrics.json, and what a registered version needs to be checked: interface.json and the request set.
+    metrics.json, interface.json and the request set.
 
     Raises:
         Corrupt: the model or the prepared data are not what was recorded.
     """
-    recorded = json.loads((folder / "training.json").read_bytes())
-    model = load(folder / MODEL, recorded["model_sha256"])
+    result = json.loads((folder / "training.json").read_bytes())  # a draft has no manifest yet
+    model = load(folder / MODEL, result["model_sha256"])
+    described = parquet.describe(store, prepared)
     evaluation = Evaluation(
         validation=_score(store, prepared, model, "validation", folder),
         test=_score(store, prepared, model, "test", folder),
-        splits={name: parquet.describe(store, prepared)["splits"][name]["digest"] for name in ("validation", "test")},
+        splits={name: described["splits"][name]["digest"] for name in ("validation", "test")},
     )
     (folder / "metrics.json").write_bytes(canonical_json(evaluation.to_json()))
-    told = parquet.describe(store, prepared)
-    bundle.write_interface(folder, told["height"], told["width"], told["class_names"])
+    bundle.write_interface(folder, described["height"], described["width"], described["class_names"])
     return evaluation
 
 
@@ -75,8 +75,8 @@ def _score(store: Store, prepared: PreparedRef, model: Any, split: str, folder: 
     for chunk in parquet.chunks(store, prepared, split, READ_AT_ONCE):
         images = raw_pixels(chunk.images)
         parts.append(Predictions(chunk.rows, chunk.labels, predict(model, images)))
-        if split == "test" and len(parts) == 1:  # the first row group has images enough for the request set
+        if split == "test" and len(parts) == 1:  # the first row group has enough images for the request set
             bundle.write_requests(folder, images, parts[0].probabilities)
-    said = Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
-    predictions.write(folder / f"predictions-{split}.parquet", said)
-    return measure(said.labels, said.probabilities)
+    predicted = Predictions(*(np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS))
+    predictions.write(folder / f"predictions-{split}.parquet", predicted)
+    return measure(predicted.labels, predicted.probabilities)

@@ -2,52 +2,59 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-from data.errors import BadInput, UnknownName
+from pydantic import Field
+
+from data.errors import UnknownName
+from data.fields import described
 
 
-def _number(default: float, low: float, high: float, doc: str) -> Any:
-    """A policy field with the bounds and the description that the run form shows."""
-    return field(default=default, metadata={"ge": low, "le": high, "doc": doc})
+def _within(low: float, high: float, description: str) -> Any:
+    return Field(ge=low, le=high, allow_inf_nan=False, description=description)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What a model must fulfil. Every field's `metadata` has its bounds (`ge`, `le`) and its sentence (`doc`)."""
+    """What a model must fulfil. Each annotation has the bounds and the meaning: see `data.fields.described`.
 
-    min_accuracy: float = _number(0.5, 0, 1, "lowest test accuracy")
-    min_recall: float = _number(0.1, 0, 1, "lowest recall of any class")
-    promote_when: Literal["better", "not-worse"] = field(
-        default="better", metadata={"doc": "replace the champion by what is better, or by what is not worse"}
-    )
-    margin: float = _number(0.01, 0.0001, 0.2, "not-worse: the loss in accuracy, as a share, that must be ruled out")
-    max_lost: float = _number(0.05, 0, 1, "negative flips: share of all images that may be lost")
-    max_lost_per_class: float = _number(0.15, 0, 1, "negative flips: share of any class's images that may be lost")
-    max_megabytes: float = _number(100.0, 0.001, 100_000, "largest model file")
-    max_latency_ms: float = _number(200.0, 0.001, 60_000, "longest time for a single image")
-    min_shifted: float = _number(0.0, 0, 1, "lowest accuracy on shifted test images (0: not asked for)")
-    min_noisy: float = _number(0.0, 0, 1, "lowest accuracy on noisy test images (0: not asked for)")
-    min_rotated: float = _number(0.0, 0, 1, "lowest accuracy on rotated test images (0: not asked for)")
-    yearly_errors: float = _number(0.1, 0.0001, 0.5, "lucky promotions that a year may bring, on average")
-    bad_nights: int = _number(10, 1, 366, "not-worse: nights a year that may bring a model worse by the margin")
-    worse_level: float = _number(0.02, 0.000001, 0.5, "two-sided p-value at which fewer right answers are a REJECT")
+    Raises:
+        BadInput: a value is of another type, out of its bounds, or not finite.
+    """
+
+    min_accuracy: Annotated[float, _within(0, 1, "lowest test accuracy")] = 0.5
+    min_recall: Annotated[float, _within(0, 1, "lowest recall of any class")] = 0.1
+    promote_when: Annotated[
+        Literal["better", "not-worse"],
+        Field(description="replace the champion by a model that is better, or by one that is not worse"),
+    ] = "better"
+    margin: Annotated[
+        float, _within(0.0001, 0.2, "not-worse: the loss in accuracy, as a share, that must be ruled out")
+    ] = 0.01
+    max_lost: Annotated[
+        float, _within(0, 1, "largest share of all images that the champion gets right and the candidate does not")
+    ] = 0.05
+    max_lost_per_class: Annotated[float, _within(0, 1, "the same as max_lost, for the images of each class")] = 0.15
+    max_megabytes: Annotated[float, _within(0.001, 100_000, "largest model file, in MB")] = 100.0
+    max_latency_ms: Annotated[float, _within(0.001, 60_000, "longest time for a single image, in ms")] = 200.0
+    min_shifted: Annotated[float, _within(0, 1, "lowest accuracy on shifted test images; 0: not required")] = 0.0
+    min_noisy: Annotated[float, _within(0, 1, "lowest accuracy on noisy test images; 0: not required")] = 0.0
+    min_rotated: Annotated[float, _within(0, 1, "lowest accuracy on rotated test images; 0: not required")] = 0.0
+    yearly_errors: Annotated[float, _within(0.0001, 0.5, "allowed false promotions per year, on average")] = 0.1
+    bad_nights: Annotated[
+        int, _within(1, 366, "not-worse: nights per year on which a candidate is worse than allowed by the margin")
+    ] = 10
+    worse_level: Annotated[
+        float, _within(0.000001, 0.5, "two-sided p-value below which a loss in accuracy is a REJECT")
+    ] = 0.02
 
     def __post_init__(self) -> None:
-        for item in dataclasses.fields(self):
-            value, bounds = getattr(self, item.name), item.metadata
-            if "ge" not in bounds:
-                continue
-            number = isinstance(value, int if item.type is int else int | float) and not isinstance(value, bool)
-            if not (number and bounds["ge"] <= value <= bounds["le"]):
-                whole = " a whole number" if item.type is int else ""
-                raise BadInput(
-                    f"the policy's {item.name} must be{whole} from {bounds['ge']} to {bounds['le']}, but is {value!r}",
-                    f"it means: {bounds['doc']}",
-                )
-        if self.promote_when not in ("better", "not-worse"):
-            raise BadInput(f"promote_when cannot be {self.promote_when!r}", "use 'better' or 'not-worse'")
+        for name, field in described(type(self)).items():
+            try:
+                field.check(getattr(self, name))
+            except ValueError as error:
+                raise field.refusal(f"policy: {name}", getattr(self, name)) from error
 
     @property
     def not_worse_level(self) -> float:
@@ -55,7 +62,7 @@ class Policy:
         return self.yearly_errors / self.bad_nights
 
     def perturbations(self) -> dict[str, float]:
-        """Return the accuracy asked for on perturbed test images, by perturbation; only what is asked for."""
+        """Return the accuracy that is required on perturbed test images, by perturbation; only those above 0."""
         floors = {"shifted": self.min_shifted, "noisy": self.min_noisy, "rotated": self.min_rotated}
         return {name: floor for name, floor in floors.items() if floor > 0}
 
@@ -63,13 +70,13 @@ class Policy:
         """Return this policy with some fields set by hand.
 
         Args:
-            values: by field; one that is None was left empty and stays as it is.
+            values: by field; None leaves the field as it is.
 
         Raises:
             UnknownName: there is no such field.
             BadInput: a value is out of its bounds.
         """
-        known = [item.name for item in dataclasses.fields(self)]
+        known = described(type(self))
         for name in values:
             if name not in known:
                 raise UnknownName.among("field of a policy", name, known)
@@ -105,12 +112,13 @@ POLICIES = {
 }
 
 
-def meaning(field: "dataclasses.Field[Any]") -> str:
-    """Return what a field of a policy means, and which values the datasets have: for run form and command line."""
-    values = {name: _short(getattr(policy, field.name)) for name, policy in POLICIES.items()}
-    usual = "twice what guessing reaches" if field.name == "min_accuracy" else _short(field.default)
-    own = "".join(f"{name} {value}, " for name, value in values.items() if value != usual)
-    return f"{field.metadata['doc']}; default: {own}{'others ' if own else ''}{usual}"
+def meaning(name: str) -> str:
+    """Return what a field of a policy means, and its default for each dataset: for run form and command line."""
+    field = described(Policy)[name]
+    values = {dataset: _short(getattr(policy, name)) for dataset, policy in POLICIES.items()}
+    usual = "twice the accuracy of guessing" if name == "min_accuracy" else _short(field.default)
+    own = "".join(f"{dataset} {value}, " for dataset, value in values.items() if value != usual)
+    return f"{field.help}; default: {own}{'others ' if own else ''}{usual}"
 
 
 def _short(value: Any) -> str:

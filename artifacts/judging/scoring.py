@@ -46,7 +46,7 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
         Corrupt: a file of the candidate is missing or has changed.
     """
     folder = store.trained(chosen.ref.digest)
-    model = loading.load(folder / MODEL, store.files(folder)[MODEL]["sha256"])
+    model = loading.load_recorded(store, folder)
     probabilities = loading.predict(model, tests.images)
     robustness = {
         name: float(np.mean(loading.predict(model, copies).argmax(axis=1) == tests.labels))
@@ -71,7 +71,7 @@ def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | Non
             return None
         name = version.id
         classes, provenance = bundle.class_names(version.folder), version.provenance()
-        model = loading.load(version.model, store.files(version.folder)[MODEL]["sha256"])
+        model = loading.load_recorded(store, version.folder)
     except Corrupt as error:
         return Champion(name, None, (), "", "corrupt", error.problem)
     except UnknownName as error:
@@ -90,7 +90,7 @@ def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
         Corrupt: its model file has changed.
         BadInput: it takes images of another size.
     """
-    model = loading.load(version.model, store.files(version.folder)[MODEL]["sha256"])
+    model = loading.load_recorded(store, version.folder)
     return float(np.mean(loading.predict(model, tests.images).argmax(axis=1) == tests.labels))
 
 

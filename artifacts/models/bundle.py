@@ -1,17 +1,15 @@
-"""What a registered version consists of, and the proof that it serves: a fresh process that has only the folder.
+"""The files of a trained candidate and of a registered version.
 
-    model.keras                       uint8 images in, probabilities out
-    training.json, history.json       how it came about, epoch by epoch
-    metrics.json                      how good it is
-    predictions-validation.parquet    every answer it gave
-    predictions-test.parquet
-    interface.json                    image height and width, and what the classes are called
-    requests.npy, responses.npy       raw uint8 images, and the probabilities that any process must reproduce
-    decision.json                     why it was let through        (added on registration)
-    provenance.json                   what it was made from         (added on registration)
-    infra.json                        that it served                (added on registration)
-
-The fresh process imports TensorFlow for 8 to 10 seconds; `start_infra_check` early, and `finish` costs only the check.
+model.keras                       uint8 images in, probabilities out
+training.json, history.json       how it was trained, epoch by epoch
+metrics.json                      its accuracy and other metrics
+predictions-validation.parquet    its prediction for every image
+predictions-test.parquet
+interface.json                    image height and width, and what the classes are called
+requests.npy, responses.npy       raw uint8 images, and the probabilities that any process must reproduce
+decision.json                     why it was promoted           (added on registration)
+provenance.json                   what it was made from         (added on registration)
+infra.json                        result of the serving check   (added on registration)
 """
 
 import json
@@ -46,24 +44,24 @@ REQUIRED = (
 def write_requests(
     folder: Path, images: "NDArray[np.uint8]", probabilities: "NDArray[np.float32]", count: int = 64
 ) -> None:
-    """Put the request set into a candidate's folder: images spread evenly over the test set, and the answers to them.
+    """Write the request set into a candidate's folder: images spread evenly over the test set, and the answers to them.
 
     Args:
         folder: the draft of the candidate.
-        images: the test images, (n, height, width), raw.
-        probabilities: the model's answers to them, (n, classes).
-        count: how many to keep; all when there are fewer.
+        images: uint8 (n, h, w), the raw test images.
+        probabilities: float (n, classes), the model's answers to them.
+        count: number of images to write; all if there are fewer.
 
     Raises:
-        BadInput: the two do not belong together.
+        BadInput: the shapes or dtypes do not fit.
     """
     import numpy as np
 
     if images.dtype != np.uint8 or images.ndim != 3 or probabilities.ndim != 2 or len(images) != len(probabilities):
         raise BadInput(
-            f"expected uint8 images (n, h, w) and probabilities (n, classes), came {images.dtype} {images.shape} and "
+            f"expected uint8 images (n, h, w) and probabilities (n, classes), got {images.dtype} {images.shape} and "
             f"{probabilities.shape}",
-            "pass the raw test images and the predictions for exactly these",
+            "pass the raw test images and the predictions for exactly these images",
         )
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(count, len(images))).astype(np.int64))
     np.save(folder / REQUESTS, images[chosen], allow_pickle=False)
@@ -71,45 +69,48 @@ def write_requests(
 
 
 def write_interface(folder: Path, height: int, width: int, class_names: Sequence[str]) -> None:
-    """Say in a candidate's folder what the model takes and what its answers mean."""
+    """Record in a candidate's folder the size of the images that the model takes and the names of its classes."""
     value = {"height": height, "width": width, "class_names": list(class_names)}
     (folder / INTERFACE).write_bytes(canonical_json(value))
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
-    """Return what the classes of a candidate or version are called.
+    """Return the class names of a candidate or version.
 
     Raises:
-        Corrupt: the folder does not say.
+        Corrupt: interface.json is missing or not readable.
     """
     return tuple(_interface(folder)["class_names"])
 
 
 def image_size(folder: Path) -> tuple[int, int]:
-    """Return height and width of the images that a candidate or version takes.
+    """Return height and width in pixels of the images that a candidate or version takes.
 
     Raises:
-        Corrupt: the folder does not say.
+        Corrupt: interface.json is missing or not readable.
     """
-    told = _interface(folder)
-    return told["height"], told["width"]
+    interface = _interface(folder)
+    return interface["height"], interface["width"]
 
 
 def _interface(folder: Path) -> dict[str, Any]:
     try:
-        told: dict[str, Any] = json.loads((folder / INTERFACE).read_bytes())
+        interface: dict[str, Any] = json.loads((folder / INTERFACE).read_bytes())
     except (OSError, ValueError) as error:
         raise Corrupt(f"{folder} has no readable {INTERFACE} ({error})", "run 'nightshift verify'") from error
-    if told.keys() != {"height", "width", "class_names"}:
-        raise Corrupt(f"{folder / INTERFACE} has the keys {sorted(told)}", "use the code that wrote it")
-    return told
+    if interface.keys() != {"height", "width", "class_names"}:
+        raise Corrupt(
+            f"{folder / INTERFACE}: expected class_names, height and width, got {', '.join(sorted(interface))}",
+            "use the version of Nightshift that wrote it",
+        )
+    return interface
 
 
 def read_requests(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.float32]]":
-    """Return the images (n, h, w) and the recorded probabilities (n, classes).
+    """Return the images, uint8 (n, h, w), and the recorded probabilities, float32 (n, classes).
 
     Raises:
-        Corrupt: missing, unreadable, empty, or not belonging together.
+        Corrupt: they are missing, unreadable or empty, or their shapes or dtypes do not fit.
     """
     import numpy as np
 
@@ -129,7 +130,7 @@ def read_requests(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.float32]
 
 
 def check(store: Store, candidate: Path) -> None:
-    """Hash a published candidate's files, and require everything that a version consists of.
+    """Require that a published candidate has all REQUIRED files, and that every file has its recorded hash.
 
     Raises:
         Corrupt: a file is missing, was added or has changed.
@@ -146,7 +147,7 @@ def copy(store: Store, candidate: Path, target: Path) -> None:
     The copies are read-only: nothing in a version is ever changed.
 
     Args:
-        store: the home of both.
+        store: the home.
         candidate: a published candidate folder.
         target: an empty folder.
 

@@ -1,4 +1,4 @@
-"""The Parquet file of predictions that is kept beside a model: opens without Keras."""
+"""The Parquet file of predictions that is stored with a model; it opens without Keras."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ from data.errors import Corrupt
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said about every image of a split, in the split's order.
+    """A model's predictions for every image of a split, in the split's order.
 
     Args:
         rows: int64 (n,), row of the image in its source file.
-        labels: int64 (n,), the truth.
+        labels: int64 (n,), the true classes.
         probabilities: float32 (n, c), one row per image.
     """
 
@@ -50,7 +50,7 @@ def read(path: Path) -> Predictions:
     """Read what `write` wrote.
 
     Raises:
-        Corrupt: the file is missing, damaged, or not a file of predictions.
+        Corrupt: the file is missing, damaged, or has other columns.
     """
     try:
         table = pq.read_table(path, page_checksum_verification=True).combine_chunks()

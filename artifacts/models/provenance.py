@@ -1,4 +1,4 @@
-"""What a model was made from: everything that one would have to hold still to get it again."""
+"""What a model was made from: everything that has to be the same to get the same model again."""
 
 import ast
 import contextlib
@@ -26,23 +26,23 @@ class Provenance:
     """Where a trained model comes from.
 
     Args:
-        run_id: the Prefect run, or what the caller calls it.
-        dataset: name.
-        raw_digest: the four source files.
-        prepared_digest: the Parquet files.
-        test_digest: the test split; the ledger counts looks by it.
-        recipe: name.
-        parameters: resolved, defaults included.
+        run_id: id of the run.
+        dataset: name of the dataset.
+        raw_digest: digest of the four source files.
+        prepared_digest: digest of the Parquet files.
+        test_digest: digest of the test split; the ledger counts by it how often a test set was used.
+        recipe: name of the recipe.
+        parameters: all parameters of the recipe, defaults included.
         seed: of initialisation, shuffling and augmentation.
-        weights_digest: of the trained weights; the identity of the model, whatever file holds them.
-        code_digest: the source files that influence a training.
+        weights_digest: digest of the trained weights; identifies the model, whichever file holds them.
+        code_digest: digest of the source files that influence a training.
         git_commit: 40 hexadecimal digits; None outside a checkout.
-        git_dirty: there were changes that no commit has; None outside a checkout.
-        lock_digest: the locked requirements; None without such files.
-        python: version.
-        libraries: versions of what computes, by name.
+        git_dirty: whether there were uncommitted changes; None outside a checkout.
+        lock_digest: digest of the locked requirements; None without such files.
+        python: version of Python.
+        libraries: versions of the libraries that compute, by name.
         platform: operating system and processor type.
-        device: what it was trained on.
+        device: what it was trained on, for people.
     """
 
     run_id: str
@@ -65,7 +65,7 @@ class Provenance:
 
     @property
     def digests(self) -> dict[str, str]:
-        """What the ledger keeps of it."""
+        """The digests that the ledger records."""
         return {
             "weights": self.weights_digest,
             "raw": self.raw_digest,
@@ -87,19 +87,19 @@ class Provenance:
         names = {field.name for field in fields(cls)}
         if value.get("schema") != SCHEMA or value.keys() != {"schema", *names}:
             raise Corrupt(
-                f"expected provenance of schema {SCHEMA}, came schema {value.get('schema')} with the fields "
+                f"expected provenance of schema {SCHEMA}, got schema {value.get('schema')} with the fields "
                 f"{', '.join(sorted(value.keys() ^ {'schema', *names}))} missing or too many",
-                "use the code that wrote it",
+                "use the version of Nightshift that wrote it",
             )
         return cls(**{name: value[name] for name in names})
 
 
 def collect(root: Path = CHECKOUT, *, backend: str, **known: Any) -> Provenance:
-    """Add what this process and this checkout know to what the caller knows.
+    """Return the provenance: the given fields, and those that this process and this checkout determine.
 
     Args:
         root: the checkout.
-        backend: what Keras ran on.
+        backend: what Keras ran on, `tensorflow` or `jax`.
         known: the fields of Provenance up to `weights_digest`, and `device`.
     """
     commit, dirty = git_state(root)
@@ -118,7 +118,7 @@ def collect(root: Path = CHECKOUT, *, backend: str, **known: Any) -> Provenance:
 def git_state(root: Path) -> tuple[str | None, bool | None]:
     """Return the commit and whether anything differs from it; (None, None) if `root` is not itself a checkout."""
     top = _git(root, "rev-parse", "--show-toplevel")
-    # An installed package may lie inside somebody else's checkout, whose commit says nothing about it.
+    # An installed package may lie inside the checkout of another project, whose commit says nothing about it.
     if top is None or Path(top).resolve() != root.resolve():
         return None, None
     commit, status = _git(root, "rev-parse", "--verify", "HEAD"), _git(root, "status", "--porcelain")
@@ -126,30 +126,64 @@ def git_state(root: Path) -> tuple[str | None, bool | None]:
 
 
 def code_digest(root: Path = CHECKOUT) -> str:
-    """Return one digest over the source files of data/ and artifacts/ that training and evaluating run through."""
-    return digest_of({path.relative_to(root).as_posix(): file_sha256(path) for path in sources(root)})
+    """Return one digest over the source files that training and evaluating run through: see `sources`."""
+    return digest_of({name: file_sha256(path) for name, path in sources(root).items()})
 
 
-def sources(root: Path = CHECKOUT) -> list[Path]:
-    """Return ORIGINS and what they import from data/ and artifacts/, at any depth and inside functions, too."""
-    todo, found = [path for pattern in ORIGINS for path in root.glob(pattern)], set()
+def sources(root: Path = CHECKOUT) -> dict[str, Path]:
+    """Return the source files that decide how a candidate is trained and evaluated, by name.
+
+    These are ORIGINS and what they import from data/ and artifacts/, at any depth and inside functions, too; and the
+    modules of NIGHTSHIFT_RECIPES with what they import from there and from their own top-level packages.
+
+    Returns:
+        Paths by names such as `artifacts/recipes/cnn.py` and `my_team/recipes/net.py`.
+    """
+    from artifacts.recipes import catalogue  # imports pydantic, which the registry's readers can do without
+
+    folders = {"data": root, "artifacts": root, **catalogue.folders()}
+    todo = [path.relative_to(root).as_posix() for pattern in ORIGINS for path in root.glob(pattern)]
+    todo += [name for module in catalogue.searched() for name in _files(module, folders)]
+    found: dict[str, Path] = {}
     while todo:
-        path = todo.pop()
-        if path not in found:
-            found.add(path)
-            todo += [root / name for name in _imported(path) if (root / name).is_file()]
-    return sorted(found)
+        name = todo.pop()
+        path = folders[name.removesuffix(".py").partition("/")[0]] / name
+        if name not in found and path.is_file():
+            found[name] = path
+            todo += [file for file in _imported(name, path) if file.removesuffix(".py").partition("/")[0] in folders]
+    return dict(sorted(found.items()))
 
 
-def _imported(path: Path) -> Iterator[str]:
-    """Yield the files that a source file may import, whether or not they exist."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def _files(module: str, folders: Mapping[str, Path]) -> Iterator[str]:
+    """Yield the file of a module of NIGHTSHIFT_RECIPES, or all files of a package; and those of the packages above."""
+    folder = folders.get(module.partition(".")[0])
+    if folder is not None:
+        yield from _paths(module)
+        inside = folder / module.replace(".", "/")
+        yield from (file.relative_to(folder).as_posix() for file in inside.rglob("*.py"))
+
+
+def _paths(module: str) -> Iterator[str]:
+    """Yield the files that importing a module runs, whether or not they exist: a package has one, a module another."""
+    parts = module.split(".")
+    yield f"{'/'.join(parts)}.py"
+    yield from (f"{'/'.join(parts[:depth])}/__init__.py" for depth in range(1, len(parts) + 1))
+
+
+def _imported(name: str, path: Path) -> Iterator[str]:
+    """Yield the files that a source file may import, whether or not they exist; those of packages included."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError):
+        return  # it cannot be imported either: `catalogue.unusable` reports it
+    for node in ast.walk(tree):
         modules = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
         if isinstance(node, ast.ImportFrom):
-            modules = [str(node.module), *(f"{node.module}.{name}" for name in modules)]
+            above = name.split("/")[: -node.level] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            modules = [origin, *(f"{origin}.{one}" for one in modules)]
         for module in modules:
-            if module.partition(".")[0] in ("data", "artifacts"):
-                yield f"{module.replace('.', '/')}.py"
+            yield from _paths(module)
 
 
 def lock_digest(root: Path = CHECKOUT) -> str | None:
@@ -162,10 +196,10 @@ def library_versions(backend: str) -> dict[str, str]:
     """Return the versions of the libraries that compute; nothing is imported for it.
 
     Args:
-        backend: what Keras runs on. Of the backends only this one is named, whichever others are installed: they have
-            no part in a training, and a training on one is never mistaken for one on another.
+        backend: what Keras runs on. Other backends that are installed are left out: they have no part in the training,
+            and a training on one backend must not be mistaken for one on another.
     """
-    from importlib import metadata  # pulls in the e-mail package, which the registry's readers can do without
+    from importlib import metadata  # imports the email package, which readers of the registry do not need
 
     versions = {}
     for name in (*LIBRARIES, *BACKENDS.get(backend, (backend,))):
@@ -180,5 +214,5 @@ def _git(root: Path, *arguments: str) -> str | None:
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, timeout=30, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
-        return None  # no git on this machine, or a hanging file system: provenance says "unknown"
+        return None  # no git on this machine, or a hanging file system
     return done.stdout.strip() if done.returncode == 0 else None

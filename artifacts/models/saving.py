@@ -1,4 +1,4 @@
-"""From a trained network to a model file: raw images in, probabilities out, and the digest of its weights."""
+"""From a trained network to a model file that maps raw images to probabilities; the digest of its weights."""
 
 import hashlib
 from pathlib import Path
@@ -10,7 +10,7 @@ from data.errors import TrainingFailed
 
 
 def serving_model(model: Any) -> Any:
-    """Return the model to keep: uint8 images (b, h, w) to float32 probabilities (b, c), of standard Keras layers.
+    """Return the model to save: uint8 images (b, h, w) to float32 probabilities (b, c), of standard Keras layers.
 
     The scaling inside is exactly uint8 / float32(255): Normalization divides by sqrt(255 ** 2), whereas Rescaling would
     multiply by 1 / 255, which differs in the last bit for 126 of the 256 values.
@@ -34,10 +34,10 @@ def flip_averaged(model: Any) -> Any:
 
 
 def save(model: Any, path: Path) -> None:
-    """Write the serving model of a trained network, and only keep the file if it loads back with the same weights.
+    """Write the serving model of a trained network, and keep the file only if it loads back with the same weights.
 
     Raises:
-        TrainingFailed: the file that was written gives other weights.
+        TrainingFailed: the file that was written has other weights.
     """
     import keras
 
@@ -45,7 +45,7 @@ def save(model: Any, path: Path) -> None:
     serving_model(model).save(temporary)
     back = keras.saving.load_model(temporary, compile=False, safe_mode=True)
     if weights_digest(back.get_layer(model.name)) != weights_digest(model):
-        raise TrainingFailed(f"{path.name} does not give back the weights it was saved from", "run again")
+        raise TrainingFailed(f"{path.name} does not load back with the weights it was saved with", "run again")
     temporary.replace(path)
 
 

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from artifacts.models import bundle, loading
-from artifacts.models.bundle import MODEL
 from artifacts.operations import image_files
 from artifacts.registry.versions import Version
 from artifacts.reporting import pictures
@@ -98,7 +97,7 @@ def ask(
             "give --true once per image",
         )
     labels = np.array([_label(one, names) for one in true], np.int64) if true else None
-    model = loading.load(version.model, store.files(version.folder)[MODEL]["sha256"])
+    model = loading.load_recorded(store, version.folder)
     return Answer(version.id, shown, loading.predict(model, shown), names, labels, warnings)
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 from artifacts.models.provenance import Provenance, code_digest, library_versions, lock_digest
 from artifacts.recipes.candidate import Candidate
+from artifacts.recipes.catalogue import get
 from artifacts.registry.versions import Version
-from artifacts.training.fit import Progress
+from artifacts.training.history import Progress
 from artifacts.training.train import TrainingResult, train
 from data.errors import BadInput
 from data.parquet import PreparedRef
@@ -90,7 +91,7 @@ def replay(
 
 def _inputs(then: Provenance, result: TrainingResult) -> Iterator[tuple[str, Any, Any]]:
     """Yield what decides the weights besides data, recipe and seed: its name, then and now."""
-    yield "parameters", dict(then.parameters), result.parameters
+    yield "parameters", get(then.recipe).resolve(then.parameters), result.parameters
     yield "code", then.code_digest, code_digest()
     yield "locked requirements", then.lock_digest, lock_digest()
     yield "python", then.python, platform.python_version()

@@ -1,4 +1,4 @@
-"""How training images reach the loop: all at once where they fit, otherwise chunk by chunk as the last one trains."""
+"""How images reach the loop: all at once where they fit into memory, otherwise chunk by chunk, read ahead."""
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,14 +8,14 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.recipes.recipe import Problem
+from artifacts.recipes.recipe import DatasetInfo
 from data.errors import DataRefused
 
-# Float32 images up to this many bytes are kept in memory, as NumPy array and as tensor: MNIST has 172 MB.
+# Float32 images up to this many bytes are kept in memory, as a NumPy array and as a tensor: MNIST has 172 MB.
 IN_MEMORY_BYTES = 1 << 28
-# A chunk of a larger dataset: 8,000 images of 28 x 28. Up to four exist at a time: one trains, as NumPy array and as
-# tensor, one waits and one is being decoded. Below 32 MiB, the most that glibc's malloc keeps for the next one instead
-# of having it mapped anew, page by page, which costs as much as half of the decoding.
+# A chunk of a larger dataset: 8,000 images of 28 x 28. Up to four exist at a time: one in training, as a NumPy array
+# and as a tensor, one waiting and one being decoded. Below 32 MiB, because larger blocks are returned to the system by
+# glibc's malloc and mapped again, page by page, which costs half as much as the decoding.
 CHUNK_BYTES = 3 << 23
 
 
@@ -33,12 +33,12 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """Images that are read anew in every epoch, in a fixed order, and shuffled within chunks.
+    """Images that are read again in every epoch, in a fixed order, and shuffled within chunks.
 
     Args:
-        n: images in all.
-        rows: images per chunk; the last one may have fewer.
-        read: (rows) -> the chunks, each of `rows` images but the last.
+        n: total number of images.
+        rows: images per chunk; the last chunk may have fewer.
+        read: (rows) -> chunks of `rows` images each; the last one may have fewer.
     """
 
     n: int
@@ -46,7 +46,7 @@ class Stream:
     read: Callable[[int], Iterable[Examples]]
 
     def chunks(self, multiple_of: int) -> Iterator[Examples]:
-        """Yield the chunks, the next one being read while the caller works; all but the last a multiple of a batch."""
+        """Yield the chunks and read one ahead; all but the last have a multiple of `multiple_of` images."""
         rows = max(self.rows // multiple_of, 1) * multiple_of
         chunks = iter(self.read(rows))
         with ThreadPoolExecutor(1) as pool:
@@ -66,13 +66,13 @@ def size(source: Source) -> int:
 
 @dataclass(frozen=True)
 class Block:
-    """What one compiled call works on.
+    """The input of one compiled call.
 
     Args:
         images: float32 (rows, h, w) tensor on the device.
         labels: int32 (rows,) tensor on the device.
-        first: number of the first of them in the whole source.
-        n: how many of them are real; black images behind them keep the shape, and so the compiled function, the same.
+        first: index of the first image in the whole source.
+        n: number of real images; black images after them keep the shape, and so the compiled function, the same.
     """
 
     images: Any
@@ -82,11 +82,11 @@ class Block:
 
 
 class Feed:
-    """Gives the loop its blocks, epoch after epoch: the same tensors again, or a stream's chunks one by one.
+    """Iterates over the blocks of an epoch: always the same tensors, or a stream's chunks one by one.
 
     Args:
         source: images and labels.
-        multiple_of: the batch size; a chunk, except the last, has a multiple of that many images.
+        multiple_of: the batch size; every chunk but the last has a multiple of that many images.
     """
 
     def __init__(self, source: Source, multiple_of: int) -> None:
@@ -103,7 +103,7 @@ class Feed:
 
 
 def _block(examples: Examples, first: int, rows: int) -> Block:
-    """Return images and labels as tensors on the current device, filled up to so many rows."""
+    """Return images and labels as tensors on the current device, padded to `rows` rows."""
     from artifacts.backends.current import current
 
     images, labels, n = examples.images, examples.labels.astype(np.int32), len(examples.labels)
@@ -115,11 +115,11 @@ def _block(examples: Examples, first: int, rows: int) -> Block:
 
 
 def survey(source: Source, shape: tuple[int, int], n_classes: int, what: str) -> npt.NDArray[np.float64]:
-    """Look at all images and labels once, and return the sum of the images, float64 (h, w).
+    """Check all images and labels, and return the sum of the images, float64 (h, w).
 
     Raises:
-        DataRefused: a shape does not fit, a label is out of range, or a pixel is not in [0, 1]. On a GPU a label out
-            of range would not raise later, it would give NaN.
+        DataRefused: a shape does not fit, a label is out of range, or a pixel is not in [0, 1]. On a GPU a label out of
+            range would not raise an error later, it would give NaN.
     """
     light, n = np.zeros(shape), 0
     for examples in source.chunks(1) if isinstance(source, Stream) else (source,):
@@ -127,14 +127,16 @@ def survey(source: Source, shape: tuple[int, int], n_classes: int, what: str) ->
         light += examples.images.sum(axis=0, dtype=np.float64)
         n += len(examples.labels)
     if n != size(source):
-        raise DataRefused(f"expected {size(source)} {what} images, came {n}", "prepare the dataset again")
+        raise DataRefused(f"expected {size(source)} {what} images, got {n}", "prepare the dataset again")
     return light
 
 
-def problem_of(training: Source, shape: tuple[int, int], n_classes: int, mirror_symmetric: bool = False) -> Problem:
+def dataset_info(
+    training: Source, shape: tuple[int, int], n_classes: int, mirror_symmetric: bool = False
+) -> DatasetInfo:
     """Return what a recipe may know about a dataset, its margin measured on the training images.
 
-    The margin is the widest frame, up to 8 pixels, that holds at most half a percent of the light of all images: 2 for
+    The margin is the widest frame, up to 8 pixels, that contains at most half a percent of the sum of all pixels: 2 for
     MNIST, 0 for Fashion-MNIST, whose clothes touch the border.
 
     Raises:
@@ -148,7 +150,7 @@ def problem_of(training: Source, shape: tuple[int, int], n_classes: int, mirror_
         if 1 - float(light[frame:-frame, frame:-frame].sum()) / total > 0.005:
             break
         margin = frame
-    return Problem(height, width, n_classes, size(training), mirror_symmetric, margin)
+    return DatasetInfo(height, width, n_classes, size(training), mirror_symmetric, margin)
 
 
 def _check(examples: Examples, shape: tuple[int, int], n_classes: int, what: str) -> None:
@@ -156,13 +158,13 @@ def _check(examples: Examples, shape: tuple[int, int], n_classes: int, what: str
     if len(labels) == 0 or images.shape != (len(labels), *shape):
         raise DataRefused(
             f"expected {what} images (n, {shape[0]}, {shape[1]}) and as many labels, "
-            f"came {images.shape} and {labels.shape}",
+            f"got {images.shape} and {labels.shape}",
             "prepare the dataset again",
         )
     if labels.min() < 0 or labels.max() >= n_classes:
         raise DataRefused(
-            f"expected {what} labels 0..{n_classes - 1}, came {labels.min()}..{labels.max()}",
-            "mend the label file, or register the dataset with all its classes",
+            f"expected {what} labels 0..{n_classes - 1}, got {labels.min()}..{labels.max()}",
+            "fix the label file, or register the dataset with all its classes",
         )
     if not (images.min() >= 0 and images.max() <= 1):  # false for NaN, too
-        raise DataRefused(f"expected {what} pixels in [0, 1], came others", "prepare the dataset again")
+        raise DataRefused(f"expected {what} pixels in [0, 1], got others", "prepare the dataset again")

@@ -1,9 +1,9 @@
 """The compiled training loop: one call per epoch, row indices and draws in, metrics out, no Python between steps.
 
-`model.fit` spends most of its time on small images outside the arithmetic: it returns to Python for every batch.
+On small images, `model.fit` spends most of its time outside the arithmetic: it returns to Python for every batch.
 Here an epoch is one compiled function with a while loop inside; the training images stay where they are and each step
 gathers its own rows. Decision 0005 has the reasons and the measurements. The steps are written in `keras.ops`; what
-they need of TensorFlow or JAX is in `artifacts/backends/current.py`.
+differs between TensorFlow and JAX is in `artifacts/backends`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,10 +28,10 @@ class Loop:
     """Trains one Keras model by one plan.
 
     Args:
-        model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes), or a list of logits by its members.
-        plan: how.
-        n: training images, which decide how many steps the schedule spans.
-        jit: whether the epoch is compiled by XLA; on JAX everything is.
+        model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes), or a list of logits, one per member.
+        plan: how to train it.
+        n: number of training images, which decides how many steps the schedule spans.
+        jit: whether XLA compiles the epoch as a whole.
     """
 
     def __init__(self, model: Any, plan: Plan, n: int, jit: bool) -> None:
@@ -39,7 +39,7 @@ class Loop:
         self.optimizer = optimizer(plan, sum(plan.lengths(n)))
         self.optimizer.build(model.trainable_variables)
         self.backend = current()
-        # Of every training image when it was last seen, if the plan leaves some out.
+        # Loss of every training image when it was last seen, if the plan leaves some out.
         self.losses: npt.NDArray[np.float32] = np.full(n if plan.leave_out else 0, np.inf, np.float32)
         self._epoch = self.backend.compiled(_go_on, self._train, self._variables(), jit)
         # Called once per epoch: not worth XLA.
@@ -50,20 +50,19 @@ class Loop:
 
         Args:
             feed: the training images.
-            seed: of the training, and the epoch (0-based).
+            seed: (seed of the training, epoch counted from 0).
             steps: at most the number of batches in the feed.
 
         Returns:
-            Mean loss and accuracy over the images trained on, each as much as it counts, as the model changed under
-            them (the accuracy is that of augmented images, the loss includes label smoothing), and how many images
-            that were.
+            Weighted mean loss and accuracy over the images trained on, measured while the model was changing (accuracy
+            on augmented images, loss with label smoothing), and the number of these images.
         """
         loss, correct, count = 0.0, 0.0, 0
         for index, block in enumerate(feed):
             planned = self._steps(seed[1], block)
             if planned == 0:
                 continue
-            losses = self.losses[block.first : block.first + block.n]  # a view: what is noted here stays
+            losses = self.losses[block.first : block.first + block.n]  # a view: assignments to it are kept
             draws = draw(self.plan, block.n, (*seed, index), block.labels.shape[0], planned, losses)
             seen = [ops.zeros(draws.order.shape)] if self.plan.leave_out else []
             now = min(steps, planned)
@@ -78,7 +77,7 @@ class Loop:
         return loss / count, correct / count, count
 
     def measure(self, feed: Feed) -> tuple[float, float]:
-        """Return mean cross-entropy (without label smoothing) and accuracy over all images, none left out."""
+        """Return mean cross-entropy (without label smoothing) and accuracy over all images."""
         loss, correct, n = 0.0, 0.0, 0
         with self.averaged():
             for block in feed:
@@ -92,7 +91,7 @@ class Loop:
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
-        """Put the average over the weights in their place for a while, where the plan keeps one."""
+        """Replace the weights by their average while the block runs, where the plan keeps one."""
         if not self.plan.ema:
             yield
             return
@@ -104,11 +103,11 @@ class Loop:
             self.model.set_weights(current)
 
     def state(self) -> list[npt.NDArray[Any]]:
-        """Return all that the next epoch depends on: the variables of network and optimizer, and losses if kept."""
+        """Return everything the next epoch depends on: variables of network and optimizer, and losses if kept."""
         return [*(variable.numpy() for variable in self._variables()), *([self.losses] if self.plan.leave_out else [])]
 
     def restore(self, state: Sequence[npt.NDArray[Any]]) -> None:
-        """Continue from what `state` returned."""
+        """Restore what `state` returned."""
         variables = self._variables()
         for variable, value in zip(variables, state[: len(variables)], strict=True):
             variable.assign(value)
@@ -119,7 +118,7 @@ class Loop:
         return [*self.model.variables, *self.optimizer.variables]
 
     def finish(self) -> None:
-        """Leave the weights to keep in the model: the average, where the plan has one."""
+        """Put the weights to keep into the model: the average, where the plan has one."""
         if self.plan.ema:
             self.optimizer.finalize_variable_values(self.model.trainable_variables)
 
@@ -144,12 +143,12 @@ class Loop:
         return _added(state, _true_losses(y, logits), logits, y, mask)
 
     def _batch(self, images: Any, labels: Any, rows: Any) -> tuple[Any, Any, Any]:
-        """Return images (b, h, w), labels (b,) and a mask (b,) that is 0 where the last batch has no more images."""
+        """Return images (b, h, w), labels (b,) and a mask (b,) that is 0 for the padding of the last batch."""
         some = ops.where(rows < 0, -1 - rows, rows)
         return ops.take(images, some, axis=0), ops.take(labels, some, axis=0), ops.cast(rows >= 0, "float32")
 
     def _learn(self, x: Any, y: Any, mask: Any) -> tuple[Any, Any]:
-        """Take one step and return logits (b, c) and losses (b,) from before it."""
+        """Take one step; return logits (b, c) and losses (b,) computed before it."""
         n_classes = self.model.outputs[0].shape[-1]
         targets = ops.one_hot(y, n_classes)
         if self.plan.label_smoothing:
@@ -160,7 +159,9 @@ class Loop:
 
         def loss() -> tuple[Any, tuple[Any, Any]]:
             members = _members(self.model(x, training=True))
-            losses = sum(_cross_entropy(targets, logits) for logits in members)  # so that each learns as if alone
+            losses = sum(
+                _cross_entropy(targets, logits) for logits in members
+            )  # a sum, so that each learns as on its own
             return ops.sum(losses * mask) / ops.sum(mask), (_mean(members), losses / len(members))
 
         gradients, (logits, losses) = self.backend.gradients(self.model, loss)
@@ -168,7 +169,7 @@ class Loop:
         return logits, losses
 
     def _logits(self, x: Any) -> Any:
-        """Return the logits that are validated: averaged over members and, if so planned, both sides of an image."""
+        """Return the logits (b, c) that are validated: the mean over members and, if planned, both flips."""
         logits = _mean(_members(self.model(x, training=False)))
         if self.plan.average_flips:
             logits = (logits + _mean(_members(self.model(ops.flip(x, axis=2), training=False)))) / 2.0
@@ -176,17 +177,17 @@ class Loop:
 
 
 def _start() -> State:
-    """Return what a loop carries, before its first step: the step, and sums of losses, hits and images."""
+    """Return the initial state of a loop: the step, and sums of losses, hits and images."""
     return (_int32(0), *(ops.zeros((), "float32") for _ in range(3)))
 
 
 def _go_on(state: State, steps: Any, *_: Any) -> Any:
-    """Return whether there is another step: none after a loss that is not finite."""
+    """Return whether to take another step: not after a loss that is not finite."""
     return ops.logical_and(state[0] < steps, ops.isfinite(state[1]))
 
 
 def _added(state: State, losses: Any, logits: Any, y: Any, mask: Any) -> State:
-    """Return the state after a step: a loss and perhaps a hit more for every image that the mask lets through."""
+    """Return the state after a step, with the losses and hits of the images that the mask selects added."""
     step, loss, correct, count = state
     hits = ops.cast(ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), y), "float32")
     return step + 1, loss + ops.sum(losses * mask), correct + ops.sum(hits * mask), count + ops.sum(mask)
@@ -209,6 +210,6 @@ def _true_losses(y: Any, logits: Any) -> Any:
 
 
 def _cross_entropy(targets: Any, logits: Any) -> Any:
-    # Not keras.losses: on TensorFlow they look behind an output that came from a sigmoid or softmax and take its input
-    # for the logits instead, which would change the mathematics of a recipe that means it (sigmoid-regression).
+    # Not keras.losses: on TensorFlow they replace the output of a sigmoid or softmax by its input, which would change
+    # the mathematics of a recipe that does this on purpose (sigmoid-regression).
     return -ops.sum(targets * ops.log_softmax(logits, axis=-1), axis=-1)

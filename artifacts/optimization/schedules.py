@@ -14,13 +14,13 @@ from artifacts.recipes.recipe import Plan
 class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc] # keras ships no types
     """Linear from near zero up to the peak, then down to near zero: linearly, or along half a cosine.
 
-    The first step and the last one still learn: step t of n has the rate of the middle of its share of the cycle.
+    The first and the last step have a rate above 0: step t of n has the rate at (t + 0.5) / n of the cycle.
 
     Args:
         peak: the highest rate.
         steps: length of the cycle, at least 1.
         warmup: share of the steps spent rising, 0..1.
-        cosine: whether to come down along a cosine.
+        cosine: whether to fall along half a cosine.
     """
 
     def __init__(self, peak: float, steps: int, warmup: float, cosine: bool = False) -> None:
@@ -42,12 +42,12 @@ class OneCycle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore
 
 
 def optimizer(plan: Plan, total_steps: int, adam: Any = None) -> Any:
-    """Return the Keras optimizer of a plan that will take so many steps.
+    """Return the Keras optimizer of a plan.
 
     Args:
         plan: update rule, rates, decay, average.
-        total_steps: which the schedule spans.
-        adam: class to use for Adam; the backend's own unless told otherwise.
+        total_steps: number of steps that the schedule spans.
+        adam: class to use for Adam; default: the backend's own.
     """
     rate: Any = plan.learning_rate
     if plan.schedule != "constant":

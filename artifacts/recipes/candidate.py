@@ -29,11 +29,11 @@ class Candidate:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        given = dict(self.parameters)
+        given = self.definition.renamed(dict(self.parameters))
         resolved = self.definition.resolve(given)
         object.__setattr__(self, "parameters", tuple(sorted((name, resolved[name]) for name in given)))
         if not 0 <= self.seed < 2**31:
-            raise BadInput(f"{self.recipe}: seed expected 0..{2**31 - 1}, came {self.seed}", "choose another seed")
+            raise BadInput(f"{self.recipe}: seed expected 0..{2**31 - 1}, got {self.seed}", "choose another seed")
 
     @classmethod
     def parse(cls, text: str, seed: int = 0) -> "Candidate":
@@ -49,14 +49,14 @@ class Candidate:
             name, equals, value = part.partition("=")
             if not (equals and value) or name.strip() in given:
                 raise BadInput(
-                    f"{text!r}: expected name=value, each name once, came {part!r}", "write mlp:epochs=5,hidden=256x128"
+                    f"{text!r}: expected name=value, each name once, got {part!r}", "write mlp:epochs=5,hidden=256x128"
                 )
             given[name.strip()] = value.strip()
         seed_text = given.pop("seed", seed)
         try:
             return cls(recipe, tuple(given.items()), int(seed_text))
         except ValueError as error:
-            raise BadInput(f"{recipe}: seed expected a whole number, came {seed_text!r}", "write seed=1") from error
+            raise BadInput(f"{recipe}: seed expected a whole number, got {seed_text!r}", "write seed=1") from error
 
     @property
     def definition(self) -> Recipe:

@@ -12,11 +12,11 @@ Command: python -m benchmarks.training --rows times --only cnn
 
 from typing import Any
 
-from artifacts.recipes.parameters import PATIENCE, RACE, Choice, Integer, Parameter, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import PATIENCE, RACE, Parameter, choice, integer, real
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return Conv 3x3 - pool - Conv 3x3 - pool - Conv 3x3 - Dense, each with relu, then the logits in float32."""
     import keras
     from keras import layers
@@ -26,8 +26,8 @@ def build(problem: Problem, settings: Settings) -> Any:
     width = settings["width"]
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
-            layers.Reshape((problem.height, problem.width, 1)),
+            layers.Input((info.height, info.width)),
+            layers.Reshape((info.height, info.width, 1)),
             # No norm here: it would cost a seventh of the whole time, on all the pixels, and bring nothing.
             layers.Conv2D(width, 3, padding="same", kernel_initializer="he_normal"),
             # Maximum and relu commute; after the pool, relu has a quarter of the work: a tenth of the whole time.
@@ -40,14 +40,14 @@ def build(problem: Problem, settings: Settings) -> Any:
             layers.ReLU(),
             layers.Flatten(),
             layers.Dense(128, activation="relu", kernel_initializer="he_normal"),
-            layers.Dense(problem.n_classes, dtype="float32"),
+            layers.Dense(info.n_classes, dtype="float32"),
         ]
     )
 
 
-def plan(problem: Problem, settings: Settings) -> Plan:
+def plan(info: DatasetInfo, settings: Settings) -> Plan:
     """Return one cycle of the optimizer on images that are shifted and, where that keeps the class, flipped."""
-    furthest = settings["shift"] if settings["beyond"] == "yes" else problem.margin
+    furthest = settings["shift"] if settings["beyond"] == "yes" else info.margin
     return Plan(
         epochs=settings["epochs"],
         batch=settings["batch"],
@@ -59,33 +59,33 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
         shift=min(settings["shift"], furthest),
-        turn=settings["turn"],
+        rotation=settings["rotation"],
         zoom=settings["zoom"],
         cutout=settings["cutout"],
         leave_out=settings["leave_out"],
         patience=settings["patience"],
-        flip=problem.mirror_symmetric,
-        average_flips=problem.mirror_symmetric,
+        flip=info.mirror_symmetric,
+        average_flips=info.mirror_symmetric,
         members=settings["members"],
     )
 
 
 # How a conv net is trained: the same knobs for all of them.
 TRAINING: dict[str, Parameter] = {
-    "epochs": Integer(4, 1, 1000, "passes over the training images"),
-    "batch": Integer(256, 1, 4096, "images per step"),
-    "optimizer": Choice("muon", ("muon", "adamw"), "the update rule; AdamW wants a fifth of the rate"),
-    "learning_rate": Real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
-    "warmup": Real(0.1, 0, 1, "share of the steps that rise to the peak"),
-    "weight_decay": Real(0.0, 0, 1, "decoupled, times the learning rate"),
-    "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-    "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
-    "beyond": Choice("no", ("no", "yes"), "whether a shift may push light over the edge; pays in long trainings"),
-    "turn": Real(0.0, 0, 180, "largest random turn to either side, in degrees"),
-    "zoom": Real(0.0, 0, 0.5, "largest random change of size, as a share of it"),
-    "cutout": Integer(0, 0, 64, "side of the square that is blanked in every image, in pixels"),
-    "leave_out": Real(0.0, 0, 0.9, "share of the images, among those known best, left out of all epochs but two"),
-    "members": Integer(1, 1, 16, "nets trained side by side, whose logits are averaged"),
+    "epochs": integer(4, 1, 1000, "passes over the training images"),
+    "batch": integer(256, 1, 4096, "images per step"),
+    "optimizer": choice("muon", ("muon", "adamw"), "the update rule; AdamW wants a fifth of the rate"),
+    "learning_rate": real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
+    "warmup": real(0.1, 0, 1, "share of the steps that rise to the peak"),
+    "weight_decay": real(0.0, 0, 1, "decoupled, times the learning rate"),
+    "label_smoothing": real(0.1, 0, 0.9, "share of the target spread over all classes"),
+    "shift": integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+    "beyond": choice("no", ("no", "yes"), "whether a shift may push light over the edge; pays in long trainings"),
+    "rotation": real(0.0, 0, 180, "largest random rotation to either side, in degrees"),
+    "zoom": real(0.0, 0, 0.5, "largest random change of size, as a share of it"),
+    "cutout": integer(0, 0, 64, "side of the square that is blanked in every image, in pixels"),
+    "leave_out": real(0.0, 0, 0.9, "share of the images, among those known best, left out of all epochs but two"),
+    "members": integer(1, 1, 16, "nets trained side by side, whose logits are averaged"),
     "patience": PATIENCE,
     "race": RACE,
 }
@@ -97,8 +97,9 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     bfloat16=True,
+    min_size=4,  # two pools
     parameters={
-        "width": Integer(16, 1, 1024, "filters of the first convolution; the others have 3 and 4 times as many"),
+        "width": integer(16, 1, 1024, "filters of the first convolution; the others have 3 and 4 times as many"),
         **TRAINING,
     },
 )

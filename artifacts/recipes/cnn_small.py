@@ -13,24 +13,24 @@ from dataclasses import replace
 from typing import Any
 
 from artifacts.recipes import cnn
-from artifacts.recipes.parameters import Integer, with_defaults
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import integer, with_defaults
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, _settings: Settings) -> Any:
+def build(info: DatasetInfo, _settings: Settings) -> Any:
     """Return Conv 5x5 - pool - Conv 3x3 - pool - Dense, each with relu, then the logits in float32."""
     import keras
     from keras import layers
 
     def conv(filters: int, size: int) -> Any:
         # Unpadded where there is room: digits do not touch the border, and the second convolution has half the work.
-        padding = "valid" if min(problem.height, problem.width) >= 20 else "same"
+        padding = "valid" if min(info.height, info.width) >= 20 else "same"
         return layers.Conv2D(filters, size, padding=padding, kernel_initializer="he_normal")
 
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
-            layers.Reshape((problem.height, problem.width, 1)),
+            layers.Input((info.height, info.width)),
+            layers.Reshape((info.height, info.width, 1)),
             conv(16, 5),
             layers.MaxPooling2D(),
             layers.ReLU(),
@@ -39,14 +39,14 @@ def build(problem: Problem, _settings: Settings) -> Any:
             layers.ReLU(),
             layers.Flatten(),
             layers.Dense(64, activation="relu", kernel_initializer="he_normal"),
-            layers.Dense(problem.n_classes, dtype="float32"),
+            layers.Dense(info.n_classes, dtype="float32"),
         ]
     )
 
 
-def plan(problem: Problem, settings: Settings) -> Plan:
+def plan(info: DatasetInfo, settings: Settings) -> Plan:
     """Return what `cnn` trains by, for fewer steps where that is asked for."""
-    return replace(cnn.plan(problem, settings), steps=settings["steps"] or None)
+    return replace(cnn.plan(info, settings), steps=settings["steps"] or None)
 
 
 RECIPE = Recipe(
@@ -56,8 +56,9 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     bfloat16=True,
+    min_size=4,  # two pools
     parameters={
         **with_defaults(cnn.TRAINING, shift=1, weight_decay=0.1),
-        "steps": Integer(0, 0, 1_000_000, "updates of the weights, if that is less than the epochs; 0: all"),
+        "steps": integer(0, 0, 1_000_000, "updates of the weights, if that is less than the epochs; 0: all"),
     },
 )

@@ -10,11 +10,11 @@ Command: python -m benchmarks.training --rows times --only mlp
 
 from typing import Any
 
-from artifacts.recipes.parameters import PATIENCE, RACE, Choice, Integer, Real, Sizes, sizes_of
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import PATIENCE, RACE, choice, integer, real, sizes, sizes_of
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return a net of relu layers of the given sizes."""
     import keras
     from keras import layers
@@ -24,15 +24,15 @@ def build(problem: Problem, settings: Settings) -> Any:
     ]
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
             *hidden,
-            layers.Dense(problem.n_classes),
+            layers.Dense(info.n_classes),
         ]
     )
 
 
-def plan(problem: Problem, settings: Settings) -> Plan:
+def plan(info: DatasetInfo, settings: Settings) -> Plan:
     """Return one cycle of the chosen optimizer."""
     return Plan(
         epochs=settings["epochs"],
@@ -42,7 +42,7 @@ def plan(problem: Problem, settings: Settings) -> Plan:
         schedule=settings["schedule"],
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
-        shift=min(settings["shift"], problem.margin),
+        shift=min(settings["shift"], info.margin),
         patience=settings["patience"],
     )
 
@@ -54,15 +54,15 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "hidden": Sizes("256x128", "units of the hidden layers"),
-        "epochs": Integer(20, 1, 1000, "passes over the training images"),
-        "batch": Integer(128, 1, 4096, "images per step"),
-        "optimizer": Choice("adamw", ("sgd", "adam", "adamw"), "the update rule"),
-        "learning_rate": Real(0.003, 1e-6, 10, "peak of the schedule"),
-        "schedule": Choice("triangular", ("constant", "triangular", "cosine"), "of the learning rate"),
-        "weight_decay": Real(0.02, 0, 1, "decoupled, times the learning rate"),
-        "label_smoothing": Real(0.1, 0, 0.9, "share of the target spread over all classes"),
-        "shift": Integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
+        "hidden": sizes("256x128", "units of the hidden layers"),
+        "epochs": integer(20, 1, 1000, "passes over the training images"),
+        "batch": integer(128, 1, 4096, "images per step"),
+        "optimizer": choice("adamw", ("sgd", "adam", "adamw"), "the update rule"),
+        "learning_rate": real(0.003, 1e-6, 10, "peak of the schedule"),
+        "schedule": choice("triangular", ("constant", "triangular", "cosine"), "of the learning rate"),
+        "weight_decay": real(0.02, 0, 1, "decoupled, times the learning rate"),
+        "label_smoothing": real(0.1, 0, 0.9, "share of the target spread over all classes"),
+        "shift": integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
         "patience": PATIENCE,
         "race": RACE,
     },

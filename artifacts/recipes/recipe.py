@@ -8,7 +8,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from artifacts.recipes.parameters import Parameter, Value
@@ -16,18 +16,21 @@ from data.errors import BadInput, UnknownName
 
 Settings = Mapping[str, Any]
 
+# Parameters that had another name before: what homes have recorded can be replayed.
+FORMER = {"turn": "rotation"}
+
 
 @dataclass(frozen=True)
-class Problem:
+class DatasetInfo:
     """What a recipe may know about a dataset before it sees it.
 
     Args:
-        height: rows of an image, at least 8.
-        width: columns of an image, at least 8.
+        height: rows of an image.
+        width: columns of an image.
         n_classes: 2..1000.
         n_train: images it will be trained on, at least 1.
         mirror_symmetric: whether an image flipped left-right still belongs to its class.
-        margin: pixels that an image can be shifted by without losing anything: the dark frame around the images.
+        margin: width, in pixels, of the dark frame around the images: they can be shifted by so much without loss.
     """
 
     height: int
@@ -54,14 +57,14 @@ class Plan:
         schedule: `constant`; `triangular` (linear up to the peak, linear down to zero: one cycle);
             `cosine` (linear up, then half a cosine down to zero).
         warmup: share of all steps spent rising to the peak, 0..1.
-        steps: stop after so many steps, if that is before the last epoch ends.
+        steps: stop after this many steps, if that is before the last epoch ends.
         betas: Adam's two decay rates.
         momentum: decay rate of Muon's sum over gradients.
         weight_decay: decoupled from the gradient, times the learning rate.
         label_smoothing: share of the target spread evenly over all classes, 0..1.
         shift: largest shift of an image up, down, left and right, in pixels; zeros move in.
-        flip: each image is shown from one side and from the other in turn, epoch by epoch; chance begins.
-        turn: largest turn of an image about its centre to either side, in degrees.
+        flip: each image is mirrored in every other epoch, at random beginning with the first or the second.
+        rotation: largest random rotation of an image about its centre to either side, in degrees.
         zoom: largest change of an image's size, as a share of it.
         cutout: side of a square, in pixels, that is blanked at a random place of each image.
         average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
@@ -69,9 +72,9 @@ class Plan:
             their logits. Not with a hand-written step.
         ema: decay per step of an average over the weights which, if above 0, is what is validated and kept.
         leave_out: share of the images, 0..1, that is left out of every epoch but the first and the last: some of those
-            with the smallest losses. Of these, the ones that stay count so much more (InfoBatch, Qin et al. 2024).
-        patience: end after so many epochs without a better validation accuracy, and keep the weights of the best epoch;
-            0 trains to the end and keeps the last.
+            with the smallest losses. The others of these are weighted up for it (InfoBatch, Qin et al. 2024).
+        patience: end after this many epochs without a better validation accuracy, and keep the weights of the best
+            epoch; 0 trains to the end and keeps the last.
         step: a hand-written step that replaces automatic differentiation and the optimizer.
     """
 
@@ -88,7 +91,7 @@ class Plan:
     label_smoothing: float = 0.0
     shift: int = 0
     flip: bool = False
-    turn: float = 0.0
+    rotation: float = 0.0
     zoom: float = 0.0
     cutout: int = 0
     average_flips: bool = False
@@ -105,7 +108,7 @@ class Plan:
         return tuple(end - start for start, end in itertools.pairwise([0, *within]) if end > start)
 
     def taken(self, epoch: int, batches: int) -> int:
-        """Return how many steps an epoch, counted from 0, takes for the images of its first so many batches."""
+        """Return how many steps an epoch, counted from 0, takes for the images of its first `batches` batches."""
         whole = epoch in (0, self.epochs - 1)
         return batches if whole else math.ceil(batches * (1.0 - self.leave_out))
 
@@ -116,21 +119,42 @@ class Recipe:
 
     Args:
         name: as written on the command line.
-        document: the module's docstring: first line what it is, then `Claim:`, `Cost:` and `Command:` paragraphs.
+        document: the module's docstring: first line what it is, then `Claim:`, `Cost:` and `Command:` paragraphs, the
+            accuracy that was measured, the seconds it took, and what to run to measure it again.
         family: `dense` or `conv`; decides whether a CPU trains it through XLA.
         parameters: what may be changed.
-        build: (problem, settings) -> Keras model from float32 images (b, h, w) in [0, 1] to float32 logits (b, c).
-        plan: (problem, settings) -> how to train it.
+        build: (info, settings) -> Keras model from float32 images (b, h, w) in [0, 1] to float32 logits (b, c).
+        plan: (info, settings) -> how to train it.
         bfloat16: whether its accuracy has been shown unharmed in mixed bfloat16 (`benchmarks/precision.py`).
+        min_size: least height and width, in pixels, of the images that it takes.
+        layers: modules with layers of one's own, each registered with `keras.saving.register_keras_serializable`; they
+            are imported before a model is loaded.
+        activation_at_end: whether the last layer may be a softmax or sigmoid. What it gives is taken for logits, so
+            this is nearly always a mistake, and refused by default.
+
+    Raises:
+        BadInput: the name has other characters than a-z, 0-9, - and _.
     """
 
     name: str
     document: str
     family: Literal["dense", "conv"]
-    build: Callable[[Problem, Settings], Any]
-    plan: Callable[[Problem, Settings], Plan]
+    build: Callable[[DatasetInfo, Settings], Any]
+    plan: Callable[[DatasetInfo, Settings], Plan]
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     bfloat16: bool = False
+    min_size: int = 1
+    layers: tuple[str, ...] = ()
+    activation_at_end: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", self.name):
+            raise BadInput(f"expected a recipe name of up to 40 of a-z, 0-9, - and _, got {self.name!r}", "rename it")
+
+    @property
+    def module(self) -> str:
+        """The module that `build` is defined in."""
+        return str(getattr(self.build, "__module__", ""))
 
     @property
     def summary(self) -> str:
@@ -143,11 +167,6 @@ class Recipe:
         return self._paragraph("Claim")
 
     @property
-    def cost(self) -> str:
-        """The seconds it took, on what."""
-        return self._paragraph("Cost")
-
-    @property
     def command(self) -> str:
         """What to run to measure it again."""
         return self._paragraph("Command")
@@ -155,22 +174,43 @@ class Recipe:
     def resolve(self, overrides: Mapping[str, object]) -> dict[str, Value]:
         """Return every parameter of the recipe, with the overrides in place of the defaults.
 
+        Args:
+            overrides: values by name; the names that parameters had in earlier versions (`FORMER`) are accepted.
+
         Raises:
             UnknownName: the recipe has no such parameter.
-            BadInput: a value is of the wrong type or out of range.
+            BadInput: a value is of the wrong type or out of range, or is given under the former name as well.
         """
         values: dict[str, Value] = {name: parameter.default for name, parameter in self.parameters.items()}
-        for name, given in overrides.items():
+        for name, given in self.renamed(overrides).items():
             if name not in values:
                 raise UnknownName.among(f"parameter of {self.name}", name, values)
             try:
                 values[name] = self.parameters[name].read(given)
             except ValueError as error:
-                raise BadInput(
-                    f"{self.name}: {name} expected {self.parameters[name].range}, came {given!r}",
-                    f"the default is {self.parameters[name].default}",
-                ) from error
+                raise self.parameters[name].refusal(f"{self.name}: {name}", given) from error
         return values
+
+    def renamed(self, overrides: Mapping[str, object]) -> dict[str, object]:
+        """Return the overrides under the names that parameters have now.
+
+        Raises:
+            BadInput: a value is given under both names.
+        """
+        names = {former: name for former, name in FORMER.items() if {former, name} & set(self.parameters) == {name}}
+        for former, name in names.items():
+            if former in overrides and name in overrides:
+                raise BadInput(f"{self.name}: got both {name} and its former name {former}", f"leave out {former}")
+        return {names.get(name, name): given for name, given in overrides.items()}
+
+    def shortened(self, steps: int) -> "Recipe":
+        """Return the same recipe, training for at most `steps` steps: to see whether it works."""
+
+        def plan(info: DatasetInfo, settings: Settings) -> Plan:
+            whole = self.plan(info, settings)
+            return replace(whole, steps=min(steps, whole.steps or steps))
+
+        return replace(self, plan=plan)
 
     def _paragraph(self, label: str) -> str:
         found = re.search(rf"^{label}: (.+?)(?:\n\n|\Z)", inspect.cleandoc(self.document), re.DOTALL | re.MULTILINE)

@@ -9,26 +9,26 @@ Command: nightshift smoke
 
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import integer, real
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return a net with one small hidden layer."""
     import keras
     from keras import layers
 
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
             layers.Dense(settings["hidden"], activation="relu"),
-            layers.Dense(problem.n_classes),
+            layers.Dense(info.n_classes),
         ]
     )
 
 
-def plan(_problem: Problem, settings: Settings) -> Plan:
+def plan(_info: DatasetInfo, settings: Settings) -> Plan:
     """Return Adam over one cycle, in few and small steps."""
     return Plan(
         epochs=settings["epochs"],
@@ -46,8 +46,8 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "hidden": Integer(32, 1, 1024, "units of the hidden layer"),
-        "epochs": Integer(5, 1, 1000, "passes over the training images"),
-        "learning_rate": Real(0.005, 1e-6, 10, "peak of the one-cycle schedule"),
+        "hidden": integer(32, 1, 1024, "units of the hidden layer"),
+        "epochs": integer(5, 1, 1000, "passes over the training images"),
+        "learning_rate": real(0.005, 1e-6, 10, "peak of the one-cycle schedule"),
     },
 )

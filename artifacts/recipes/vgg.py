@@ -11,11 +11,11 @@ Command: python -m benchmarks.training --rows times --only vgg
 from typing import Any
 
 from artifacts.recipes import cnn
-from artifacts.recipes.parameters import Integer, with_defaults
-from artifacts.recipes.recipe import Problem, Recipe, Settings
+from artifacts.recipes.parameters import integer, with_defaults
+from artifacts.recipes.recipe import DatasetInfo, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return one convolution, two and two more, all with batch norm and relu, a pool after each group; Dense."""
     import keras
     from keras import layers
@@ -25,14 +25,14 @@ def build(problem: Problem, settings: Settings) -> Any:
     width, relu = settings["width"], layers.ReLU
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
-            layers.Reshape((problem.height, problem.width, 1)),
+            layers.Input((info.height, info.width)),
+            layers.Reshape((info.height, info.width, 1)),
             *(*conv(width), layers.MaxPooling2D(), relu()),
             *(*conv(2 * width), relu(), *conv(2 * width), layers.MaxPooling2D(), relu()),
             *(*conv(4 * width), relu(), *conv(4 * width), layers.MaxPooling2D(), relu()),
             layers.Flatten(),
             layers.Dense(128, activation="relu", kernel_initializer="he_normal"),
-            layers.Dense(problem.n_classes, dtype="float32"),
+            layers.Dense(info.n_classes, dtype="float32"),
         ]
     )
 
@@ -44,8 +44,9 @@ RECIPE = Recipe(
     build=build,
     plan=cnn.plan,
     bfloat16=True,
+    min_size=8,  # three pools
     parameters={
-        "width": Integer(32, 1, 1024, "filters of the first convolution; the others have 2 and 4 times as many"),
+        "width": integer(32, 1, 1024, "filters of the first convolution; the others have 2 and 4 times as many"),
         **with_defaults(
             cnn.TRAINING,
             members=2,

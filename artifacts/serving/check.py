@@ -1,34 +1,35 @@
-"""Does a model serve? A fresh process that has only the folder must give the recorded answers, within a budget.
+"""Does a model serve? A fresh process that gets only the folder must give the recorded answers, within a budget.
 
-The process imports TensorFlow for 8 to 10 seconds; `start_infra_check` early, and `finish` costs only the check.
+The process imports Keras for 8 to 10 seconds: call `start_infra_check` early, and `finish` takes only the check itself.
 """
 
-import json
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from artifacts.models.bundle import MODEL, REQUESTS
-from artifacts.models.provenance import CHECKOUT
+from artifacts.recipes import catalogue
+from data.child_process import ChildFailed, ChildProcess
 from data.errors import Broken, Corrupt
 from data.store import Store
+
+# Models are served on the processor, and the GPU may be full with another training.
+ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """What a version may cost when it serves.
+    """The most that a version may cost when it serves.
 
     Args:
-        load_s: seconds to hash and load the model, imports aside.
+        load_s: seconds to hash and load the model, without imports.
         latency_ms: median milliseconds for a single image.
         size_bytes: size of all files of the version.
-        tolerance: largest difference of any probability; float32 sums in another order differ by about 1e-6, another
-            device by about 1e-4.
-        timeout_s: seconds it may take to answer, the rest of its imports included.
+        tolerance: largest difference of any probability from the recorded one; float32 sums in another order differ by
+            about 1e-6, another device by about 1e-4.
+        timeout_s: seconds until the process must have answered, the rest of its imports included.
     """
 
     load_s: float = 20.0
@@ -43,15 +44,15 @@ class InfraResult:
     """What the fresh process measured.
 
     Args:
-        passed: it answered as recorded, within the budgets.
+        passed: whether it answered as recorded, within the budgets.
         message: one sentence that says so, or why not.
-        model_sha256: the file that was checked.
+        model_sha256: SHA-256 of the model file that was checked.
         load_s: seconds to hash and load the model.
         latency_ms: median milliseconds for a single image.
         size_bytes: size of the version's files.
         max_abs_diff: largest difference of any probability from the recorded one.
-        argmax_equal: every image got the recorded answer.
-        n_requests: how many images were asked.
+        argmax_equal: whether the most probable class of every image is the recorded one.
+        n_requests: number of images in the request set.
     """
 
     passed: bool
@@ -70,59 +71,51 @@ class InfraResult:
 
 
 class InfraCheck:
-    """A fresh process that imports the serving code while the caller does something else; made by `start_infra_check`.
+    """A fresh process that imports the serving code while the caller does something else; see `start_infra_check`.
 
-    Use it as a context manager: leaving ends the process, used or not.
+    Use it as a context manager: leaving the block ends the process, used or not.
+
+    Args:
+        child: the process; it runs `artifacts.serving.probe`.
+        budgets: the most that a version may cost.
     """
 
-    def __init__(self, process: "subprocess.Popen[str]", errors: IO[str], budgets: Budgets) -> None:
-        self._process, self._errors, self._budgets = process, errors, budgets
+    def __init__(self, child: ChildProcess, budgets: Budgets) -> None:
+        self._child, self._budgets = child, budgets
 
     def __enter__(self) -> "InfraCheck":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._child.close()
 
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.communicate()
-        self._errors.close()
+    @property
+    def pid(self) -> int:
+        """The process id of the fresh process."""
+        return self._child.pid
 
     def finish(self, folder: Path) -> InfraResult:
-        """Have the process load and ask the model in `folder`, and compare what it measured with the budgets.
+        """Have the process load the model in `folder` and ask it, and compare what it measured with the budgets.
 
         Args:
             folder: a published candidate or a version.
 
         Raises:
-            Broken: the process was killed, failed or did not answer in time; the message ends with what it said last.
+            Broken: the process died, did not answer in time, or gave an invalid answer; with its last output.
             Corrupt: the folder has no readable manifest, or no model or request set in it.
         """
         files = Store(folder).files(folder)
         if MODEL not in files or REQUESTS not in files:
             raise Corrupt(f"{folder} has no {MODEL} or no {REQUESTS}", "evaluate the candidate before it is checked")
+        request = {"folder": str(folder.absolute()), "recipes": list(catalogue.searched())}
         try:
-            answer, _ = self._process.communicate(f"{folder.absolute()}\n", timeout=self._budgets.timeout_s)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.communicate()
-            raise self._broken(f"had not answered after {self._budgets.timeout_s:g} s") from None
-        if self._process.returncode:
-            raise self._broken(f"ended with {_ending(self._process.returncode)}")
-        try:
-            measured = json.loads(answer)
+            measured = self._child.ask(request, timeout_s=self._budgets.timeout_s)
             result = InfraResult(False, measured.pop("error", ""), files[MODEL]["sha256"], **measured)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise self._broken(f"gave an answer that is none ({answer[-200:]!r})") from error
+        except ChildFailed as failed:
+            raise _broken(failed.how, failed.output) from None
+        except TypeError:
+            raise _broken(f"gave an invalid answer (the fields {', '.join(sorted(measured))})", "") from None
         return judged(result, sum(item["bytes"] for item in files.values()), self._budgets)
-
-    def _broken(self, what: str) -> Broken:
-        self._errors.seek(0)
-        tail = self._errors.read()[-2000:].strip()
-        said = f"; it said last:\n{tail}" if tail else "; it said nothing"
-        return Broken(f"the fresh process that checks the model {what}{said}", "mend that, then run again")
 
 
 def start_infra_check(python: str = sys.executable, budgets: Budgets | None = None) -> InfraCheck:
@@ -130,34 +123,23 @@ def start_infra_check(python: str = sys.executable, budgets: Budgets | None = No
 
     Args:
         python: the interpreter.
-        budgets: what the version may cost.
+        budgets: the most that the version may cost.
 
     Raises:
-        Broken: the interpreter cannot be started.
+        Broken: the process cannot be started.
     """
-    errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115  (closed by InfraCheck.close)
-    # On the processor, where the model is served; the accelerator may be full with tonight's training.
-    processor_only = ("env", "CUDA_VISIBLE_DEVICES=", "JAX_PLATFORMS=cpu", "TF_CPP_MIN_LOG_LEVEL=2")
     try:
-        process = subprocess.Popen(
-            [*processor_only, python, "-m", "artifacts.serving.probe"],
-            cwd=CHECKOUT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
+        child = ChildProcess("artifacts.serving.probe", ENVIRONMENT, python)
     except OSError as error:
-        errors.close()
         raise Broken(f"cannot start {python}: {error.strerror}", "check the installation") from error
-    return InfraCheck(process, errors, budgets or Budgets())
+    return InfraCheck(child, budgets or Budgets())
 
 
 def infra_check(folder: Path, python: str = sys.executable, budgets: Budgets | None = None) -> InfraResult:
     """Load and ask the model of a candidate or version in a fresh process.
 
     Raises:
-        Broken: the process was killed, failed or did not answer in time.
+        Broken: the process died, did not answer in time, or gave an invalid answer.
         Corrupt: the folder is not a published candidate.
     """
     with start_infra_check(python, budgets) as check:
@@ -165,7 +147,7 @@ def infra_check(folder: Path, python: str = sys.executable, budgets: Budgets | N
 
 
 def judged(result: InfraResult, size_bytes: int, budgets: Budgets) -> InfraResult:
-    """Return the result with its size, and with the verdict that the budgets give; pure."""
+    """Return the result with its size, and whether it is within the budgets."""
     problems = list(_problems(result, size_bytes, budgets))
     message = result.message or "; ".join(problems)
     values = result.to_json() | {"size_bytes": size_bytes, "passed": not message}
@@ -182,8 +164,9 @@ def _problems(result: InfraResult, size_bytes: int, budgets: Budgets) -> Iterato
     if result.latency_ms is None or not result.latency_ms <= budgets.latency_ms:
         yield f"a single image takes {result.latency_ms} ms (at most {budgets.latency_ms})"
     if size_bytes > budgets.size_bytes:
-        yield f"it has {size_bytes} bytes (at most {budgets.size_bytes})"
+        yield f"its files have {size_bytes} bytes (at most {budgets.size_bytes})"
 
 
-def _ending(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+def _broken(how: str, output: str) -> Broken:
+    tail = f"; its last output:\n{output[-2000:]}" if output else "; it wrote no message"
+    return Broken(f"the fresh process that checks the model {how}{tail}", "fix that, then run again")

@@ -1,13 +1,12 @@
-"""The fresh process of the infra check: it has a folder, and neither Prefect nor anything of the run in its memory.
+"""The fresh process of the infra check: it gets a folder, and has neither Prefect nor anything of the run in memory.
 
     python -m artifacts.serving.probe FOLDER
 
-Without an argument it imports everything first, then reads the folder as one line from standard input, so that the
-seconds of the import pass while somebody else works. It prints one line of JSON: what it measured, or an "error".
+prints one line of JSON: what it measured, or an "error". Without a folder it is the child of `InfraCheck`: it imports
+everything first, so that those seconds pass while the parent does something else, and then answers its request.
 """
 
 import json
-import os
 import statistics
 import sys
 import time
@@ -16,32 +15,37 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from artifacts.models import bundle
+from artifacts.models import bundle, loading
+from artifacts.recipes import catalogue
+from data.child_process import Message, private_stdout, serve
 from data.store import Store
 
-TIMED = 15  # single images asked for the median latency; the first is dropped, it compiles
+TIMED = 15  # single images timed for the median latency, after one that compiles
+
+Predict = Callable[[Any, npt.NDArray[np.uint8]], npt.NDArray[np.float32]]
 
 
-def measure(folder: Path, load: Callable[..., Any], predict: Callable[..., Any]) -> dict[str, Any]:
-    """Load the model by its hash, ask it the recorded requests, and compare.
+def measure(folder: Path, predict: Predict = loading.predict) -> dict[str, Any]:
+    """Load the model, ask it the recorded requests, and compare its answers with the recorded ones.
 
     Args:
         folder: a published candidate or a version.
-        load: `artifacts.evaluation.evaluate.load`.
-        predict: `artifacts.evaluation.evaluate.predict`.
+        predict: (model, uint8 images (n, h, w)) -> float32 probabilities (n, c).
 
     Returns:
-        load_s, latency_ms, max_abs_diff, argmax_equal, n_requests, as InfraResult explains them.
+        load_s, latency_ms, max_abs_diff, argmax_equal, n_requests; see InfraResult.
 
     Raises:
         Corrupt: the folder is not what it was when it was published.
+        ValueError: the model has another number of classes than the recorded answers.
     """
     store = Store(folder)
     store.verify(folder)
     images, recorded = bundle.read_requests(folder)
     started = time.perf_counter()
-    model = load(folder / bundle.MODEL, store.files(folder)[bundle.MODEL]["sha256"])
+    model = loading.load_recorded(store, folder)
     load_s = time.perf_counter() - started
     answers = np.asarray(predict(model, images))
     if answers.shape != recorded.shape:
@@ -49,15 +53,15 @@ def measure(folder: Path, load: Callable[..., Any], predict: Callable[..., Any])
     return {
         "load_s": round(load_s, 4),
         "latency_ms": round(_latency_ms(model, images), 3),
-        # NaN is no number that JSON knows, and no answer either: it counts as the largest difference there is
+        # JSON has no NaN; as an answer it counts as the largest difference that two probabilities can have
         "max_abs_diff": float(np.nan_to_num(np.abs(answers - recorded), nan=1.0).max()),
         "argmax_equal": bool((answers.argmax(axis=1) == recorded.argmax(axis=1)).all()),
         "n_requests": len(images),
     }
 
 
-def _latency_ms(model: Any, images: Any) -> float:
-    """Ask as a server would: `Model.predict` sets up a loop over batches each time, for 50 ms and more."""
+def _latency_ms(model: Any, images: npt.NDArray[np.uint8]) -> float:
+    """Ask as a server would; `Model.predict` would set up a loop over batches each time, for 50 ms and more."""
     times = []
     for index in range(TIMED + 1):
         one = images[index % len(images)][None]
@@ -67,20 +71,24 @@ def _latency_ms(model: Any, images: Any) -> float:
     return statistics.median(times[1:])
 
 
-def main() -> None:
-    """Measure one folder and print the result; what the libraries print goes to standard error."""
-    answer = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    from artifacts.models import loading
-    from artifacts.recipes import layers  # noqa: F401  (imports Keras, as `evaluation.load` does, but now)
-
-    folder = sys.argv[1] if len(sys.argv) > 1 else sys.stdin.readline().rstrip("\n")
+def _measured_or_error(folder: str) -> dict[str, Any]:
     try:
-        result = measure(Path(folder), loading.load, loading.predict)
-    except Exception as error:  # noqa: BLE001  (whatever a model does when it is loaded or asked is a finding about it)
-        result = {"error": f"{type(error).__name__}: {error}"}
-    answer.write(json.dumps(result) + "\n")
-    answer.close()
+        return measure(Path(folder))
+    except Exception as error:  # noqa: BLE001  # whatever a model does when it is loaded or asked is a finding about it
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def _answer(request: Message, _report: Callable[[Message], None]) -> Message:
+    catalogue.search(request["recipes"])
+    return _measured_or_error(request["folder"])
+
+
+def main() -> None:
+    """Measure the folder on the command line and print the result, or serve the parent process."""
+    if len(sys.argv) > 1:
+        private_stdout().write(json.dumps(_measured_or_error(sys.argv[1])) + "\n")
+    else:
+        serve(_answer, prepare=loading.import_keras)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""Where a model is trained, and by the rules stated here: with XLA or without, in float32 or mixed bfloat16.
+"""Where and how a model is trained, by the rules stated here: with or without XLA, in float32 or mixed bfloat16.
 
 Measured on two cores with avx512_bf16 (docs/log.md): XLA makes the epoch of a dense net 14 times faster than
 `model.fit`, but its convolutions on a CPU are 50 times slower than oneDNN's; bfloat16 doubles the speed of a conv net
-where the processor has the instructions, and is emulated, slowly, where it has not. JAX is all XLA: on a CPU its conv
-nets are compiled step by step, because inside a loop gradients of convolutions are ten times slower than outside. On a
-GPU JAX trains both as one XLA loop; TensorFlow only dense nets, because it has to be deterministic.
+where the processor has the instructions, and is emulated, slowly, where it has not. JAX always uses XLA: on a CPU its
+conv nets are compiled step by step, because inside a loop gradients of convolutions are ten times slower than outside.
+On a GPU, JAX trains both kinds as one XLA loop, TensorFlow only dense nets, because training must be deterministic.
 """
 
 import re
@@ -27,10 +27,10 @@ class Device:
         backend: what Keras runs on, `tensorflow` or `jax`.
         name: as Keras calls it, such as `cpu:0`.
         description: for people, such as `cpu (avx512_bf16)`.
-        jit: whether XLA compiles the epoch.
-        jit_rule: the reason.
-        precision: Keras dtype policy.
-        precision_rule: the reason.
+        jit: whether XLA compiles the epoch as a whole.
+        jit_rule: the rule that decided it.
+        precision: Keras dtype policy, `float32` or `mixed_bfloat16`.
+        precision_rule: the rule that decided it.
     """
 
     backend: str
@@ -46,27 +46,27 @@ def choose(recipe: Recipe, wanted: str = "auto") -> Device:
     """Return the device for a recipe.
 
     Raises:
-        UnknownName: the device wanted is none of `auto`, `gpu` and `cpu`.
-        TrainingFailed: a GPU was asked for and the backend sees none; or there is no loop for the backend.
+        UnknownName: `wanted` is not `auto`, `gpu` or `cpu`.
+        TrainingFailed: a GPU was asked for and the backend sees none, or the backend is not supported.
     """
     if wanted not in WANTED:
         raise UnknownName.among("device", wanted, WANTED)
-    below = current()
-    gpus = below.gpus() if wanted != "cpu" else []
+    backend = current()
+    gpus = backend.gpus() if wanted != "cpu" else []
     if wanted == "gpu" and not gpus:
         raise TrainingFailed(
-            f"device 'gpu' was asked for, but {below.TITLE} sees no GPU",
-            "install what it needs ('make setup-gpu' for TensorFlow, 'pip install jax[cuda13]' for JAX) and check "
+            f"device 'gpu' was asked for, but {backend.TITLE} sees no GPU",
+            "install GPU support ('make setup-gpu' for TensorFlow, 'pip install jax[cuda13]' for JAX) and check "
             "'nvidia-smi', or use device 'auto' or 'cpu'",
         )
-    return _gpu(recipe, below, gpus[0]) if gpus else _cpu(recipe, below)
+    return _gpu(recipe, backend, gpus[0]) if gpus else _cpu(recipe, backend)
 
 
-def _gpu(recipe: Recipe, below: Backend, gpu: Gpu) -> Device:
+def _gpu(recipe: Recipe, backend: Backend, gpu: Gpu) -> Device:
     fast = recipe.bfloat16 and gpu.capability >= (8, 0)
-    without = below.CONV_ON_GPU if recipe.family == "conv" else ""
+    without = backend.CONV_ON_GPU if recipe.family == "conv" else ""
     return Device(
-        backend=below.NAME,
+        backend=backend.NAME,
         name="gpu:0",
         description=gpu.description,
         jit=not without,
@@ -76,26 +76,26 @@ def _gpu(recipe: Recipe, below: Backend, gpu: Gpu) -> Device:
     )
 
 
-def _cpu(recipe: Recipe, below: Backend) -> Device:
+def _cpu(recipe: Recipe, backend: Backend) -> Device:
     found = bfloat16_instructions()
-    gains = found if below.BFLOAT16_ON_CPU else ""
-    fast = recipe.bfloat16 and bool(gains)
+    useful = found if backend.BFLOAT16_ON_CPU else ""
+    fast = recipe.bfloat16 and bool(useful)
     dense = recipe.family == "dense"
     return Device(
-        backend=below.NAME,
+        backend=backend.NAME,
         name="cpu:0",
         description=f"cpu ({found})" if found else "cpu",
         jit=dense,
-        jit_rule="dense nets on a CPU: the epoch is compiled by XLA" if dense else below.CONV_ON_CPU,
+        jit_rule="dense nets on a CPU: the epoch is compiled by XLA" if dense else backend.CONV_ON_CPU,
         precision="mixed_bfloat16" if fast else "float32",
-        precision_rule=f"bfloat16 where {below.TITLE} gains by the processor's instructions and the recipe allows it; "
-        + (f"this one has {gains}" if gains else "it does not here")
+        precision_rule=f"bfloat16 where {backend.TITLE} is faster with the processor's instructions and the recipe "
+        + f"allows it; {f'this processor has {useful}' if useful else 'here it is not'}"
         + ("" if recipe.bfloat16 else "; the recipe does not"),
     )
 
 
 def bfloat16_instructions(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """Return the processor's bfloat16 instruction sets, or an empty string where it has none or does not say."""
+    """Return the processor's bfloat16 instruction sets; an empty string where it has none, or where that is unknown."""
     try:
         text = cpuinfo.read_text(errors="replace")
     except OSError:

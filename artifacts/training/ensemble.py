@@ -1,33 +1,33 @@
-"""Nets of one kind trained side by side on the same batches, from different initial weights, and their common answer.
+"""Ensembles: nets of one kind trained side by side on the same batches, from different initial weights.
 
-Each learns as if it were alone; the mean of their logits errs less than any of them. On a CPU they also use the cores
-better than one after the other: while one waits for its threads, another goes on.
+Each learns as it would on its own; the mean of their logits is more accurate than any of them. On a CPU this also uses
+the cores better than training one after the other: while one net waits for its threads, another one computes.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from artifacts.recipes.recipe import Problem, Settings
+from artifacts.recipes.recipe import DatasetInfo, Settings
 
-Build = Callable[[Problem, Settings], Any]
+Build = Callable[[DatasetInfo, Settings], Any]
 
 
 def side_by_side(build: Build, members: int) -> Build:
-    """Return a `build` whose network gives a list of logits (b, c), one for each member; one member stays as it is."""
+    """Return a `build` whose network gives a list of logits (b, c), one per member; with one member, `build` itself."""
     if members == 1:
         return build
 
-    def together(problem: Problem, settings: Settings) -> Any:
+    def together(info: DatasetInfo, settings: Settings) -> Any:
         import keras
 
-        images = keras.Input((problem.height, problem.width))
-        return keras.Model(images, [build(problem, settings)(images) for _ in range(members)], name="members")
+        images = keras.Input((info.height, info.width))
+        return keras.Model(images, [build(info, settings)(images) for _ in range(members)], name="members")
 
     return together
 
 
 def averaged(model: Any) -> Any:
-    """Return a network that gives the mean of its members' logits; one member stays as it is."""
+    """Return a network that gives the mean of its members' logits (b, c); with one member, the network itself."""
     if len(model.outputs) == 1:
         return model
     import keras

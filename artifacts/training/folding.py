@@ -1,4 +1,4 @@
-"""Batch norms are for training: what is kept has them folded into the layers before them, and computes the same."""
+"""Batch norms are only needed in training: in the model that is kept they are folded into the layers before them."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import numpy as np
 
 
 def folded(model: Any) -> Any:
-    """Return the network without its batch norms. The layers that are left are the same ones, with new weights.
+    """Return a network that computes the same without its batch norms; it shares the other layers, with new weights.
 
     Args:
         model: a Sequential in float32 whose batch norms directly follow convolutions or dense layers with a bias, or a

@@ -1,4 +1,4 @@
-"""Training one candidate: from prepared Parquet files to a model file that takes raw images and gives probabilities.
+"""Training one candidate: from prepared Parquet files to a model file that maps raw images to probabilities.
 
 Importing this module is cheap; Keras and its backend are loaded by the first training.
 """
@@ -11,21 +11,20 @@ from typing import Any
 
 import numpy as np
 
+from artifacts.models.bundle import MODEL
 from artifacts.models.saving import save, weights_digest
-from artifacts.optimization.feed import CHUNK_BYTES, IN_MEMORY_BYTES, Source, Stream, problem_of, size, survey
+from artifacts.optimization.feed import CHUNK_BYTES, IN_MEMORY_BYTES, Source, Stream, dataset_info, size, survey
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.parameters import Value
-from artifacts.recipes.recipe import Problem
-from artifacts.training.fit import Fitted, Progress, Resume, fit
+from artifacts.recipes.recipe import DatasetInfo
+from artifacts.training.checkpoint import Resume
+from artifacts.training.fit import Fitted, fit
+from artifacts.training.history import Progress
 from data import catalogue, parquet
 from data.files import file_sha256
 from data.parquet import PreparedRef
 from data.store import Store
 from data.values import canonical_json
-
-__all__ = ["MODEL", "Fitted", "Progress", "TrainingResult", "fit", "problem_of", "summarise", "train"]
-
-MODEL = "model.keras"
 
 
 @dataclass(frozen=True)
@@ -43,9 +42,9 @@ class TrainingResult:
         history: one `Progress` per epoch.
         seconds: building, compiling, training and validating; without importing Keras, reading and saving.
         images_per_s: training images per second, over the epochs after the first, which compiles, where there are any.
-        device: for people.
-        jit: whether XLA compiled the epochs, and by which rule.
-        precision: of the arithmetic in training, and by which rule; the saved model always computes in float32.
+        device: what it was trained on, for people.
+        jit: whether XLA compiled the epochs, and the rule that decided it.
+        precision: of the arithmetic in training, and the rule that decided it; the saved model computes in float32.
         weights_digest: SHA-256 over positions, names, dtypes, shapes and bytes of all weights.
         model_sha256: SHA-256 of the model file.
         backend: what Keras ran on, `tensorflow` or `jax`.
@@ -66,7 +65,7 @@ class TrainingResult:
     precision: str
     weights_digest: str
     model_sha256: str
-    backend: str = "tensorflow"  # as it was before there was a choice
+    backend: str = "tensorflow"  # the only one when results had no such field
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
@@ -90,32 +89,32 @@ def train(
     """Train a candidate on prepared data and write model.keras, history.json and training.json into a folder.
 
     Args:
-        store: where the prepared data lie.
-        prepared: which.
-        candidate: what to train.
+        store: the home with the prepared data.
+        prepared: the dataset, by name and digest.
+        candidate: recipe, parameters and seed.
         folder: an existing folder, such as the path of a draft.
-        device: `auto` takes a GPU where there is one.
+        device: `auto` takes a GPU where there is one; `gpu` or `cpu`.
         on_progress: called after every epoch; what it raises ends the training.
-        checkpoint: a file in an existing folder, the same for every attempt at this training: it is written every few
-            seconds and continued from, and removed in the end. A resumed training ends with the same weights.
+        checkpoint: a file in an existing folder, the same for every attempt at this training. It is written every few
+            seconds, continued from, and removed in the end. A resumed training ends with the same weights.
 
     Raises:
-        TrainingFailed: the loss or a weight stopped being finite, or the device is not there.
+        TrainingFailed: the loss or a weight is not finite, or the device is not there.
         OutOfMemory: the batch or the net is too large for the device.
         DataRefused: the images or labels do not fit the dataset's description.
         Corrupt: the prepared files have changed.
     """
-    told = parquet.describe(store, prepared)
-    shape = (told["height"], told["width"])
-    training, validation = (_source(store, prepared, split, told) for split in ("train", "validation"))
+    described = parquet.describe(store, prepared)
+    shape = (described["height"], described["width"])
+    training, validation = (_source(store, prepared, split, described) for split in ("train", "validation"))
     mirror_symmetric = catalogue.get(store, prepared.dataset).mirror_symmetric
-    problem = problem_of(training, shape, told["n_classes"], mirror_symmetric)
+    info = dataset_info(training, shape, described["n_classes"], mirror_symmetric)
     if isinstance(validation, Stream):
-        survey(validation, shape, problem.n_classes, "validation")
+        survey(validation, shape, info.n_classes, "validation")
     resume = Resume(checkpoint, prepared.digest) if checkpoint else None
-    fitted = fit(training, validation, problem, candidate, device=device, on_progress=on_progress, resume=resume)
+    fitted = fit(training, validation, info, candidate, device=device, on_progress=on_progress, resume=resume)
     save(fitted.model, folder / MODEL)
-    result = summarise(fitted, candidate, problem, size(validation), file_sha256(folder / MODEL))
+    result = summarise(fitted, candidate, info, size(validation), file_sha256(folder / MODEL))
     (folder / "training.json").write_bytes(canonical_json(result.to_json()))
     (folder / "history.json").write_bytes(canonical_json([asdict(entry) for entry in result.history]))
     if checkpoint:
@@ -123,19 +122,19 @@ def train(
     return result
 
 
-def _source(store: Store, prepared: PreparedRef, split: str, told: dict[str, Any]) -> Source:
+def _source(store: Store, prepared: PreparedRef, split: str, described: dict[str, Any]) -> Source:
     """Return a split in memory if it fits there, otherwise a stream of it."""
-    rows, image_bytes = told["splits"][split]["rows"], 4 * told["height"] * told["width"]
+    rows, image_bytes = described["splits"][split]["rows"], 4 * described["height"] * described["width"]
     if rows * image_bytes <= IN_MEMORY_BYTES:
         return parquet.read_split(store, prepared, split)
     return Stream(rows, max(CHUNK_BYTES // image_bytes, 1), partial(parquet.chunks, store, prepared, split))
 
 
 def summarise(
-    fitted: Fitted, candidate: Candidate, problem: Problem, n_validation: int, model_sha256: str
+    fitted: Fitted, candidate: Candidate, info: DatasetInfo, n_validation: int, model_sha256: str
 ) -> TrainingResult:
-    """Return what there is to say about a training."""
-    # Images per second of the epochs after the first: the first one compiles.
+    """Return the result of a training, as it is recorded in training.json."""
+    # without the first epoch, which compiles
     rates = [entry.images_per_s for entry in fitted.history[1:] or fitted.history]
     device = fitted.device
     return TrainingResult(
@@ -143,7 +142,7 @@ def summarise(
         parameters=candidate.resolved(),
         seed=candidate.seed,
         n_parameters=int(sum(np.prod(weight.shape) for weight in fitted.model.trainable_weights)),
-        n_train=problem.n_train,
+        n_train=info.n_train,
         n_validation=n_validation,
         epochs=len(fitted.history),
         history=fitted.history,

@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 broken (the work failed), 2 refused (bad input, nothing ch
 """
 
 import sys
-from dataclasses import fields
 from importlib import metadata
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
@@ -12,6 +11,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from artifacts.gate.policy import Policy, meaning
 from data.errors import NightshiftError
+from data.fields import described
 from flows.commands import admin, datasets, models, recipes, registry
 from flows.commands.arguments import Device
 from flows.commands.console import (
@@ -67,7 +67,7 @@ def main() -> None:
 if TYPE_CHECKING:
     PolicyFlags = dict[str, Any]
 else:  # a flag for each field of the policy; only those that were given are in the dictionary
-    flags = {item.name: Annotated[item.type, Parameter(help=meaning(item))] for item in fields(Policy)}
+    flags = {name: Annotated[field.base, Parameter(help=meaning(name))] for name, field in described(Policy).items()}
     PolicyFlags = Annotated[TypedDict("PolicyFlags", flags, total=False), Parameter(name="*", group="Promotion policy")]
 
 

@@ -5,9 +5,8 @@ them. The lists are taken when a flow is deployed, so a dataset that was added l
 itself knows it at once.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
@@ -16,6 +15,7 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.catalogue import DEFAULT_CANDIDATES, recipes
 from data import catalogue
 from data.errors import BadInput
+from data.fields import described
 from flows.settings import settings
 
 
@@ -40,17 +40,12 @@ def _possible_policy(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _policy_form() -> dict[str, Any]:
-    """Every field of the policy with its limits and what its dataset has where it is left empty."""
+    """Return the JSON schema of a policy in which every field may be left empty."""
     fields = {}
-    for place, item in enumerate(dataclasses.fields(Policy)):
-        told = meaning(item)
-        about = {"title": item.name, "description": f"{told[0].upper()}{told[1:]}.", "position": place}
-        if "ge" in item.metadata:
-            kind = "integer" if item.type is int else "number"
-            about |= {"type": kind, "minimum": item.metadata["ge"], "maximum": item.metadata["le"]}
-        else:
-            about |= {"type": "string", "enum": list(get_args(item.type))}
-        fields[item.name] = about
+    for place, (name, field) in enumerate(described(Policy).items()):
+        text = meaning(name)
+        about = {"title": name, "description": f"{text[0].upper()}{text[1:]}.", "position": place}
+        fields[name] = {**field.schema, **about}
     return {"type": "object", "properties": fields, "additionalProperties": False}
 
 

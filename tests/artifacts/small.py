@@ -1,12 +1,12 @@
-"""Small real things to train on: the bundled sample as Parquet, and images told apart by where they are lit."""
+"""Small real things to train on: the bundled sample as Parquet, and images distinguished by where they are lit."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.optimization.feed import Examples, problem_of
-from artifacts.recipes.recipe import Problem
+from artifacts.optimization.feed import Examples, dataset_info
+from artifacts.recipes.recipe import DatasetInfo
 from data import catalogue, parquet, source
 from data.parquet import PreparedRef
 from data.store import Store
@@ -32,10 +32,10 @@ def blobs(n: int, height: int = 12, width: int = 10, n_classes: int = 3, seed: i
     return Images(np.asarray(pixels / np.float32(255), np.float32), labels.astype(np.int64))
 
 
-def problem(examples: Examples, n_classes: int = 3, mirror_symmetric: bool = False) -> Problem:
+def info(examples: Examples, n_classes: int = 3, mirror_symmetric: bool = False) -> DatasetInfo:
     """Return what a recipe may know about these images."""
     _, height, width = examples.images.shape
-    return problem_of(examples, (height, width), n_classes, mirror_symmetric)
+    return dataset_info(examples, (height, width), n_classes, mirror_symmetric)
 
 
 def prepare(store: Store, name: str = "mnist-sample") -> PreparedRef:

@@ -8,25 +8,25 @@ import pytest
 
 from artifacts.evaluation import candidates
 from artifacts.recipes.candidate import Candidate
-from artifacts.training.child import Apart
+from artifacts.training.child import ChildTrainer
 from data.errors import OutOfMemory
 from data.store import Store
 from flows import train as flow
 from tasks.evaluate import evaluate
-from tasks.train import train as fit
+from tasks.train import train
 from tests.artifacts.small import prepare
 
 
 @pytest.fixture(autouse=True)
 def without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
     """The steps themselves; what Prefect adds to them is tested on a server."""
-    monkeypatch.setattr(flow, "fit", fit.fn)
-    monkeypatch.setattr(flow, "evaluate", evaluate.fn)
+    monkeypatch.setattr(flow, "train_task", train.fn)
+    monkeypatch.setattr(flow, "evaluate_task", evaluate.fn)
 
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process, and only here, the first step finds no memory left, as TensorFlow says it."""
+    """In this process, and only here, the first step finds no memory left, as TensorFlow reports it."""
     import tensorflow as tf
 
     from artifacts.optimization.loop import Loop
@@ -38,9 +38,9 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_half_the_batch_is_trained_in_a_new_process(store: Store, full: None) -> None:
-    """What comes out is the candidate with half the batch, and says so."""
+    """The result is the candidate with half the batch, by name and in its record."""
     candidate = Candidate.parse("mlp:epochs=1,batch=64,hidden=16")
-    ref = flow._fitted(flow.Job(store, prepare(store), candidate, "cpu"))
+    ref = flow.train_with_smaller_batch_if_needed(flow.Job(store, prepare(store), candidate, "cpu"))
     assert str(ref.candidate) == "mlp:batch=32,epochs=1,hidden=16"
     assert candidates.read(store, ref).training["parameters"]["batch"] == 32
 
@@ -48,10 +48,11 @@ def test_half_the_batch_is_trained_in_a_new_process(store: Store, full: None) ->
 def test_second_time_out_of_memory_is_a_clear_failure(
     store: Store, full: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A real limit on the new process: it ends there, and leaves nothing half done."""
-    monkeypatch.setattr(flow, "Apart", partial(Apart, prefix=["prlimit", "--as=2500000000"]))
+    """A real limit on the new process: it ends there, and leaves no partial result."""
+    monkeypatch.setattr(flow, "ChildTrainer", partial(ChildTrainer, prefix=["prlimit", "--as=2500000000"]))
+    job = flow.Job(store, prepare(store), Candidate.parse("mlp:epochs=1,batch=64,hidden=16"), "cpu")
     with pytest.raises(OutOfMemory, match="use a smaller batch"):
-        flow._fitted(flow.Job(store, prepare(store), Candidate.parse("mlp:epochs=1,batch=64,hidden=16"), "cpu"))
+        flow.train_with_smaller_batch_if_needed(job)
     assert not Path(store.root / "trained").exists()
 
 
@@ -60,4 +61,4 @@ def test_recipe_without_a_batch_is_not_tried_again(store: Store, full: None) -> 
     assert flow.half_batch(Candidate.parse("tiny")) is None
     assert flow.half_batch(Candidate.parse("mlp:batch=1")) is None
     with pytest.raises(OutOfMemory, match="tiny ran out of memory on cpu"):
-        flow._fitted(flow.Job(store, prepare(store), Candidate.parse("tiny"), "cpu"))
+        flow.train_with_smaller_batch_if_needed(flow.Job(store, prepare(store), Candidate.parse("tiny"), "cpu"))

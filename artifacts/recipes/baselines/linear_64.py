@@ -12,11 +12,11 @@ Command: python -m benchmarks.fidelity --only linear-64
 
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import integer, real
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, _settings: Settings) -> Any:
+def build(info: DatasetInfo, _settings: Settings) -> Any:
     """Return images - 64 - classes, every weight from N(0, 1), no activation anywhere."""
     import keras
     from keras import initializers, layers
@@ -26,15 +26,15 @@ def build(problem: Problem, _settings: Settings) -> Any:
         return layers.Dense(units, kernel_initializer=normal[0], bias_initializer=normal[1])
 
     return keras.Sequential(
-        [layers.Input((problem.height, problem.width)), layers.Flatten(), linear(64), linear(problem.n_classes)]
+        [layers.Input((info.height, info.width)), layers.Flatten(), linear(64), linear(info.n_classes)]
     )
 
 
-def plan(problem: Problem, settings: Settings) -> Plan:
+def plan(info: DatasetInfo, settings: Settings) -> Plan:
     """Return so many steps of plain gradient descent, however many epochs that makes."""
     batch = 100
     return Plan(
-        epochs=-(-settings["steps"] * batch // problem.n_train) + 1,
+        epochs=-(-settings["steps"] * batch // info.n_train) + 1,
         steps=settings["steps"],
         batch=batch,
         optimizer="sgd",
@@ -49,7 +49,7 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "steps": Integer(2000, 1, 1_000_000, "updates of the weights, 100 images each"),
-        "learning_rate": Real(0.1, 1e-6, 10, "of gradient descent"),
+        "steps": integer(2000, 1, 1_000_000, "updates of the weights, 100 images each"),
+        "learning_rate": real(0.1, 1e-6, 10, "of gradient descent"),
     },
 )

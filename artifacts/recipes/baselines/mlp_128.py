@@ -10,26 +10,26 @@ Command: python -m benchmarks.fidelity --only mlp-128
 
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import integer, real
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, _settings: Settings) -> Any:
+def build(info: DatasetInfo, _settings: Settings) -> Any:
     """Return images - 128 relu - logits, as Keras initialises them."""
     import keras
     from keras import layers
 
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
             layers.Dense(128, activation="relu"),
-            layers.Dense(problem.n_classes),
+            layers.Dense(info.n_classes),
         ]
     )
 
 
-def plan(_problem: Problem, settings: Settings) -> Plan:
+def plan(_info: DatasetInfo, settings: Settings) -> Plan:
     """Return Adam as Keras sets it."""
     return Plan(
         epochs=settings["epochs"],
@@ -46,8 +46,8 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "epochs": Integer(10, 1, 1000, "passes over the training images"),
-        "batch": Integer(32, 1, 4096, "images per step"),
-        "learning_rate": Real(0.001, 1e-6, 10, "of Adam"),
+        "epochs": integer(10, 1, 1000, "passes over the training images"),
+        "batch": integer(32, 1, 4096, "images per step"),
+        "learning_rate": real(0.001, 1e-6, 10, "of Adam"),
     },
 )

@@ -10,11 +10,11 @@ Command: python -m benchmarks.fidelity --only scratch-512
 from functools import partial
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import integer, real
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return images - 512 relu - logits, kernels uniform in (0, 0.1), biases zero."""
     import keras
     from keras import layers
@@ -23,10 +23,10 @@ def build(problem: Problem, settings: Settings) -> Any:
 
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
             HandWrittenDense(settings["hidden"], relu=True),
-            HandWrittenDense(problem.n_classes),
+            HandWrittenDense(info.n_classes),
         ]
     )
 
@@ -57,7 +57,7 @@ def step(learning_rate: float, model: Any, images: Any, targets: Any, mask: Any)
     return logits
 
 
-def plan(_problem: Problem, settings: Settings) -> Plan:
+def plan(_info: DatasetInfo, settings: Settings) -> Plan:
     """Return the step above in batches of 128."""
     return Plan(
         epochs=settings["epochs"],
@@ -74,9 +74,10 @@ RECIPE = Recipe(
     family="dense",
     build=build,
     plan=plan,
+    layers=("artifacts.recipes.layers",),
     parameters={
-        "hidden": Integer(512, 1, 8192, "units of the hidden layer"),
-        "epochs": Integer(10, 1, 1000, "passes over the training images"),
-        "learning_rate": Real(0.001, 1e-6, 10, "of gradient descent"),
+        "hidden": integer(512, 1, 8192, "units of the hidden layer"),
+        "epochs": integer(10, 1, 1000, "passes over the training images"),
+        "learning_rate": real(0.001, 1e-6, 10, "of gradient descent"),
     },
 )

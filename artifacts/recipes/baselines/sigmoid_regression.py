@@ -15,11 +15,11 @@ Command: python -m benchmarks.fidelity --only sigmoid-regression
 
 from typing import Any
 
-from artifacts.recipes.parameters import Choice, Integer, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import choice, integer, real
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, settings: Settings) -> Any:
+def build(info: DatasetInfo, settings: Settings) -> Any:
     """Return logits = images . kernel + bias, or the sigmoid of that."""
     import keras
     from keras import layers
@@ -27,14 +27,14 @@ def build(problem: Problem, settings: Settings) -> Any:
     activation = {"input": None, "output": "sigmoid"}[settings["logits"]]
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
-            layers.Dense(problem.n_classes, activation=activation),
+            layers.Dense(info.n_classes, activation=activation),
         ]
     )
 
 
-def plan(_problem: Problem, settings: Settings) -> Plan:
+def plan(_info: DatasetInfo, settings: Settings) -> Plan:
     """Return Adam as Keras sets it, for long."""
     return Plan(epochs=settings["epochs"], batch=32, optimizer="adam", learning_rate=settings["learning_rate"])
 
@@ -45,9 +45,10 @@ RECIPE = Recipe(
     family="dense",
     build=build,
     plan=plan,
+    activation_at_end=True,  # with logits=output: that is what it is about
     parameters={
-        "logits": Choice("input", ("input", "output"), "which side of the sigmoid the loss takes for logits"),
-        "epochs": Integer(50, 1, 1000, "passes over the training images"),
-        "learning_rate": Real(0.001, 1e-6, 10, "of Adam"),
+        "logits": choice("input", ("input", "output"), "which side of the sigmoid the loss takes for logits"),
+        "epochs": integer(50, 1, 1000, "passes over the training images"),
+        "learning_rate": real(0.001, 1e-6, 10, "of Adam"),
     },
 )

@@ -10,25 +10,25 @@ Command: python -m benchmarks.fidelity --only softmax-regression
 
 from typing import Any
 
-from artifacts.recipes.parameters import Integer, Real
-from artifacts.recipes.recipe import Plan, Problem, Recipe, Settings
+from artifacts.recipes.parameters import integer, real
+from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
-def build(problem: Problem, _settings: Settings) -> Any:
+def build(info: DatasetInfo, _settings: Settings) -> Any:
     """Return logits = images . kernel + bias, both starting at zero."""
     import keras
     from keras import layers
 
     return keras.Sequential(
         [
-            layers.Input((problem.height, problem.width)),
+            layers.Input((info.height, info.width)),
             layers.Flatten(),
-            layers.Dense(problem.n_classes, kernel_initializer="zeros"),
+            layers.Dense(info.n_classes, kernel_initializer="zeros"),
         ]
     )
 
 
-def plan(_problem: Problem, settings: Settings) -> Plan:
+def plan(_info: DatasetInfo, settings: Settings) -> Plan:
     """Return plain gradient descent at a constant rate."""
     return Plan(
         epochs=settings["epochs"],
@@ -45,8 +45,8 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     parameters={
-        "epochs": Integer(10, 1, 1000, "passes over the training images"),
-        "batch": Integer(100, 1, 4096, "images per step"),
-        "learning_rate": Real(0.1, 1e-6, 10, "of gradient descent"),
+        "epochs": integer(10, 1, 1000, "passes over the training images"),
+        "batch": integer(100, 1, 4096, "images per step"),
+        "learning_rate": real(0.1, 1e-6, 10, "of gradient descent"),
     },
 )

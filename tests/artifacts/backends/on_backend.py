@@ -1,4 +1,4 @@
-"""Run in a process of its own, by test_backends: what one backend trains, and what it answers.
+"""Run by test_backends in a process of its own: what one backend trains, and what it predicts.
 
     ... on_backend train FOLDER    two models of the bundled sample, and a network of every switch
     ... on_backend ask FOLDER      the logits of the models there, on the images there
@@ -20,7 +20,7 @@ from artifacts.recipes.recipe import Plan
 from data.parquet import read_split
 from data.store import Store
 from tests.artifacts.backends.missing import Missing
-from tests.artifacts.small import blobs, prepare, problem
+from tests.artifacts.small import blobs, info, prepare
 
 SPECS = {"dense": "tiny:epochs=2", "conv": "cnn:epochs=1"}
 # Every switch at once. Not Adam: where a gradient is nearly zero, its steps have the sign of rounding.
@@ -29,7 +29,7 @@ SWITCHES: dict[str, Any] = {
     "weight_decay": 0.01,
     "label_smoothing": 0.1,
     "shift": 1,
-    "turn": 10.0,
+    "rotation": 10.0,
     "zoom": 0.1,
     "flip": True,
     "average_flips": True,
@@ -45,15 +45,15 @@ def train(folder: Path) -> None:
     store = Store(folder / "home")
     ref = prepare(store)
     training, validation = read_split(store, ref, "train"), read_split(store, ref, "validation")
-    told = {}
+    results: dict[str, Any] = {}
     for name, spec in SPECS.items():
-        fitted = fit(training, validation, problem(training, 10), Candidate.parse(spec))
+        fitted = fit(training, validation, info(training, 10), Candidate.parse(spec))
         save(fitted.model, folder / f"{name}.keras")
-        told[name] = {"backend": fitted.device.backend, "val_accuracy": fitted.history[-1].val_accuracy}
+        results[name] = {"backend": fitted.device.backend, "val_accuracy": fitted.history[-1].val_accuracy}
     np.save(folder / "images.npy", np.rint(validation.images * 255).astype(np.uint8))
-    told["measured"] = _switched(folder / "switched.npz")
-    told["full"] = _recognises_a_full_memory()
-    (folder / "told.json").write_text(json.dumps(told))
+    results["measured"] = _switched(folder / "switched.npz")
+    results["full"] = _recognises_a_full_memory()
+    (folder / "results.json").write_text(json.dumps(results))
     ask(folder)
 
 
@@ -69,7 +69,7 @@ def ask(folder: Path) -> None:
 
 
 def _switched(path: Path) -> list[float]:
-    """Train a conv net with batch norm from fixed weights, keep what comes out, return loss and accuracy."""
+    """Train a conv net with batch norm from fixed weights, save its weights, return loss and accuracy."""
     import keras
     from keras import layers
 
@@ -100,14 +100,14 @@ def _switched(path: Path) -> list[float]:
 
 
 def _recognises_a_full_memory() -> bool:
-    """Ask for a petabyte, and return whether the error is known for what it is."""
+    """Allocate a petabyte, and return whether the backend recognises the error."""
     from keras import ops
 
     from artifacts.backends.current import current
 
     try:
         ops.ones((1 << 24, 1 << 24))
-    except Exception as error:  # noqa: BLE001  (which one it is, is what is asked)
+    except Exception as error:  # noqa: BLE001  # which one it is depends on the backend
         return current().out_of_memory(error) and not current().out_of_memory(ValueError("RESOURCE_EXHAUSTED"))
     return False
 

@@ -55,17 +55,17 @@ def test_a_model_answers_alike_on_either_backend(made: dict[str, Path], trained_
     folder = made[trained_on]
     here, there = (np.load(folder / f"{family}-{backend}.npy") for backend in BACKENDS)
     assert here.shape[1] == 10
-    assert np.ptp(here) > 1  # logits of a network that has learnt something
+    assert np.ptp(here) > 1  # logits of a network that has learned something
     np.testing.assert_allclose(here, there, atol=1e-4)
 
 
 @pytest.mark.parametrize("family", ["dense", "conv"])
 def test_recipes_learn_on_both(made: dict[str, Path], family: str) -> None:
-    """A short training on the bundled sample gets most images right, and says what it ran on."""
+    """A short training on the bundled sample gets most images right, and records its backend."""
     for backend, folder in made.items():
-        told = json.loads((folder / "told.json").read_text())[family]
-        assert told["backend"] == backend
-        assert told["val_accuracy"] > 0.6
+        result = json.loads((folder / "results.json").read_text())[family]
+        assert result["backend"] == backend
+        assert result["val_accuracy"] > 0.6
 
 
 def test_both_end_at_the_same_weights(made: dict[str, Path]) -> None:
@@ -74,19 +74,23 @@ def test_both_end_at_the_same_weights(made: dict[str, Path]) -> None:
     assert len(ours) == len(theirs) == 8
     for left, right in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(left, right, atol=1e-4)
-    told = [json.loads((made[backend] / "told.json").read_text()) for backend in BACKENDS]
-    np.testing.assert_allclose(told[0]["measured"], told[1]["measured"], atol=1e-4)
+    results = [json.loads((made[backend] / "results.json").read_text()) for backend in BACKENDS]
+    np.testing.assert_allclose(results[0]["measured"], results[1]["measured"], atol=1e-4)
 
 
 def test_a_full_memory_is_recognised(made: dict[str, Path]) -> None:
-    """What each backend really raises for want of memory is known for what it is, and nothing else is."""
-    assert all(json.loads((folder / "told.json").read_text())["full"] for folder in made.values())
+    """The error that each backend really raises for want of memory is recognised, and no other is."""
+    assert all(json.loads((folder / "results.json").read_text())["full"] for folder in made.values())
 
 
 def test_the_tests_of_training_pass_on_jax(tmp_path: Path) -> None:
     """Every switch of the loop, resuming, streaming and repeating: what is tested on TensorFlow, tested on JAX."""
     chosen = "test_loop or same_seed or kill or streamed or finite"
-    files = ["tests/artifacts/optimization/test_loop.py", "tests/artifacts/training/test_train.py"]
+    files = [
+        "tests/artifacts/optimization/test_loop.py",
+        "tests/artifacts/training/test_fit.py",
+        "tests/artifacts/training/test_train.py",
+    ]
     python(
         "jax", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, f"--basetemp={tmp_path / 'jax'}", *files
     )
@@ -94,8 +98,8 @@ def test_the_tests_of_training_pass_on_jax(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_the_gpu_benchmark_needs_little(tmp_path: Path, backend: str) -> None:
-    """It runs where, besides Keras, NumPy, pyarrow and the backend with what they need, nothing is installed."""
-    missing = ["prefect", "great_expectations", "pandas", "pydantic", "pydantic_settings", "cyclopts", "sqlalchemy"]
+    """It runs where only Keras, NumPy, pyarrow, pydantic and the backend, with what they need, are installed."""
+    missing = ["prefect", "great_expectations", "pandas", "pydantic_settings", "cyclopts", "sqlalchemy", "pynvml"]
     missing += ["fastapi", "PIL", "matplotlib", "duckdb", *(set(BACKENDS) - {backend})]
     argv = ["gpu", "tiny", "--images", "600", "--device", "cpu", "--json", str(tmp_path / "figures.json")]
     code = f"""

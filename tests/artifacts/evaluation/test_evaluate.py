@@ -11,20 +11,20 @@ from artifacts.models import predictions
 from artifacts.models.loading import load, predict, raw_pixels
 from artifacts.models.saving import serving_model
 from artifacts.recipes.candidate import Candidate
-from artifacts.training import fit
+from artifacts.training.fit import fit
 from artifacts.training.train import train
 from data.errors import BadInput, Corrupt
 from data.files import file_sha256
 from data.parquet import describe, read_split
 from data.store import Store
-from tests.artifacts.small import blobs, prepare, problem
+from tests.artifacts.small import blobs, info, prepare
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
     """The tiny recipe on images of 12 by 10, as it would be saved."""
     examples = blobs(200)
-    return serving_model(fit.fit(examples, examples, problem(examples), Candidate.parse("tiny:epochs=1")).model)
+    return serving_model(fit(examples, examples, info(examples), Candidate.parse("tiny:epochs=1")).model)
 
 
 @pytest.fixture

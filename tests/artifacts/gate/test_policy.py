@@ -1,11 +1,11 @@
 import dataclasses
 import json
-from typing import Any
 
 import pytest
 
 from artifacts.gate.policy import POLICIES, Policy, meaning, policy_for
 from data.errors import BadInput, UnknownName
+from data.fields import described
 
 
 def test_the_named_datasets_have_the_accuracy_floors_of_the_field() -> None:
@@ -33,12 +33,12 @@ def test_a_dataset_of_ones_own_must_beat_the_majority(counts: tuple[int, ...], f
     assert policy_for("letters", counts).min_accuracy == pytest.approx(floor)
 
 
-def test_what_is_demanded_changes_only_on_purpose() -> None:
+def test_requirements_change_only_on_purpose() -> None:
     """Every default and every bound, pinned: nobody lowers a floor by accident."""
     found = {
-        field.name: (field.default, field.metadata["ge"], field.metadata["le"])
-        for field in dataclasses.fields(Policy)
-        if "ge" in field.metadata
+        name: (field.default, field.schema["minimum"], field.schema["maximum"])
+        for name, field in described(Policy).items()
+        if "minimum" in field.schema
     }
     assert found == {
         "min_accuracy": (0.5, 0, 1),
@@ -87,35 +87,37 @@ def test_policies_survive_json() -> None:
         assert Policy.from_json(json.loads(json.dumps(policy.to_json(), allow_nan=False))) == policy
 
 
-@pytest.mark.parametrize(
-    "field", [f for f in dataclasses.fields(Policy) if f.name != "promote_when"], ids=lambda f: f.name
-)
-def test_numbers_stay_within_their_bounds(field: "dataclasses.Field[Any]") -> None:
+@pytest.mark.parametrize("name", [name for name in described(Policy) if name != "promote_when"])
+def test_numbers_stay_within_their_bounds(name: str) -> None:
     """Each number has bounds that its default keeps, is accepted at them, and refused beyond them or as NaN."""
-    low, high = field.metadata["ge"], field.metadata["le"]
+    field = described(Policy)[name]
+    low, high = field.schema["minimum"], field.schema["maximum"]
     for value in (low, field.default, high):
-        assert getattr(Policy(**{field.name: value}), field.name) == value
+        assert getattr(Policy(**{name: value}), name) == value
     for value in (low - 0.0001, high + 0.0001, float("nan"), "many", True, None):
-        with pytest.raises(BadInput, match=f"{field.name} must be (a whole number )?from"):
-            Policy(**{field.name: value})
+        with pytest.raises(BadInput, match=f"policy: {name} expected a (whole )?number in .*, got "):
+            Policy(**{name: value})
 
 
 def test_every_field_explains_itself() -> None:
     """The run form finds a sentence for every field, and the choices of the only word."""
-    assert all(len(field.metadata["doc"]) > 10 for field in dataclasses.fields(Policy))
+    assert all(len(field.help) > 10 for field in described(Policy).values())
     with pytest.raises(BadInput) as refused:
         Policy(promote_when="always")  # type: ignore[arg-type]
-    assert str(refused.value) == "promote_when cannot be 'always'\n  -> use 'better' or 'not-worse'"
+    assert str(refused.value) == (
+        "policy: promote_when expected better | not-worse, got 'always'\n"
+        "  -> replace the champion by a model that is better, or by one that is not worse; default: better"
+    )
     with pytest.raises(BadInput) as refused:
         Policy(max_lost=7)
     assert str(refused.value) == (
-        "the policy's max_lost must be from 0 to 1, but is 7\n"
-        "  -> it means: negative flips: share of all images that may be lost"
+        "policy: max_lost expected a number in 0..1, got 7\n"
+        "  -> largest share of all images that the champion gets right and the candidate does not; default: 0.05"
     )
 
 
-def test_only_asked_for_perturbations_are_demanded() -> None:
-    """A floor of zero asks for no measurement."""
+def test_only_required_perturbations_are_measured() -> None:
+    """A minimum of zero is no requirement."""
     assert Policy().perturbations() == {}
     asked = Policy(min_shifted=0.1, min_noisy=0.2, min_rotated=0.3)
     assert asked.perturbations() == {"shifted": 0.1, "noisy": 0.2, "rotated": 0.3}
@@ -126,8 +128,8 @@ def test_whole_numbers_are_asked_for_as_such() -> None:
     with pytest.raises(BadInput) as refused:
         Policy(bad_nights=2.5)  # type: ignore[arg-type]
     assert str(refused.value) == (
-        "the policy's bad_nights must be a whole number from 1 to 366, but is 2.5\n"
-        "  -> it means: not-worse: nights a year that may bring a model worse by the margin"
+        "policy: bad_nights expected a whole number in 1..366, got 2.5\n"
+        "  -> not-worse: nights per year on which a candidate is worse than allowed by the margin; default: 10"
     )
     assert Policy(min_accuracy=1).min_accuracy == 1
 
@@ -141,19 +143,22 @@ def test_fields_are_changed_by_hand() -> None:
     with pytest.raises(UnknownName, match="no field of a policy is called 'margn'") as unknown:
         own.changed({"margn": 0.1})
     assert unknown.value.hint.startswith("did you mean 'margin'? known: bad_nights, margin, ")
-    with pytest.raises(BadInput, match=r"margin must be from 0\.0001 to 0\.2, but is 7"):
+    with pytest.raises(BadInput, match=r"margin expected a number in 0\.0001\.\.0\.2, got 7"):
         own.changed({"margin": 7})
 
 
 def test_meanings_tell_the_defaults() -> None:
     """Each field's meaning ends with what the datasets have: alike, by name, or computed from the data."""
-    told = {field.name: meaning(field) for field in dataclasses.fields(Policy)}
-    assert told["promote_when"] == ("replace the champion by what is better, or by what is not worse; default: better")
-    assert told["max_megabytes"] == "largest model file; default: 100"
-    assert told["max_lost"] == (
-        "negative flips: share of all images that may be lost; default: mnist 0.01, mnist-sample 0.1, others 0.05"
+    meanings = {name: meaning(name) for name in described(Policy)}
+    assert meanings["promote_when"] == (
+        "replace the champion by a model that is better, or by one that is not worse; default: better"
     )
-    assert told["min_accuracy"] == (
+    assert meanings["max_megabytes"] == "largest model file, in MB; default: 100"
+    assert meanings["max_lost"] == (
+        "largest share of all images that the champion gets right and the candidate does not; "
+        "default: mnist 0.01, mnist-sample 0.1, others 0.05"
+    )
+    assert meanings["min_accuracy"] == (
         "lowest test accuracy; default: mnist 0.985, fashion-mnist 0.9, kmnist 0.9, mnist-sample 0.8, "
-        "others twice what guessing reaches"
+        "others twice the accuracy of guessing"
     )

@@ -8,6 +8,7 @@ import pytest
 
 from artifacts.models import provenance
 from artifacts.models.provenance import Provenance
+from artifacts.recipes import catalogue
 from data.errors import Corrupt
 from data.values import canonical_json
 from tests.artifacts.registry import nights
@@ -33,9 +34,9 @@ def checkout(tmp_path: Path) -> Path:
         pytest.skip("git is not installed")
     root = tmp_path / "checkout"
     (root / "data").mkdir(parents=True)
-    (root / "artifacts").mkdir()
+    (root / "artifacts" / "training").mkdir(parents=True)
     (root / "data" / "splits.py").write_text("x = 1\n")
-    (root / "artifacts" / "training.py").write_text("from data import splits\n")
+    (root / "artifacts" / "training" / "train.py").write_text("from data import splits\n")
     git(root, "init", "-q")
     git(root, "add", "-A")
     git(root, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "-m", "first")
@@ -92,15 +93,16 @@ def test_a_checkout_without_a_commit_has_none(tmp_path: Path, checkout: Path) ->
 
 def test_the_code_digest_follows_what_training_runs_through(checkout: Path) -> None:
     """Whatever training, evaluation or a recipe import, at any depth, even inside a function; nothing else."""
+    for folder in ("recipes", "evaluation", "reporting"):
+        (checkout / "artifacts" / folder).mkdir()
     digests = [provenance.code_digest(checkout)]
     for name, content in {
         "artifacts/reporting/report.py": "z = 3\n",
-        "data/source.py": "from artifacts import training\n",
+        "data/source.py": "from artifacts.training import train\n",
         "artifacts/notes.txt": "hello\n",
     }.items():
         (checkout / name).write_text(content)
         assert provenance.code_digest(checkout) == digests[0]
-    (checkout / "artifacts" / "recipes").mkdir()
     for name, content in {
         "data/splits.py": "x = 2\n",
         "artifacts/recipes/cnn.py": "def build():\n    import keras\n    from artifacts import layers\n",
@@ -118,7 +120,7 @@ def test_the_code_digest_follows_what_training_runs_through(checkout: Path) -> N
 
 def test_the_code_digest_of_this_repository_leaves_out_what_comes_after_training() -> None:
     """The gate, the registry and the reports may change without a model being trained again."""
-    names = {path.relative_to(provenance.REPOSITORY).as_posix() for path in provenance.sources()}
+    names = set(provenance.sources())
     assert names >= {
         "artifacts/training/train.py",
         "artifacts/optimization/loop.py",
@@ -153,3 +155,27 @@ def test_another_schema_is_refused(change: dict[str, Any]) -> None:
     del value["seed"]
     with pytest.raises(Corrupt, match="seed missing or too many"):
         Provenance.from_json(value)
+
+
+def test_the_code_digest_follows_recipes_from_elsewhere(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module of NIGHTSHIFT_RECIPES counts, with its package and what it imports from there, even relatively."""
+    package = tmp_path / "their_team"
+    (package / "recipes").mkdir(parents=True)
+    for name in ("__init__.py", "recipes/__init__.py", "shapes.py", "notes.py"):
+        (package / name).write_text("")
+    (package / "recipes" / "net.py").write_text("def build():\n    from ..shapes import wide\n    import torch\n")
+    without = provenance.code_digest(checkout)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(catalogue, "_searched", ["their_team.recipes.net", "no_such_module"])
+    theirs = {name for name in provenance.sources(checkout) if name.startswith("their_team/")}
+    assert theirs == {
+        f"their_team/{name}" for name in ("__init__.py", "recipes/__init__.py", "recipes/net.py", "shapes.py")
+    }
+    digests = [without, provenance.code_digest(checkout)]
+    for name in ("notes.py", "shapes.py", "recipes/net.py", "__init__.py"):
+        (package / name).write_text("x = (")  # cannot be imported, and does not stop the digest
+        digests.append(provenance.code_digest(checkout))
+    assert digests[1] == digests[2]
+    assert len(set(digests)) == 5

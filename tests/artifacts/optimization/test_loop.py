@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from artifacts.recipes.catalogue import recipes
-from artifacts.recipes.recipe import Plan, Problem
+from artifacts.recipes.recipe import DatasetInfo, Plan
 from tests.artifacts.small import Images, blobs
 
 Weights = list[npt.NDArray[np.float32]]
@@ -35,7 +35,7 @@ def set_up(examples: Images, jit: bool = False, **switches: Any) -> tuple[Any, A
     plan = Plan(**{**PLAIN, **switches})
     _, height, width = examples.images.shape
     recipe = recipes()["softmax-regression"]
-    model = recipe.build(Problem(height, width, 3, len(examples.labels)), {})
+    model = recipe.build(DatasetInfo(height, width, 3, len(examples.labels)), {})
     return model, Loop(model, plan, len(examples.labels), jit), plan
 
 
@@ -190,7 +190,7 @@ def test_flips_show_the_other_side(examples: Images) -> None:
 
 
 def test_cutouts_hide_what_they_cover(examples: Images) -> None:
-    """Where a cutout covers the whole image, nothing is learnt from it but the bias."""
+    """Where a cutout covers the whole image, nothing is learned from it but the bias."""
     weights, bias, *_ = run(examples, epochs=3, cutout=40)
     assert not weights.any()
     assert bias.any()
@@ -203,46 +203,46 @@ def test_augmentations_do_what_they_say() -> None:
     images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
     flips, centres = np.array([True, False, True]), np.array([[0.5, 0.5], [0.0, 0.0], [0.99, 0.3]], np.float32)
     shifts = np.array([[4, 1], [0, 3], [2, 2]], np.int32)
-    turns = np.ones((3, 2), np.float32)
-    moved = np.asarray(augment(Plan(**PLAIN, shift=2, flip=True, cutout=3), images, shifts, flips, centres, turns))
+    affine = np.ones((3, 2), np.float32)
+    moved = np.asarray(augment(Plan(**PLAIN, shift=2, flip=True, cutout=3), images, shifts, flips, centres, affine))
     expected = images.copy()
     expected[flips] = expected[flips][:, :, ::-1]
     padded = np.pad(expected, ((0, 0), (2, 2), (2, 2)))
     expected = np.stack([padded[i, down : down + 9, right : right + 8] for i, (down, right) in enumerate(shifts)])
     expected[0, 3:6, 3:6] = expected[1, :2, :2] = expected[2, 7:, 1:4] = 0
     np.testing.assert_array_equal(moved, expected)
-    untouched = augment(Plan(**PLAIN), images, shifts, flips, centres, turns)
+    untouched = augment(Plan(**PLAIN), images, shifts, flips, centres, affine)
     np.testing.assert_array_equal(np.asarray(untouched), images)
 
 
-def test_turned_and_enlarged_images_are_what_scipy_makes_of_them() -> None:
-    """Each image is turned and enlarged about its centre by its own share of the most there is; linear in between."""
+def test_rotated_and_zoomed_images_are_what_scipy_makes_of_them() -> None:
+    """Each image is rotated and scaled about its centre by its own share of the maximum, bilinearly."""
     from scipy import ndimage
 
     from artifacts.optimization.augmentation import augment
 
     images = np.random.default_rng(0).random((3, 9, 8)).astype(np.float32)
-    turns = np.array([[1.0, 0.0], [-0.5, 1.0], [0.0, -1.0]], np.float32)
+    affine = np.array([[1.0, 0.0], [-0.5, 1.0], [0.0, -1.0]], np.float32)
     none = np.zeros((3, 2), np.int32), np.zeros(3, bool), np.zeros((3, 2), np.float32)
-    turned = np.asarray(augment(Plan(**PLAIN, turn=30, zoom=0.2), images, *none, turns))
+    rotated = np.asarray(augment(Plan(**PLAIN, rotation=30, zoom=0.2), images, *none, affine))
     centre = np.array([4.0, 3.5])
-    for image, got, angle, scale in zip(images, turned, (30, -15, 0), (1.0, 1.2, 0.8), strict=True):
+    for image, got, angle, scale in zip(images, rotated, (30, -15, 0), (1.0, 1.2, 0.8), strict=True):
         cosine, sine = np.cos(np.radians(angle)) / scale, np.sin(np.radians(angle)) / scale
         matrix = np.array([[cosine, -sine], [sine, cosine]])
         expected = ndimage.affine_transform(image, matrix, centre - matrix @ centre, order=1, mode="grid-constant")
         np.testing.assert_allclose(got, expected, atol=1e-5)
 
 
-def test_a_turned_digit_is_learnt_upright_and_turned(examples: Images) -> None:
-    """What never is light without turning is light with it, so its weights learn."""
+def test_a_rotated_digit_is_learned_upright_and_rotated(examples: Images) -> None:
+    """Pixels that are always dark without rotation are lit with it, so their weights learn."""
     line = Images(np.zeros_like(examples.images), examples.labels)
     line.images[:, 5:7, :] = 1  # a bar across
     assert not run(line, epochs=3)[0].reshape(12, 10, 3)[:4].any()
-    assert run(line, epochs=3, turn=90)[0].reshape(12, 10, 3)[:4].any()
+    assert run(line, epochs=3, rotation=90)[0].reshape(12, 10, 3)[:4].any()
 
 
 def test_draws_cover_what_they_may() -> None:
-    """Shifts take every value up to twice the largest shift, half are flipped, cutouts lie and turns go anywhere."""
+    """Shifts take every value up to twice the largest shift, half are flipped, cutouts and rotations are uniform."""
     from artifacts.optimization.augmentation import draw
 
     draws = draw(Plan(**{**PLAIN, "batch": 10}, shift=2, flip=True), 5000, (0, 0, 0))
@@ -250,7 +250,7 @@ def test_draws_cover_what_they_may() -> None:
     assert len(np.unique(draws.shifts[0], axis=0)) > 1
     assert draws.flips.mean() == pytest.approx(0.5, abs=0.03)
     assert np.histogram(draws.cutouts, 4, (0, 1))[0] == pytest.approx(2500, rel=0.1)
-    assert np.histogram(draws.turns, 4, (-1, 1))[0] == pytest.approx(2500, rel=0.1)
+    assert np.histogram(draws.affine, 4, (-1, 1))[0] == pytest.approx(2500, rel=0.1)
 
 
 def test_flips_alternate() -> None:
@@ -374,7 +374,7 @@ def test_members_learn_as_if_alone_and_answer_together(examples: Images, optimiz
     starts = [[rng.normal(size=shape).astype(np.float32) for shape in ((120, 3), (3,))] for _ in range(2)]
     alone = [run(examples, start=start, **switches) for start in starts]
     build = side_by_side(recipes()["softmax-regression"].build, 2)
-    model = build(Problem(12, 10, 3, 10), {})
+    model = build(DatasetInfo(12, 10, 3, 10), {})
     model.set_weights([*starts[0], *starts[1]])
     loop = Loop(model, Plan(**{**PLAIN, **switches}), 10, jit=False)
     for epoch in range(2):
@@ -447,7 +447,7 @@ def muon_steps(examples: Images, epochs: int = 1, members: int = 1, **switches: 
         hidden = [layers.Reshape((*shape, 1)), layers.Conv2D(4, 3), layers.Flatten(), layers.Dense(5)]
         return keras.Sequential([layers.Input(shape), *hidden, layers.Dense(3)])
 
-    model = side_by_side(build, members)(Problem(*shape, 3, len(examples.labels)), {})
+    model = side_by_side(build, members)(DatasetInfo(*shape, 3, len(examples.labels)), {})
     before = [kernel for kernel in model.get_weights() if kernel.ndim > 1]
     plan = Plan(**{**PLAIN, "optimizer": "muon", "learning_rate": 0.01, "batch": len(examples.labels), **switches})
     loop = Loop(model, plan, len(examples.labels), jit=False)
@@ -462,9 +462,9 @@ def test_muon_moves_kernels_alike_in_all_directions(examples: Images) -> None:
     convolution, dense, logits = muon_steps(examples)
     for step in (convolution.reshape(9, 4), dense):
         values = np.linalg.svd(step, compute_uv=False) / (0.01 * 0.2 * max(step.shape) ** 0.5)
-        told = values[values > 1e-3]  # three classes tell a hidden layer two directions
-        assert len(told) >= 2
-        assert 0.4 < told.min() < told.max() < 1.3
+        learned = values[values > 1e-3]  # three classes give a hidden layer two directions
+        assert len(learned) >= 2
+        assert 0.4 < learned.min() < learned.max() < 1.3
     for step in (logits, *muon_steps(examples, members=2)[2::3]):
         moved = np.abs(step[step != 0])
         np.testing.assert_allclose(moved, 0.4 * 0.01, rtol=1e-2)  # Adam's first step is its rate, whatever the gradient
@@ -500,14 +500,14 @@ def test_a_hand_written_step_is_the_same_mathematics() -> None:
     examples = blobs(300)
     recipe = recipes()["scratch-512"]
     settings = {**recipe.resolve({}), "hidden": 16, "learning_rate": 0.1}
-    problem = Problem(12, 10, 3, 300)
-    by_rule = recipe.plan(problem, settings)
+    info = DatasetInfo(12, 10, 3, 300)
+    by_rule = recipe.plan(info, settings)
     automatic = Plan(epochs=1, batch=128, optimizer="sgd", learning_rate=0.1)
     results = []
     start = None
     keras.utils.set_random_seed(0)
     for plan in (by_rule, automatic):
-        model = recipe.build(problem, settings)
+        model = recipe.build(info, settings)
         start = start or model.get_weights()
         model.set_weights(start)
         Loop(model, plan, len(examples.labels), jit=False).epoch(feed(examples, 128), (0, 0), 3)
@@ -523,9 +523,9 @@ def test_a_sigmoid_is_not_looked_behind() -> None:
     from artifacts.training.fit import fit
 
     examples = blobs(200)
-    problem = Problem(12, 10, 3, 200)
+    info = DatasetInfo(12, 10, 3, 200)
     losses = {
-        side: fit(examples, examples, problem, Candidate.parse(f"sigmoid-regression:epochs=30,logits={side}"))
+        side: fit(examples, examples, info, Candidate.parse(f"sigmoid-regression:epochs=30,logits={side}"))
         .history[-1]
         .val_loss
         for side in ("input", "output")
@@ -590,21 +590,21 @@ def test_why_conv_nets_are_no_xla_program_on_a_gpu() -> None:
     below.deterministic()
     plan = Plan(epochs=1, batch=4, optimizer="sgd", learning_rate=0.1)
     recipe = recipes()["cnn-small"]
-    loop = Loop(recipe.build(Problem(12, 10, 3, 8), recipe.resolve({})), plan, 8, jit=True)
+    loop = Loop(recipe.build(DatasetInfo(12, 10, 3, 8), recipe.resolve({})), plan, 8, jit=True)
     refused = pytest.raises(Exception, match="MaxPool gradient") if below.CONV_ON_GPU else contextlib.nullcontext()
     with refused:
         loop.epoch(feed(examples), (0, 0), 2)
 
 
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keras on a third backend would build layers that this loop cannot train: said before anything is built."""
+    """Keras on a third backend would build layers that this loop cannot train: refused before anything is built."""
     import keras
 
     from artifacts.training.devices import choose
     from data.errors import TrainingFailed
 
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
-    with pytest.raises(TrainingFailed, match="told to use torch"):
+    with pytest.raises(TrainingFailed, match="got torch"):
         choose(recipes()["mlp"], "cpu")
 
 
@@ -622,13 +622,13 @@ def test_it_is_what_fit_does(jit: bool, monkeypatch: pytest.MonkeyPatch) -> None
     order = np.append(np.arange(300), [-1] * 20).astype(np.int32).reshape(10, 32)  # the last batch has 12 images
     pairs = np.zeros((10, 32, 2), np.float32)
     ones, shifts, flips = np.ones((10, 32), np.float32), pairs.astype(np.int32), np.zeros((10, 32), bool)
-    in_order = Draws(order, ones, shifts, flips, cutouts=pairs, turns=pairs)
+    in_order = Draws(order, ones, shifts, flips, cutouts=pairs, affine=pairs)
     monkeypatch.setattr(module, "draw", lambda *_, **__: in_order)
     recipe = recipes()["mlp-128"]
-    problem = Problem(12, 10, 3, 300)
-    plan = recipe.plan(problem, recipe.resolve({}))
+    info = DatasetInfo(12, 10, 3, 300)
+    plan = recipe.plan(info, recipe.resolve({}))
     keras.utils.set_random_seed(0)  # now and then a start has a gradient near zero, where Adam's step is rounding
-    theirs, ours = recipe.build(problem, {}), recipe.build(problem, {})
+    theirs, ours = recipe.build(info, {}), recipe.build(info, {})
     ours.set_weights(theirs.get_weights())
     theirs.compile(
         optimizer(plan, 30, keras.optimizers.Adam), keras.losses.SparseCategoricalCrossentropy(from_logits=True)

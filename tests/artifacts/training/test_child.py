@@ -1,30 +1,50 @@
-"""Training in a process of its own."""
+"""Training in a child process."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from artifacts.models.provenance import CHECKOUT
+from artifacts.recipes import catalogue, tiny
 from artifacts.recipes.candidate import Candidate
-from artifacts.training.child import Apart
-from artifacts.training.fit import Progress
+from artifacts.training.child import ChildTrainer
+from artifacts.training.history import Progress
+from data.child_process import PACKAGES
 from data.errors import OutOfMemory, TrainingFailed
 from data.processes import Process
 from data.store import Store
 from tests.artifacts.small import prepare
 
 
-def test_model_trained_apart_is_whole_and_scored(store: Store, tmp_path: Path) -> None:
-    """Progress arrives while it works, and the files are those of a training here."""
+@pytest.fixture
+def other_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a recipe that only a module of NIGHTSHIFT_RECIPES has."""
+    assert tiny.__file__
+    text = Path(tiny.__file__).read_text().replace('name="tiny"', 'name="other"')
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "other_recipe.py").write_text(text)
+    monkeypatch.syspath_prepend(tmp_path / "modules")
+    with monkeypatch.context() as patch:
+        patch.setattr(catalogue, "_searched", [])
+        catalogue.search(["other_recipe"])
+        yield "other"
+    catalogue.search([])
+
+
+def test_a_child_reports_progress_trains_and_evaluates(store: Store, tmp_path: Path, other_recipe: str) -> None:
+    """It finds the same recipes, writes the same files, and an error there is the same error here."""
     prepared, seen = prepare(store), list[Progress]()
-    with Apart() as apart:
-        result = apart.train(store, prepared, Candidate.parse("tiny:epochs=2"), tmp_path, "cpu", seen.append)
-        scores = apart.evaluate(store, prepared, tmp_path)
+    with ChildTrainer() as child:
+        with pytest.raises(TrainingFailed, match="TensorFlow sees no GPU") as refused:
+            child.train(store, prepared, Candidate.parse("tiny"), tmp_path, "gpu")
+        result = child.train(store, prepared, Candidate.parse(f"{other_recipe}:epochs=2"), tmp_path, "cpu", seen.append)
+        scores = child.evaluate(store, prepared, tmp_path)
+    assert refused.value.hint
     assert [one.epoch for one in seen] == [1, 2]
     assert result.epochs == 2
     assert scores.test.n_examples == 500
@@ -33,36 +53,32 @@ def test_model_trained_apart_is_whole_and_scored(store: Store, tmp_path: Path) -
     }
 
 
-def test_refusal_there_is_the_same_refusal_here(store: Store, tmp_path: Path) -> None:
-    """The kind of error, what came, and what to do travel back."""
-    with Apart() as apart, pytest.raises(TrainingFailed, match="TensorFlow sees no GPU") as refused:
-        apart.train(store, prepare(store), Candidate.parse("tiny"), tmp_path, "gpu")
-    assert refused.value.hint
-
-
-def test_memory_that_ends_is_told_from_other_deaths(store: Store, tmp_path: Path) -> None:
+def test_death_by_memory_is_distinguished_from_other_deaths(store: Store, tmp_path: Path) -> None:
     """A real limit on memory, and a real kill."""
     prepared = prepare(store)
     limited = ["prlimit", "--as=2500000000"]  # less than TensorFlow's own libraries take
-    with Apart(prefix=limited) as apart, pytest.raises(OutOfMemory, match="ran out of memory"):
-        apart.train(store, prepared, Candidate.parse("tiny"), tmp_path, "cpu")
-    with Apart() as apart:
-        os.kill(apart.pid, signal.SIGKILL)
+    with ChildTrainer(prefix=limited) as child, pytest.raises(OutOfMemory, match="ran out of memory"):
+        child.train(store, prepared, Candidate.parse("tiny"), tmp_path, "cpu")
+    with ChildTrainer() as child:
+        os.kill(child.pid, signal.SIGKILL)
         with pytest.raises(TrainingFailed, match="SIGKILL") as died:
-            apart.train(store, prepared, Candidate.parse("tiny"), tmp_path, "cpu")
+            child.train(store, prepared, Candidate.parse("tiny"), tmp_path, "cpu")
     assert not isinstance(died.value, OutOfMemory)
 
 
-def test_process_apart_ends_with_whoever_started_it() -> None:
-    """Even if that one is killed and can tell nobody."""
-    script = "from artifacts.training.child import Apart; import time; print(Apart().pid, flush=True); time.sleep(300)"
-    starter = subprocess.Popen([sys.executable, "-c", script], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True)
-    assert starter.stdout
-    apart = Process.of(int(starter.stdout.readline()))
-    assert not apart.gone
-    starter.kill()
-    starter.wait()
+def test_a_child_ends_with_the_process_that_started_it() -> None:
+    """Even if that one is killed and cannot end anything itself."""
+    script = (
+        "import time; from artifacts.training.child import ChildTrainer; print(ChildTrainer().pid, flush=True); "
+        "time.sleep(300)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", script], cwd=PACKAGES, stdout=subprocess.PIPE, text=True)
+    assert parent.stdout
+    child = Process.of(int(parent.stdout.readline()))
+    assert not child.gone
+    parent.kill()
+    parent.wait()
     deadline = time.monotonic() + 60
-    while not apart.gone and time.monotonic() < deadline:
+    while not child.gone and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert apart.gone
+    assert child.gone

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from artifacts.recipes.recipe import Plan, Problem, Settings
+from artifacts.recipes.recipe import DatasetInfo, Plan, Settings
 from tests.artifacts.small import blobs
 
 
@@ -13,11 +13,11 @@ def net(norm: Any, pool: str = "MaxPooling2D") -> Any:
     """Return a build of Conv - norm - pool - relu - Conv - norm - relu - Dense for images of 12 x 10."""
     from keras import Sequential, layers
 
-    def build(problem: Problem, _settings: Settings) -> Any:
+    def build(info: DatasetInfo, _settings: Settings) -> Any:
         maps = [layers.Conv2D(4, 3, padding="same"), norm(), getattr(layers, pool)(2), layers.ReLU()]
         maps += [layers.Conv2D(6, 3, padding="same"), norm(), layers.ReLU(), layers.Flatten()]
-        shape = (problem.height, problem.width)
-        return Sequential([layers.Input(shape), layers.Reshape((*shape, 1)), *maps, layers.Dense(problem.n_classes)])
+        shape = (info.height, info.width)
+        return Sequential([layers.Input(shape), layers.Reshape((*shape, 1)), *maps, layers.Dense(info.n_classes)])
 
     return build
 
@@ -38,7 +38,7 @@ def test_a_folded_network_says_the_same(members: int) -> None:
     from artifacts.training.folding import folded
 
     images = blobs(20).images
-    model = side_by_side(net(BatchNorm), members)(Problem(12, 10, 3, 20), {})
+    model = side_by_side(net(BatchNorm), members)(DatasetInfo(12, 10, 3, 20), {})
     some_weights(model)
     before = averaged(model).predict(images, verbose=0)
     after = averaged(folded(model))
@@ -53,7 +53,7 @@ def test_without_norms_there_is_nothing_to_fold() -> None:
 
     from artifacts.training.folding import folded
 
-    model = net(layers.ReLU)(Problem(12, 10, 3, 20), {})
+    model = net(layers.ReLU)(DatasetInfo(12, 10, 3, 20), {})
     assert folded(model) is model
 
 
@@ -68,7 +68,9 @@ def test_batch_norm_is_keras_own(jit: bool) -> None:
 
     ends = []
     for norm in (BatchNorm, layers.BatchNormalization):
-        model = net(norm, "AveragePooling2D")(Problem(12, 10, 3, 12), {})  # XLA does not take the gradient of the other
+        model = net(norm, "AveragePooling2D")(
+            DatasetInfo(12, 10, 3, 12), {}
+        )  # XLA does not take the gradient of the other
         some_weights(model)
         loop = Loop(model, Plan(epochs=1, batch=4, optimizer="sgd", learning_rate=0.01), 12, jit)
         loop.epoch(Feed(blobs(12), 4), (0, 0), 3)

@@ -5,18 +5,21 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
+import pynvml
 import pytest
 
-from artifacts.models.provenance import CHECKOUT
 from artifacts.training import gpu_locks
-from data.errors import TrainingFailed
+from data.child_process import PACKAGES
+from data.errors import Broken, TrainingFailed
 
 HOLD = """
 import sys, time
 from artifacts.training import gpu_locks
-with gpus.reserved("gpu", None, lambda text: print(text, flush=True), sys.argv[1:]) as gpu:
+with gpu_locks.reserved("gpu", None, lambda text: print(text, flush=True), sys.argv[1:]) as gpu:
     print("holds", gpu.uuid, flush=True)
     time.sleep(300)
 """
@@ -24,7 +27,7 @@ with gpus.reserved("gpu", None, lambda text: print(text, flush=True), sys.argv[1
 
 def _hold(*uuids: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", HOLD, *uuids], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, start_new_session=True
+        [sys.executable, "-c", HOLD, *uuids], cwd=PACKAGES, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
 
 
@@ -35,12 +38,12 @@ def _line(process: "subprocess.Popen[str]") -> str:
 
 @pytest.fixture
 def uuid() -> str:
-    """A GPU that nobody has."""
+    """The UUID of a GPU that nobody has."""
     return f"GPU-{uuid4()}"
 
 
 def test_second_training_waits_until_the_first_is_dead(uuid: str) -> None:
-    """However it dies: the kernel gives the lock to the next."""
+    """However the first dies, the kernel releases its lock."""
     first = _hold(uuid)
     second = None
     try:
@@ -74,7 +77,7 @@ def test_second_training_takes_another_gpu_that_is_free(uuid: str) -> None:
 
 
 def test_lock_lives_on_in_a_child_that_inherits_it(uuid: str) -> None:
-    """A training that outlives the run which started it still has its GPU."""
+    """A training that outlives the run that started it keeps its GPU."""
     with gpu_locks.reserved("gpu", None, print, [uuid]) as gpu:
         assert gpu
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"], pass_fds=[gpu.lock])
@@ -93,7 +96,10 @@ def test_lock_lives_on_in_a_child_that_inherits_it(uuid: str) -> None:
 
 def test_gpu_that_is_not_there_is_refused_and_cpu_needs_no_lock() -> None:
     """`gpu` without one is an immediate failure; `auto` trains on the CPU."""
-    with pytest.raises(TrainingFailed, match="this host shows none"), gpu_locks.reserved("gpu", None, print, []):
+    with (
+        pytest.raises(TrainingFailed, match="this host shows none"),
+        gpu_locks.reserved("gpu", None, print, []),
+    ):
         pass
     with (
         gpu_locks.reserved("auto", None, print, []) as none,
@@ -103,15 +109,71 @@ def test_gpu_that_is_not_there_is_refused_and_cpu_needs_no_lock() -> None:
         assert none_either is None
 
 
-def test_slices_stand_for_the_gpu_that_is_cut() -> None:
-    """What the driver prints, whole GPUs and slices; the GPU under slices cannot be used itself."""
-    listed = """GPU 0: NVIDIA H200 (UUID: GPU-aa)
-GPU 1: NVIDIA H200 (UUID: GPU-bb)
-  MIG 1g.18gb     Device  0: (UUID: MIG-cc)
-  MIG 1g.18gb     Device  1: (UUID: MIG-dd)
-"""
-    assert gpu_locks.parse(listed) == ["GPU-aa", "MIG-cc", "MIG-dd"]
-    assert gpu_locks.parse("") == []
+SLICES = {("GPU-bb", 0): "MIG-cc", ("GPU-bb", 2): "MIG-dd"}
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Return what installs a driver with this start: two GPUs, the second partitioned into slices at places 0 and 2."""
+
+    def mode(gpu: str) -> list[int]:
+        if gpu == "GPU-aa":
+            raise pynvml.NVMLError_NotSupported
+        return [1, 1]
+
+    def slice_of(gpu: str, index: int) -> str:
+        if (gpu, index) not in SLICES:
+            raise pynvml.NVMLError_NotFound
+        return SLICES[gpu, index]
+
+    def install(on_init: Callable[[], object]) -> None:
+        monkeypatch.setattr(pynvml, "nvmlInit", on_init)
+        monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: None)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 2)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", ("GPU-aa", "GPU-bb").__getitem__)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetUUID", str)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetMigMode", mode)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetMaxMigDeviceCount", lambda _gpu: 7)
+        monkeypatch.setattr(pynvml, "nvmlDeviceGetMigDeviceHandleByIndex", slice_of)
+
+    return install
+
+
+def failing(error: Exception) -> Callable[[], None]:
+    """Return a function that raises an error."""
+
+    def fail() -> None:
+        raise error
+
+    return fail
+
+
+def test_the_slices_of_a_partitioned_gpu_take_its_place(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU that is partitioned cannot be used itself; one without slices is itself."""
+    driver(lambda: None)
+    assert gpu_locks.present() == ["GPU-aa", "MIG-cc", "MIG-dd"]
+    for place in list(SLICES):
+        monkeypatch.delitem(SLICES, place)
+    assert gpu_locks.present() == ["GPU-aa", "GPU-bb"]
+
+
+@pytest.mark.parametrize("missing", [pynvml.NVMLError_LibraryNotFound, pynvml.NVMLError_DriverNotLoaded])
+def test_without_a_driver_there_is_no_gpu(driver: Any, missing: Any) -> None:
+    """A missing library, or a missing kernel module, is not an error."""
+    driver(failing(missing()))
+    assert gpu_locks.present() == []
+
+
+def test_a_driver_that_fails_or_hangs_is_reported(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its error and what to do; training on the CPU instead would hide it."""
+    driver(failing(pynvml.NVMLError_GpuIsLost()))
+    with pytest.raises(Broken, match="reports an error: GPU is lost") as broken:
+        gpu_locks.present()
+    assert "use device 'cpu'" in broken.value.hint
+    driver(lambda: time.sleep(5))
+    monkeypatch.setattr(gpu_locks, "ANSWER_WITHIN_S", 0.1)
+    with pytest.raises(Broken, match=r"did not answer within 0\.1 s"):
+        gpu_locks.present()
 
 
 @pytest.mark.parametrize(
@@ -126,5 +188,5 @@ GPU 1: NVIDIA H200 (UUID: GPU-bb)
     ],
 )
 def test_cuda_visible_devices_is_respected(visible: str | None, seen: list[str]) -> None:
-    """By number, by name or its beginning; an unknown entry hides what follows, as CUDA has it."""
+    """By number, by UUID or its beginning; an unknown entry hides what follows, as in CUDA."""
     assert gpu_locks.allowed(["GPU-aa", "GPU-bb"], visible) == seen

@@ -1,311 +1,37 @@
+"""From prepared Parquet files to a model file."""
+
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from artifacts.models import loading
-from artifacts.models.saving import save, serving_model, weights_digest
-from artifacts.optimization.feed import Stream, problem_of
+from artifacts.models.saving import save
 from artifacts.recipes.candidate import Candidate
-from artifacts.training.checkpoint import read
-from artifacts.training.fit import Progress, Resume, fit
+from artifacts.training.fit import fit
 from artifacts.training.train import TrainingResult, train
-from data.errors import DataRefused, TrainingFailed, UnknownName
 from data.files import file_sha256
-from data.idx import read_idx, unpack
 from data.parquet import read_split
 from data.store import Store
-from tests.artifacts.small import Images, blobs, prepare, problem
-
-
-@pytest.fixture(scope="module")
-def examples() -> Images:
-    """300 images of 12 by 10 in three classes."""
-    return blobs(300)
-
-
-@pytest.fixture(scope="module")
-def fitted(examples: Images) -> fit.Fitted:
-    """The tiny recipe, trained for two epochs."""
-    return fit(examples, blobs(60, seed=1), problem(examples), Candidate.parse("tiny:epochs=2"))
-
-
-def test_it_learns(examples: Images, fitted: fit.Fitted) -> None:
-    """A tiny training on images that are easy to tell apart ends near perfect, on images it has not seen."""
-    assert fitted.history[-1].val_accuracy > 0.9
-    assert fitted.history[-1].loss < fitted.history[0].loss
-
-
-@pytest.mark.parametrize("spec", ["tiny:epochs=2", "cnn:epochs=2", "vgg:epochs=3,width=4"])
-def test_same_seed_same_weights(examples: Images, spec: str) -> None:
-    """The same inputs and seed give the same weights, bit by bit; another seed gives others."""
-
-    def digest(seed: int) -> str:
-        return weights_digest(fit(examples, examples, problem(examples), Candidate.parse(spec, seed)).model)
-
-    assert digest(3) == digest(3)
-    assert digest(3) != digest(4)
-
-
-def test_every_trace_of_a_training_is_the_same(mirror: Path) -> None:
-    """A hundred steps of `cnn` on real images end alike: TensorFlow once rewrote Muon's sums for every training."""
-    folder = mirror / "fashion-mnist"
-    images = read_idx(unpack((folder / "train-images-idx3-ubyte.gz").read_bytes(), 1 << 30, "images"), "images")
-    labels = read_idx(unpack((folder / "train-labels-idx1-ubyte.gz").read_bytes(), 1 << 30, "labels"), "labels")
-    scaled = np.asarray(images[:13_000] / np.float32(255), np.float32)
-    some, few = (
-        Images(scaled[:12_800], labels[:12_800].astype(np.int64)),
-        Images(scaled[12_800:], labels[12_800:13_000]),
-    )
-    about = problem_of(some, (28, 28), 10, mirror_symmetric=True)
-    digests = {weights_digest(fit(some, few, about, Candidate.parse("cnn:epochs=2")).model) for _ in range(2)}
-    assert len(digests) == 1
-
-
-def test_the_digest_covers_everything(fitted: fit.Fitted) -> None:
-    """One bit of one weight, or two weights exchanged, changes the digest; saving and asking again does not."""
-    before = weights_digest(fitted.model)
-    weights = fitted.model.get_weights()
-    changed = [weight.copy() for weight in weights]
-    changed[-1][0] = np.nextafter(changed[-1][0], np.float32(9))
-    try:
-        fitted.model.set_weights(changed)
-        assert weights_digest(fitted.model) != before
-    finally:
-        fitted.model.set_weights(weights)
-    assert weights_digest(fitted.model) == before
-
-
-def test_progress_after_every_epoch(examples: Images) -> None:
-    """Whoever listens hears of every epoch as it ends, and can end the training by raising."""
-    heard: list[Progress] = []
-    fit(examples, examples, problem(examples), Candidate.parse("tiny:epochs=3"), on_progress=heard.append)
-    assert [(progress.epoch, progress.epochs) for progress in heard] == [(1, 3), (2, 3), (3, 3)]
-    assert all(progress.images_per_s > 0 for progress in heard)
-    assert heard[0].seconds <= heard[-1].seconds
-
-    def stop(_progress: Progress) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(examples, examples, problem(examples), Candidate.parse("tiny:epochs=3"), on_progress=stop)
-
-
-def test_history_is_measured_on_all_images(examples: Images, fitted: fit.Fitted) -> None:
-    """The last validation figures are those of the network that is kept, computed here by hand."""
-    held_out = blobs(60, seed=1)
-    logits = np.asarray(fitted.model(held_out.images), np.float64)
-    log_probabilities = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-    truth = log_probabilities[np.arange(60), held_out.labels]
-    assert fitted.history[-1].val_loss == pytest.approx(-truth.mean(), rel=1e-4)
-    assert fitted.history[-1].val_accuracy == pytest.approx((logits.argmax(axis=1) == held_out.labels).mean())
-
-
-def test_a_loss_that_is_not_finite_stops_the_candidate(examples: Images) -> None:
-    """A training that diverges ends in the epoch where it does, and says which and what to do."""
-    wild = Candidate.parse("linear-64:learning_rate=10")
-    heard: list[Progress] = []
-    with pytest.raises(TrainingFailed, match=r"finite in epoch \d+ of 667"):
-        fit(examples, examples, problem(examples), wild, on_progress=heard.append)
-    assert len(heard) < 667
-
-
-@pytest.mark.parametrize("spec", ["tiny:epochs=4", "cnn-small:epochs=4,batch=16,leave_out=0.5"])
-def test_a_killed_training_continues(
-    examples: Images, spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Killed after its second epoch and started again, it trains only the rest and ends with the same weights."""
-    monkeypatch.setattr("artifacts.training.fit.CHECKPOINT_EVERY_S", 0.0)
-    candidate, resume = Candidate.parse(spec), Resume(tmp_path / "state", data="these images")
-    trained: list[int] = []
-
-    def run(stop_after: int = 9, **options: Any) -> str:
-        def watch(progress: Progress) -> None:
-            trained.append(progress.epoch)
-            if progress.epoch == stop_after:
-                raise KeyboardInterrupt
-
-        return weights_digest(fit(examples, examples, problem(examples), candidate, on_progress=watch, **options).model)
-
-    unbroken = run()
-    with pytest.raises(KeyboardInterrupt):
-        run(stop_after=2, resume=resume)
-    kept = read(resume.path, read_identity(resume.path))
-    assert kept is not None
-    assert len(kept.history) == 2
-    assert run(resume=resume) == unbroken
-    assert [path.name for path in tmp_path.iterdir()] == ["state"]
-
-
-def test_patience_ends_a_training_and_keeps_its_best_epoch() -> None:
-    """On validation labels that cannot be learnt it ends early, with the weights of its luckiest epoch."""
-    training, held_out = blobs(120), blobs(90, seed=1)
-    held_out = Images(held_out.images, np.random.default_rng(2).integers(0, 3, 90))
-    spec = "mlp:epochs=40,hidden=16,schedule=constant"
-    through = fit(training, held_out, problem(training), Candidate.parse(spec))
-    early = fit(training, held_out, problem(training), Candidate.parse(f"{spec},patience=4"))
-    accuracies = [entry.val_accuracy for entry in early.history]
-    assert len(through.history) == 40
-    assert len(early.history) < 40
-    best = int(np.argmax(accuracies))
-    assert len(accuracies) - 1 - best == 4
-    kept = np.asarray(early.model(held_out.images)).argmax(axis=1)
-    assert (kept == held_out.labels).mean() == pytest.approx(accuracies[best])
-    assert [entry.val_accuracy for entry in through.history[: len(accuracies)]] == accuracies
-
-
-def test_patience_survives_a_kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after its best epoch, it still ends in the same epoch with the same weights."""
-    monkeypatch.setattr("artifacts.training.fit.CHECKPOINT_EVERY_S", 0.0)
-    training, held_out = blobs(120), blobs(90, seed=1)
-    held_out = Images(held_out.images, np.random.default_rng(2).integers(0, 3, 90))
-    candidate = Candidate.parse("mlp:epochs=40,hidden=16,schedule=constant,patience=4")
-    resume = Resume(tmp_path / "state", data="these images")
-    unbroken = fit(training, held_out, problem(training), candidate)
-
-    def die(progress: Progress) -> None:
-        if progress.epoch == len(unbroken.history) - 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        fit(training, held_out, problem(training), candidate, on_progress=die, resume=resume)
-    resumed = fit(training, held_out, problem(training), candidate, resume=resume)
-    assert weights_digest(resumed.model) == weights_digest(unbroken.model)
-    assert [one.val_accuracy for one in resumed.history] == [one.val_accuracy for one in unbroken.history]
-
-
-@pytest.mark.parametrize("damage", ["another training", "truncated", "nonsense"])
-def test_a_checkpoint_that_does_not_fit_is_not_used(
-    examples: Images, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
-) -> None:
-    """A checkpoint of other data, or a damaged one, costs nothing but the time it would have saved."""
-    monkeypatch.setattr("artifacts.training.fit.CHECKPOINT_EVERY_S", 0.0)
-    path = tmp_path / "state"
-    candidate = Candidate.parse("tiny:epochs=1")
-    data = "other images" if damage == "another training" else "these images"
-    first = fit(examples, examples, problem(examples), candidate, resume=Resume(path, data)).model
-    if damage == "truncated":
-        path.write_bytes(path.read_bytes()[:-100])
-    if damage == "nonsense":
-        path.write_bytes(b"PK nonsense")
-    other = blobs(300, seed=5)
-    again = fit(other, other, problem(other), candidate, resume=Resume(path, "these images")).model
-    assert weights_digest(again) != weights_digest(first)
-    assert weights_digest(again) == weights_digest(fit(other, other, problem(other), candidate).model)
-
-
-def read_identity(path: Path) -> str:
-    """Return which training a checkpoint belongs to."""
-    with np.load(path) as content:
-        return str(json.loads(str(content["told"]))["identity"])
-
-
-def test_no_gpu_no_training(examples: Images) -> None:
-    """Asking for a GPU where there is none fails before anything is built; an unknown device is a wrong name."""
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        with pytest.raises(TrainingFailed, match="sees no GPU"):
-            fit(examples, examples, problem(examples), Candidate("tiny"), device="gpu")
-    with pytest.raises(UnknownName, match="known: auto, cpu, gpu"):
-        fit(examples, examples, problem(examples), Candidate("tiny"), device="tpu")
-
-
-@pytest.mark.parametrize(("frame", "margin"), [(0, 0), (1, 1), (3, 3), (5, 5)])
-def test_the_margin_is_the_dark_frame(frame: int, margin: int) -> None:
-    """Images may be shifted as far as the dark frame around them is wide; where they touch the border, not at all."""
-    images = np.zeros((4, 20, 12), np.float32)
-    images[:, frame : 20 - frame, frame : 12 - frame] = 1
-    assert problem(Images(images, np.zeros(4, np.int64))).margin == margin
-
-
-def test_images_without_light_have_no_margin() -> None:
-    """Black images do not divide by zero, and are not shifted."""
-    black = Images(np.zeros((4, 9, 12), np.float32), np.zeros(4, np.int64))
-    assert problem(black).margin == 0
-
-
-def _labels(value: int) -> Any:
-    return lambda images, labels: (images, np.where(np.arange(len(labels)) == 7, value, labels))
-
-
-def _pixel(value: float) -> Any:
-    return lambda images, labels: (np.where(np.arange(len(images))[:, None, None] == 7, value, images), labels)
-
-
-@pytest.mark.parametrize(
-    ("spoil", "complaint"),
-    [
-        (_labels(3), "labels 0..2, came 0..3"),
-        (_labels(-1), "labels 0..2, came -1..2"),
-        (_pixel(np.nan), "pixels in \\[0, 1\\]"),
-        (_pixel(255.0), "pixels in \\[0, 1\\]"),
-        (lambda images, labels: (images[:, :-1], labels), "images \\(n, 12, 10\\)"),
-        (lambda images, labels: (images, labels[:-1]), "as many labels"),
-        (lambda images, labels: (images[:0], labels[:0]), "images \\(n, 12, 10\\)"),
-    ],
-)
-def test_wrong_data_is_refused_before_training(examples: Images, spoil: Any, complaint: str) -> None:
-    """Labels out of range, pixels that are no pixels and shapes that do not fit never reach the network."""
-    spoiled = Images(*spoil(examples.images, examples.labels))
-    for pair in ((spoiled, examples), (examples, spoiled)):
-        with pytest.raises(DataRefused, match=complaint):
-            fit(*pair, problem(examples), Candidate("tiny"))
-
-
-def test_scaling_inside_is_exact(fitted: fit.Fitted) -> None:
-    """The layer inside the saved model turns each of the 256 bytes into exactly byte / float32(255)."""
-    import keras
-
-    model = serving_model(fitted.model)
-    scale = keras.Model(model.input, model.get_layer("scale").output)
-    pixels = np.resize(np.arange(256, dtype=np.uint8), (3, 12, 10))
-    assert (scale.predict(pixels, verbose=0) == pixels / np.float32(255)).all()
+from tests.artifacts.small import info, prepare
 
 
 def test_raw_images_and_parquet_rows_agree(store: Store, tmp_path: Path) -> None:
     """Raw bytes through the saved file and Parquet rows through the trained network give the same probabilities."""
     ref = prepare(store)
     rows, held_out = read_split(store, ref, "train"), read_split(store, ref, "validation")
-    trained = fit(rows, held_out, problem(rows, n_classes=10), Candidate.parse("cnn:epochs=1"))
+    trained = fit(rows, held_out, info(rows, n_classes=10), Candidate.parse("cnn:epochs=1"))
     save(trained.model, tmp_path / "model.keras")
     model = loading.load(tmp_path / "model.keras", file_sha256(tmp_path / "model.keras"))
-    said = loading.predict(model, loading.raw_pixels(held_out.images))
+    predicted = loading.predict(model, loading.raw_pixels(held_out.images))
     logits = trained.model.predict(held_out.images, verbose=0).astype(np.float64)
     expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    np.testing.assert_allclose(said, expected, atol=1e-6)
-    assert said.dtype == np.float32
+    np.testing.assert_allclose(predicted, expected, atol=1e-6)
+    assert predicted.dtype == np.float32
 
 
-def test_members_are_one_model(examples: Images, tmp_path: Path) -> None:
-    """Three nets are kept as one model file with three times the weights; validation has measured their mean."""
-    one, three = (
-        fit(examples, examples, problem(examples), Candidate.parse(f"cnn:epochs=1,members={members}"))
-        for members in (1, 3)
-    )
-    assert three.model.count_params() == 3 * one.model.count_params()
-    save(three.model, tmp_path / "model.keras")
-    logits = np.asarray(three.model(examples.images))
-    assert logits.shape == (300, 3)
-    assert np.mean(logits.argmax(axis=1) == examples.labels) == pytest.approx(three.history[-1].val_accuracy, abs=0.01)
-
-
-def test_the_model_file_is_plain_keras(fitted: fit.Fitted, tmp_path: Path) -> None:
-    """What is kept has standard layers in float32, takes bytes and gives probabilities, without any code of ours."""
-    save(fitted.model, tmp_path / "model.keras")
-    import keras
-
-    model = keras.saving.load_model(tmp_path / "model.keras", compile=False)
-    assert model.input.dtype == "uint8"
-    assert model.output.dtype == "float32"
-    assert [path.name for path in tmp_path.iterdir()] == ["model.keras"]
-    total = model.predict(np.zeros((2, 12, 10), np.uint8), verbose=0).sum(axis=1)
-    assert total == pytest.approx(1)
-
-
-def test_train_writes_what_it_says(store: Store, tmp_path: Path) -> None:
+def test_train_writes_model_history_and_result(store: Store, tmp_path: Path) -> None:
     """From prepared data by reference: the model, its history and the result, each readable and in agreement."""
     ref = prepare(store)
     folder = tmp_path / "candidate"
@@ -337,20 +63,3 @@ def test_what_does_not_fit_into_memory_is_streamed(
     assert results[0].weights_digest == results[1].weights_digest
     assert results[0].n_train + results[0].n_validation == 2000
     assert results[0].history[-1].val_accuracy > 0.7
-
-
-def test_a_stream_is_surveyed_before_training(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A label out of range in the last chunk of a stream is refused before the first step."""
-    examples = blobs(50)
-    examples.labels[49] = 7
-    stream = Stream(
-        50,
-        16,
-        lambda rows: (Images(examples.images[i : i + rows], examples.labels[i : i + rows]) for i in range(0, 50, rows)),
-    )
-    with pytest.raises(DataRefused, match=r"labels 0\.\.2"):
-        problem_of(stream, (12, 10), 3)
-    short = Stream(51, 16, stream.read)
-    examples.labels[49] = 0
-    with pytest.raises(DataRefused, match="expected 51 training images, came 50"):
-        problem_of(short, (12, 10), 3)

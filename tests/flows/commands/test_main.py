@@ -78,7 +78,11 @@ def test_misspelt_dataset_is_refused_with_a_guess(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("recipe", "message"),
-    [("cnnn", "did you mean 'cnn'"), ("mlp:epochs=zero", "epochs expected 1..1000"), ("mlp:epoch=3", "'epochs'")],
+    [
+        ("cnnn", "did you mean 'cnn'"),
+        ("mlp:epochs=zero", "epochs expected a whole number in 1.."),
+        ("mlp:epoch=3", "'epochs'"),
+    ],
 )
 def test_misspelt_recipe_or_parameter_is_refused(recipe: str, message: str, tmp_path: Path) -> None:
     """A recipe, a parameter or a value that is invalid is refused before anything starts."""
@@ -91,8 +95,8 @@ def test_misspelt_recipe_or_parameter_is_refused(recipe: str, message: str, tmp_
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
-        ("--min-accuracy", "1.2", "the policy's min_accuracy must be from 0 to 1, but is 1.2"),
-        ("--margin", "0", "the policy's margin must be from 0.0001 to 0.2, but is 0.0"),
+        ("--min-accuracy", "1.2", "policy: min_accuracy expected a number in 0..1, got 1.2"),
+        ("--margin", "0", "policy: margin expected a number in 0.0001..0.2, got 0.0"),
         ("--max-lost", "much", "unable to convert"),
         ("--promote-when", "always", 'Invalid value "always" for --promote-when'),
     ],

@@ -13,6 +13,7 @@ from prefect.utilities.schema_tools.validation import validate
 
 from artifacts.gate.policy import POLICIES, Policy, meaning
 from data.errors import BadInput, DataRefused, SourceUnavailable
+from data.fields import described
 from flows.retrain import retrain
 from flows.rollback import rollback
 from flows.runs import names
@@ -65,11 +66,11 @@ def test_every_field_of_the_policy_is_in_the_form() -> None:
     """They are one group, each with its sentence, which tells what every dataset has where it is left empty."""
     group = _fields()["policy"]
     assert (group["type"], group["default"], group["additionalProperties"]) == ("object", {}, False)
-    assert list(_policy()) == [field.name for field in dataclasses.fields(Policy)]
-    for item in dataclasses.fields(Policy):
-        told = _policy()[item.name]["description"]
-        assert told.lower() == f"{meaning(item).lower()}."
-        assert told[0].isupper()
+    assert list(_policy()) == list(described(Policy))
+    for name in described(Policy):
+        text = _policy()[name]["description"]
+        assert text.lower() == f"{meaning(name).lower()}."
+        assert text[0].isupper()
     assert "mnist 0.003, others 0.01." in _policy()["margin"]["description"]
     assert all(f"{name} {POLICIES[name].min_recall:g}" in _policy()["min_recall"]["description"] for name in POLICIES)
     assert _policy()["promote_when"]["enum"] == ["better", "not-worse"]
