@@ -1,4 +1,4 @@
-"""From a model file, by its hash, to a Keras model and its answers.
+"""From a model file, checked against its hash, to a Keras model and its predictions.
 
 Importing this module is cheap; Keras and its backend are loaded by the first model.
 """
@@ -20,17 +20,17 @@ def load_recorded(store: Store, folder: Path) -> Any:
     """Load the model of a published candidate or of a version; see `load`.
 
     Raises:
-        Corrupt: there is no readable manifest, or the model is not the one that was recorded in it.
+        Corrupt: there is no readable manifest, or the model file does not have the hash recorded in it.
     """
     return load(folder / MODEL, store.files(folder)[MODEL]["sha256"])
 
 
 def load(path: Path, sha256: str) -> Any:
-    """Load a model file, after its hash, because a model file is code.
+    """Check a model file's hash, because a model file is code, and load it.
 
     Args:
         path: a .keras file.
-        sha256: what was recorded when it was written.
+        sha256: the hash that was recorded when it was written, 64 hexadecimal digits.
 
     Returns:
         A Keras model from uint8 images (b, h, w) to float32 probabilities (b, c).
@@ -44,14 +44,12 @@ def load(path: Path, sha256: str) -> Any:
         raise Corrupt(f"{path} cannot be read ({error.strerror})", "run 'nightshift verify'") from error
     if found != sha256:
         raise Corrupt(
-            f"{path} expected SHA-256 {sha256[:12]}..., came {found[:12]}...",
+            f"{path}: expected SHA-256 {sha256[:12]}..., got {found[:12]}...",
             "it was changed after it was written: do not load it; run 'nightshift verify'",
         )
+    import_keras()
     import keras
 
-    from artifacts.recipes import catalogue
-
-    catalogue.import_layers()
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, OSError, KeyError) as error:
@@ -61,8 +59,15 @@ def load(path: Path, sha256: str) -> Any:
         ) from error
 
 
+def import_keras() -> None:
+    """Import Keras and the layers that recipes name, which must be registered before a model with them is loaded."""
+    from artifacts.recipes import catalogue
+
+    catalogue.import_layers()
+
+
 def predict(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-    """Return probabilities for every image: none is dropped, whatever the batch size.
+    """Return the probabilities of every image; the last, smaller batch is included.
 
     Args:
         model: from `load`.
@@ -77,8 +82,8 @@ def predict(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32
     expected = tuple(model.input_shape[1:])
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != expected:
         raise BadInput(
-            f"expected images uint8 (n, {expected[0]}, {expected[1]}), came {images.dtype} {images.shape}",
-            "give grey images of that size, dark background, one byte per pixel",
+            f"expected images uint8 (n, {expected[0]}, {expected[1]}), got {images.dtype} {images.shape}",
+            "pass greyscale images of that size, light on dark, one byte per pixel",
         )
     if len(images) == 0:
         return np.zeros((0, model.output_shape[-1]), np.float32)
@@ -86,5 +91,5 @@ def predict(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32
 
 
 def raw_pixels(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Return the bytes that normalised images came from: the inverse of uint8 / float32(255), without loss."""
+    """Return the bytes of normalised images: the exact inverse of uint8 / float32(255)."""
     return np.asarray(np.rint(images * np.float32(255)), np.uint8)

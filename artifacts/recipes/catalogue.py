@@ -98,7 +98,7 @@ def get(name: str) -> Recipe:
 
 
 def import_layers() -> None:
-    """Import the modules with layers that recipes name, so that Keras can load models that contain such layers."""
+    """Import Keras and the modules with layers that recipes name, so that it can load models with such layers."""
     for module in dict.fromkeys(module for recipe in recipes().values() for module in recipe.layers):
         try:
             import_module(module)
