@@ -86,7 +86,7 @@ class Provenance:
         names = {field.name for field in fields(cls)}
         if value.get("schema") != SCHEMA or value.keys() != {"schema", *names}:
             raise Corrupt(
-                f"expected provenance of schema {SCHEMA}, came schema {value.get('schema')} with the fields "
+                f"expected provenance of schema {SCHEMA}, got schema {value.get('schema')} with the fields "
                 f"{', '.join(sorted(value.keys() ^ {'schema', *names}))} missing or too many",
                 "use the code that wrote it",
             )
