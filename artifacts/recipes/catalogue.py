@@ -52,8 +52,10 @@ class Found(NamedTuple):
 
 def search(modules: Iterable[str]) -> None:
     """Look for recipes in these modules and packages, too; each must be importable, such as `my_team.recipes`."""
-    _searched.extend(name for name in dict.fromkeys(modules) if name not in _searched)
-    _found.cache_clear()
+    new = [name for name in dict.fromkeys(modules) if name not in _searched]
+    if new:
+        _searched.extend(new)
+        _found.cache_clear()
 
 
 def searched() -> tuple[str, ...]:
@@ -98,7 +100,7 @@ def get(name: str) -> Recipe:
 
 
 def import_layers() -> None:
-    """Import the modules with layers that recipes name, so that Keras can load models that contain such layers."""
+    """Import Keras and the modules with layers that recipes name, so that it can load models with such layers."""
     for module in dict.fromkeys(module for recipe in recipes().values() for module in recipe.layers):
         try:
             import_module(module)
@@ -178,7 +180,7 @@ def _files(name: str) -> Iterator[tuple[str, Path]]:
             f"NIGHTSHIFT_RECIPES names the module {name}, which cannot be found",
             "install it here, or put the folder that contains it on PYTHONPATH",
         )
-    if spec.submodule_search_locations is None:
+    if spec.submodule_search_locations is None and str(spec.origin).endswith(".py"):
         yield name, Path(str(spec.origin))
     for folder in map(Path, spec.submodule_search_locations or ()):
         for path in sorted(folder.rglob("*.py")):

@@ -70,22 +70,27 @@ def plan(info: DatasetInfo, settings: Settings) -> Plan:
     )
 
 
-# How a conv net is trained: the same knobs for all of them.
+# How a conv net is trained: the same parameters for all of them.
 TRAINING: dict[str, Parameter] = {
     "epochs": integer(4, 1, 1000, "passes over the training images"),
     "batch": integer(256, 1, 4096, "images per step"),
-    "optimizer": choice("muon", ("muon", "adamw"), "the update rule; AdamW wants a fifth of the rate"),
+    "optimizer": choice("muon", ("muon", "adamw"), "update rule; AdamW needs a fifth of the learning rate"),
     "learning_rate": real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
-    "warmup": real(0.1, 0, 1, "share of the steps that rise to the peak"),
-    "weight_decay": real(0.0, 0, 1, "decoupled, times the learning rate"),
-    "label_smoothing": real(0.1, 0, 0.9, "share of the target spread over all classes"),
-    "shift": integer(2, 0, 8, "largest random shift in pixels, where the images leave room for it"),
-    "beyond": choice("no", ("no", "yes"), "whether a shift may push light over the edge; pays in long trainings"),
-    "rotation": real(0.0, 0, 180, "largest random rotation to either side, in degrees"),
-    "zoom": real(0.0, 0, 0.5, "largest random change of size, as a share of it"),
-    "cutout": integer(0, 0, 64, "side of the square that is blanked in every image, in pixels"),
-    "leave_out": real(0.0, 0, 0.9, "share of the images, among those known best, left out of all epochs but two"),
-    "members": integer(1, 1, 16, "nets trained side by side, whose logits are averaged"),
+    "warmup": real(0.1, 0, 1, "share of the steps in which the learning rate rises to its peak"),
+    "weight_decay": real(0.0, 0, 1, "decoupled weight decay, multiplied by the learning rate"),
+    "label_smoothing": real(0.1, 0, 0.9, "share of the target that is spread over all classes"),
+    "shift": integer(2, 0, 8, "largest random shift, in pixels, within the dark frame of the images"),
+    "beyond": choice("no", ("no", "yes"), "whether shifts may push light over the edge; helps in long trainings"),
+    "rotation": real(0.0, 0, 180, "largest random rotation, in degrees to either side"),
+    "zoom": real(0.0, 0, 0.5, "largest random change of size, as a share of the size"),
+    "cutout": integer(0, 0, 64, "side, in pixels, of the square that is blanked at random in every image"),
+    "leave_out": real(
+        0.0,
+        0,
+        0.9,
+        "share of the images, the best known, left out of all epochs but first and last",
+    ),
+    "members": integer(1, 1, 16, "networks trained side by side, whose logits are averaged"),
     "patience": PATIENCE,
     "race": RACE,
 }

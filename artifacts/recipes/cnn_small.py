@@ -59,6 +59,6 @@ RECIPE = Recipe(
     min_size=4,  # two pools
     parameters={
         **with_defaults(cnn.TRAINING, shift=1, weight_decay=0.1),
-        "steps": integer(0, 0, 1_000_000, "updates of the weights, if that is less than the epochs; 0: all"),
+        "steps": integer(0, 0, 1_000_000, "stop after this many updates of the weights; 0: train all epochs"),
     },
 )

@@ -1,4 +1,4 @@
-"""Layers of our own. The one that is saved is registered under its name. Imports Keras: import it inside functions."""
+"""Layers of our own, registered so that models with them can be loaded. Imports Keras: import it inside functions."""
 
 from typing import Any
 
@@ -37,12 +37,13 @@ class HandWrittenDense(keras.layers.Layer):  # type: ignore[misc] # keras ships 
         return {**super().get_config(), "units": self.units, "relu": self.relu}
 
 
+@keras.saving.register_keras_serializable(package="nightshift")
 class BatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc] # keras ships no types
     """Keras' batch norm of maps (b, h, w, c), trained by one operation of the backend where it has one.
 
     Keras' own is a dozen operations in float32, which take two fifths of a deep net's time on a CPU; fused, in
-    bfloat16, it takes nothing that could be measured (docs/log.md). It is for training only: what is kept has it folded
-    into the convolutions.
+    bfloat16, it takes nothing that could be measured (docs/log.md). It differs in training only; behind a convolution
+    of a Sequential it is folded into the kernel before the model is saved.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
@@ -56,7 +57,7 @@ class BatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc] # keras 
 
 
 def normed_conv(filters: int) -> list[Any]:
-    """Return a padded convolution of 3x3 and its batch norm, which wants a nonlinearity or a pool behind it.
+    """Return a padded convolution of 3x3 and its batch norm, to be followed by a nonlinearity or a pool.
 
     Padded: without, Fashion-MNIST, whose clothes touch the border, loses a whole point of accuracy. Normalised before
     the pool, though that is four times the work: only so can the norm be folded into the kernel.

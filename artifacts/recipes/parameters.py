@@ -48,8 +48,8 @@ def _canonical(text: str) -> str:
 
 
 # What several recipes offer in the same way.
-PATIENCE = integer(0, 0, 1000, "stop after this many epochs without a better validation accuracy; 0: train all epochs")
-RACE = choice("no", ("no", "yes"), "stop as soon as another recipe of the same run can no longer be caught up with")
+PATIENCE = integer(0, 0, 1000, "stop after this many epochs without a better validation accuracy; 0: never")
+RACE = choice("no", ("no", "yes"), "whether to stop once it can no longer overtake another recipe of the run")
 
 
 def with_defaults(parameters: Mapping[str, Parameter], **defaults: Value) -> dict[str, Parameter]:

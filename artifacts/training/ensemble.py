@@ -21,7 +21,10 @@ def side_by_side(build: Build, members: int) -> Build:
         import keras
 
         images = keras.Input((info.height, info.width))
-        return keras.Model(images, [build(info, settings)(images) for _ in range(members)], name="members")
+        nets = [build(info, settings) for _ in range(members)]
+        for index, net in enumerate(nets):
+            net.name = f"{net.name}_member_{index}"  # a recipe may give all its nets one name, which Keras refuses
+        return keras.Model(images, [net(images) for net in nets], name="members")
 
     return together
 

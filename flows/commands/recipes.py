@@ -6,7 +6,11 @@ from cyclopts import App
 
 from flows.commands.console import Json, console, native_messages_to, print_json, print_table
 
-app = App(name="recipes", help="List the recipes, show one with its parameters, or check one.")
+app = App(
+    name="recipes",
+    help="List the recipes, show one with its parameters, or check one.",
+    help_epilogue="Example: nightshift recipes check mlp:hidden=64x32",
+)
 
 
 @app.default

@@ -1,7 +1,7 @@
-"""Two linear layers with nothing between them, so one linear layer in truth, from wild initial weights.
+"""Two linear layers with nothing between them, so one linear layer in truth, from large initial weights.
 
 All weights start from a normal distribution of mean 0 and standard deviation 1: the first logits are in the hundreds,
-and 2,000 steps are spent mostly on getting back from there.
+and most of the 2,000 steps are spent on reducing them.
 
 Claim: MNIST test 86.2 % ± 1.2 (5 seeds, all of train); the plain script 84.5.
 
@@ -31,7 +31,7 @@ def build(info: DatasetInfo, _settings: Settings) -> Any:
 
 
 def plan(info: DatasetInfo, settings: Settings) -> Plan:
-    """Return so many steps of plain gradient descent, however many epochs that makes."""
+    """Return plain gradient descent for the given number of steps, however many epochs that takes."""
     batch = 100
     return Plan(
         epochs=-(-settings["steps"] * batch // info.n_train) + 1,
@@ -50,6 +50,6 @@ RECIPE = Recipe(
     plan=plan,
     parameters={
         "steps": integer(2000, 1, 1_000_000, "updates of the weights, 100 images each"),
-        "learning_rate": real(0.1, 1e-6, 10, "of gradient descent"),
+        "learning_rate": real(0.1, 1e-6, 10, "learning rate of gradient descent"),
     },
 )

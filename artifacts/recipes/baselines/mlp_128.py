@@ -30,7 +30,7 @@ def build(info: DatasetInfo, _settings: Settings) -> Any:
 
 
 def plan(_info: DatasetInfo, settings: Settings) -> Plan:
-    """Return Adam as Keras sets it."""
+    """Return Adam with the defaults of Keras."""
     return Plan(
         epochs=settings["epochs"],
         batch=settings["batch"],
@@ -48,6 +48,6 @@ RECIPE = Recipe(
     parameters={
         "epochs": integer(10, 1, 1000, "passes over the training images"),
         "batch": integer(32, 1, 4096, "images per step"),
-        "learning_rate": real(0.001, 1e-6, 10, "of Adam"),
+        "learning_rate": real(0.001, 1e-6, 10, "learning rate of Adam"),
     },
 )

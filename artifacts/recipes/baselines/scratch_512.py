@@ -48,7 +48,7 @@ def step(learning_rate: float, model: Any, images: Any, targets: Any, mask: Any)
     hidden = ops.relu(ops.matmul(x, first.kernel) + first.bias)
     logits = ops.matmul(hidden, second.kernel) + second.bias
 
-    # Backwards: the gradient of cross-entropy after softmax is what was said minus what is true.
+    # Backwards: the gradient of cross-entropy after softmax is the prediction minus the target.
     d_logits = (ops.softmax(logits) - targets) * (mask / ops.sum(mask))[:, None]
     d_hidden = ops.matmul(d_logits, ops.transpose(second.kernel)) * ops.cast(hidden > 0, "float32")
     for layer, inputs, d_outputs in ((second, hidden, d_logits), (first, x, d_hidden)):
@@ -78,6 +78,6 @@ RECIPE = Recipe(
     parameters={
         "hidden": integer(512, 1, 8192, "units of the hidden layer"),
         "epochs": integer(10, 1, 1000, "passes over the training images"),
-        "learning_rate": real(0.001, 1e-6, 10, "of gradient descent"),
+        "learning_rate": real(0.001, 1e-6, 10, "learning rate of gradient descent"),
     },
 )

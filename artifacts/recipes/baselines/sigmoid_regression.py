@@ -35,7 +35,7 @@ def build(info: DatasetInfo, settings: Settings) -> Any:
 
 
 def plan(_info: DatasetInfo, settings: Settings) -> Plan:
-    """Return Adam as Keras sets it, for long."""
+    """Return Adam with the defaults of Keras."""
     return Plan(epochs=settings["epochs"], batch=32, optimizer="adam", learning_rate=settings["learning_rate"])
 
 
@@ -47,8 +47,8 @@ RECIPE = Recipe(
     plan=plan,
     activation_at_end=True,  # with logits=output: that is what it is about
     parameters={
-        "logits": choice("input", ("input", "output"), "which side of the sigmoid the loss takes for logits"),
+        "logits": choice("input", ("input", "output"), "whether the logits are the input of the sigmoid or its output"),
         "epochs": integer(50, 1, 1000, "passes over the training images"),
-        "learning_rate": real(0.001, 1e-6, 10, "of Adam"),
+        "learning_rate": real(0.001, 1e-6, 10, "learning rate of Adam"),
     },
 )

@@ -47,6 +47,6 @@ RECIPE = Recipe(
     parameters={
         "epochs": integer(10, 1, 1000, "passes over the training images"),
         "batch": integer(100, 1, 4096, "images per step"),
-        "learning_rate": real(0.1, 1e-6, 10, "of gradient descent"),
+        "learning_rate": real(0.1, 1e-6, 10, "learning rate of gradient descent"),
     },
 )

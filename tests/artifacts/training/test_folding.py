@@ -103,3 +103,31 @@ def test_a_last_batch_is_normalised_by_real_images() -> None:
     assert count == 5
     assert len({image.tobytes() for image in seen}) == 4
     assert float(model.layers[1].moving_mean[0]) == pytest.approx(seen.mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["no bias", "activation", "no scale", "after a pool", "first", "depthwise", "inside"])
+def test_a_norm_that_cannot_be_folded_is_kept(kind: str) -> None:
+    """After anything but a linear layer with a bias, or inside a functional network: the same logits."""
+    from keras import Input, Model, Sequential, layers
+
+    from artifacts.training.folding import folded
+
+    norm = layers.BatchNormalization(scale=kind != "no scale")
+    before = {
+        "no bias": [layers.Conv2D(4, 3, use_bias=False)],
+        "activation": [layers.Conv2D(4, 3, activation="relu")],
+        "after a pool": [layers.Conv2D(4, 3), layers.MaxPooling2D()],
+        "first": [],
+        "depthwise": [layers.DepthwiseConv2D(3)],
+    }.get(kind, [layers.Conv2D(4, 3)])
+    start = [layers.Input((12, 10)), layers.Reshape((12, 10, 1))]
+    model = Sequential([*start, *before, norm, layers.Flatten(), layers.Dense(3)])
+    if kind == "inside":
+        images = Input((12, 10))
+        block = Sequential([*start, *before, norm, layers.Flatten()])
+        model = Model(images, layers.Dense(3)(block(images)))
+    some_weights(model)
+    kept = folded(model)
+    images = blobs(20).images
+    np.testing.assert_allclose(np.asarray(kept(images)), np.asarray(model(images)), rtol=1e-4, atol=1e-4)
+    assert "batch_normalization" in "".join(weight.path for weight in kept.weights)
