@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from artifacts.models.folding import folded
 from artifacts.models.saving import flip_averaged
 from artifacts.optimization.feed import Feed, Source, Stream, size, survey
 from artifacts.recipes.candidate import Candidate
@@ -20,7 +21,6 @@ from artifacts.recipes.checks import checked_build, checked_plan
 from artifacts.recipes.recipe import DatasetInfo, Plan
 from artifacts.training.checkpoint import Checkpointer, Resume
 from artifacts.training.ensemble import averaged, side_by_side
-from artifacts.training.folding import folded
 from artifacts.training.history import Progress, exhausted
 from data.errors import OutOfMemory, TrainingFailed
 

@@ -13,7 +13,6 @@ from artifacts.gate.policy import Policy, meaning
 from data.errors import NightshiftError
 from data.fields import described
 from flows.commands import admin, datasets, models, recipes, registry
-from flows.commands.arguments import Device
 from flows.commands.console import (
     DATA,
     DONE,
@@ -21,6 +20,7 @@ from flows.commands.console import (
     NOT_PROMOTED,
     OPTIONS,
     REFUSED,
+    Device,
     Json,
     Several,
     Text,

@@ -6,16 +6,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App
 
 from data.errors import NightshiftError
-from flows.commands.arguments import Device, VersionName, find_version
 from flows.commands.console import (
     BROKEN,
     DONE,
     MODELS,
+    Device,
     Flag,
     Json,
     Several,
     Text,
+    VersionName,
     console,
+    find_version,
     native_messages_to,
     print_json,
     print_table,

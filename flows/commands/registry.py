@@ -5,8 +5,22 @@ import sys
 
 from cyclopts import App
 
-from flows.commands.arguments import ExactVersion, Reason, VersionName, find_version, known_dataset, moment
-from flows.commands.console import CHAMPIONS, DONE, NOT_PROMOTED, Json, Text, console, print_json, store
+from flows.commands.console import (
+    CHAMPIONS,
+    DONE,
+    NOT_PROMOTED,
+    ExactVersion,
+    Json,
+    Reason,
+    Text,
+    VersionName,
+    console,
+    find_version,
+    known_dataset,
+    moment,
+    print_json,
+    store,
+)
 
 app = App(name="registry")
 

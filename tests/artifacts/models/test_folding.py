@@ -33,9 +33,9 @@ def some_weights(model: Any) -> None:
 @pytest.mark.parametrize("members", [1, 3])
 def test_a_folded_network_says_the_same(members: int) -> None:
     """Of one net and of several, norms with scales of either sign: the same logits, without any norm."""
+    from artifacts.models.folding import folded
     from artifacts.recipes.layers import BatchNorm
     from artifacts.training.ensemble import averaged, side_by_side
-    from artifacts.training.folding import folded
 
     images = blobs(20).images
     model = side_by_side(net(BatchNorm), members)(DatasetInfo(12, 10, 3, 20), {})
@@ -51,7 +51,7 @@ def test_without_norms_there_is_nothing_to_fold() -> None:
     """The network stays the one it is."""
     from keras import layers
 
-    from artifacts.training.folding import folded
+    from artifacts.models.folding import folded
 
     model = net(layers.ReLU)(DatasetInfo(12, 10, 3, 20), {})
     assert folded(model) is model
@@ -110,7 +110,7 @@ def test_a_norm_that_cannot_be_folded_is_kept(kind: str) -> None:
     """After anything but a linear layer with a bias, or inside a functional network: the same logits."""
     from keras import Input, Model, Sequential, layers
 
-    from artifacts.training.folding import folded
+    from artifacts.models.folding import folded
 
     norm = layers.BatchNormalization(scale=kind != "no scale")
     before = {
