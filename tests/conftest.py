@@ -13,13 +13,25 @@ if TYPE_CHECKING:  # most tests need no TensorFlow
 MIRROR = Path(__file__).parents[2] / "shared" / "mirror"
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let tests that share a server, a home or trained models run in one worker of pytest-xdist: each is made once."""
+    for item in items:
+        definitions = [found[-1] for found in item._fixtureinfo.name2fixturedefs.values()]  # type: ignore[attr-defined]
+        for scope in ("session", "module"):
+            places = [one.baseid for one in definitions if one.scope == scope and one.baseid.startswith("tests")]
+            if places:
+                item.add_marker(pytest.mark.xdist_group(places[0]))
+                break
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     """An empty home."""
     return Store(tmp_path / "home")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def mirror() -> Path:
     """A folder with the official MNIST and Fashion-MNIST files, laid out as <dataset>/<file>."""
     if not MIRROR.is_dir():

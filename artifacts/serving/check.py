@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from artifacts.models.bundle import MODEL, REQUESTS
-from artifacts.recipes import catalogue
 from data.child_process import ChildFailed, ChildProcess
 from data.errors import Broken, Corrupt
 from data.store import Store
@@ -107,6 +106,8 @@ class InfraCheck:
         files = Store(folder).files(folder)
         if MODEL not in files or REQUESTS not in files:
             raise Corrupt(f"{folder} has no {MODEL} or no {REQUESTS}", "evaluate the candidate before it is checked")
+        from artifacts.recipes import catalogue  # imports pydantic, which the registry's readers can do without
+
         request = {"folder": str(folder.absolute()), "recipes": list(catalogue.searched())}
         try:
             measured = self._child.ask(request, timeout_s=self._budgets.timeout_s)

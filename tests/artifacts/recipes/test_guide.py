@@ -17,7 +17,8 @@ from artifacts.recipes import catalogue
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.fit import fit
 from data import parquet
-from data.store import Store, file_sha256
+from data.files import file_sha256
+from data.store import Store
 from tests.artifacts.small import blobs, info, prepare
 
 

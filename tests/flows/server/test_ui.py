@@ -118,7 +118,7 @@ def test_a_night_is_started_from_the_form_and_its_artifacts_show_the_verdict(bro
     browser.open(run)
     browser.click_on("Artifacts")
     open_note(browser, "candidates-mnist-sample")
-    browser.wait_for_text("tiny seed 7")
+    browser.wait_for_text("tiny-seed7")
 
 
 def test_a_number_beyond_its_limit_is_refused_by_the_form(browser: Browser, live: Live) -> None:
