@@ -3,9 +3,7 @@
 The locks lie in /tmp and are named after the device's UUID, so that every home, user and server of a host shares them.
 """
 
-import fcntl
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -15,6 +13,7 @@ from threading import Thread
 from typing import Any
 
 from data.errors import Broken, TrainingFailed
+from data.locks import try_lock, wait_for
 
 LOCKS = Path("/tmp")  # not tempfile's choice: every process of the host has to look in the same place
 POLL_S = 0.5
@@ -142,20 +141,21 @@ def reserved(
 
 
 def _first_free(uuids: Sequence[str], on_wait: Callable[[str], None]) -> Reserved:
-    waited = False
-    while True:
-        for uuid in uuids:
-            lock = _open(uuid)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                os.close(lock)
-            else:
-                return Reserved(uuid, lock)
-        if not waited:
-            on_wait(f"waiting for {' or '.join(uuids)}: another training uses it")
-            waited = True
-        time.sleep(POLL_S)
+    def attempt() -> Reserved | None:
+        return next(filter(None, map(_try, uuids)), None)
+
+    return wait_for(
+        attempt, lambda: on_wait(f"waiting for {' or '.join(uuids)}: another training uses it"), poll_s=POLL_S
+    )
+
+
+def _try(uuid: str) -> Reserved | None:
+    """Reserve a GPU if it is free."""
+    lock = _open(uuid)
+    if try_lock(lock):
+        return Reserved(uuid, lock)
+    os.close(lock)
+    return None
 
 
 def _open(uuid: str) -> int:

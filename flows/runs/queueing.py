@@ -8,7 +8,7 @@ Enforced by an OS lock, which the death of its holder releases, not by the serve
 """
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
@@ -37,23 +37,15 @@ def one_night_at_a_time(store: Store, record: Record) -> Iterator[Record]:
         Abort: another night covers this run's slot; on the server this run is Cancelled.
     """
     _end_if_covered(store, record)
-    with _dataset_lock(store, record):
+    with store.lock(f"night-{record.dataset}", on_wait=lambda: _report_waiting(store, record.dataset)):
         _end_if_covered(store, record)
         yield journal.write(store, replace(_cover_missed_slots(record), state="running", began=journal.now()))
 
 
-@contextmanager
-def _dataset_lock(store: Store, record: Record) -> Iterator[None]:
-    name = f"night-{record.dataset}"
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(store.lock(name, timeout_s=0))
-        except BlockingIOError:
-            others = [one for one in journal.read(store) if one.state == "running" and one.dataset == record.dataset]
-            holders = ", ".join(one.run for one in others if one.kind == "retrain") or "another run"
-            say("start", f"waiting for {holders}: one night of {record.dataset} at a time")
-            stack.enter_context(store.lock(name))
-        yield
+def _report_waiting(store: Store, dataset: str) -> None:
+    others = [one for one in journal.read(store) if one.state == "running" and one.dataset == dataset]
+    holders = ", ".join(one.run for one in others if one.kind == "retrain") or "another run"
+    say("start", f"waiting for {holders}: one night of {dataset} at a time")
 
 
 def _end_if_covered(store: Store, record: Record) -> None:

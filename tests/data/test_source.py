@@ -43,7 +43,7 @@ from tests.data.servers import (
 )
 
 OTHER_FILES = tiny_dataset(seed=1)[1]
-BOMB = gzip.compress(bytes(400 << 20), compresslevel=1)
+BOMB = gzip.compress(bytes(100 << 20), compresslevel=1)  # a thousand times its size
 
 CHILD = """
 import resource, sys

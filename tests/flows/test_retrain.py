@@ -1,8 +1,10 @@
 """Nights from end to end, in one process and on a server of the tests' own: the bundled sample, the tiny recipe."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prefect.exceptions import ParameterTypeError
@@ -14,6 +16,7 @@ from artifacts.operations.verify import find_problems
 from artifacts.registry import champions, versions
 from artifacts.reporting.report import REPORT
 from artifacts.reporting.summary import NightReport
+from artifacts.serving import check, probe
 from data import catalogue
 from data.errors import BadInput, DataRefused, TrainingFailed
 from data.store import Store
@@ -32,10 +35,47 @@ def server() -> Iterator[None]:
 
 
 @pytest.fixture
-def home() -> Iterator[Store]:
+def empty_home() -> Iterator[Store]:
     """A home that is removed after the test."""
     with temporary_home() as settings:
         yield settings.store
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, server: None) -> tuple[Store, NightReport]:
+    """A home after its first night, in which nothing was there to be used again, and the night's report."""
+    with temporary_home() as settings:
+        report = night()
+        kept = shutil.copytree(settings.home, tmp_path_factory.mktemp("first") / "home")
+    return Store(Path(kept)), report
+
+
+@pytest.fixture
+def home(first: tuple[Store, NightReport], empty_home: Store) -> Store:
+    """A home in which the sample is prepared and `tiny` is trained, but nothing is decided; removed after the test."""
+    for kind in ("raw", "validations", "prepared", "trained"):
+        shutil.copytree(first[0].root / kind, empty_home.root / kind)
+    return empty_home
+
+
+class ProbeHere:
+    """The serving check's child process, without the process: importing TensorFlow once more takes ten seconds."""
+
+    def __init__(self, *_: object) -> None:
+        """Start nothing."""
+
+    def ask(self, request: dict[str, Any], **_: object) -> dict[str, Any]:
+        """Measure the model in the folder."""
+        return probe.measure(Path(request["folder"]))
+
+    def close(self) -> None:
+        """End nothing."""
+
+
+@pytest.fixture
+def probed_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the serving check measure in this process; the first night and the rollback start a fresh one."""
+    monkeypatch.setattr(check, "ChildProcess", ProbeHere)
 
 
 def night(dataset: str = SAMPLE, recipe: str = "tiny", **parameters: object) -> NightReport:
@@ -46,32 +86,43 @@ def night(dataset: str = SAMPLE, recipe: str = "tiny", **parameters: object) -> 
     return summary
 
 
-def test_the_first_night_promotes_and_the_second_says_why_not(home: Store) -> None:
-    """The first model that meets the floors is champion; the same model again is recognised and changes nothing."""
-    first, second = night(), night()
-    assert (first.headline, first.champion_before, first.champion_after) == ("PROMOTED", None, f"{SAMPLE}/1")
-    assert second.headline == "NOT PROMOTED (UNCHANGED)"
-    assert f"this exact model is {SAMPLE}/1" in second.reason
-    assert second.candidates[0].reused
-    (line,) = champions.history(home, SAMPLE)
-    assert first.ledger == second.ledger == f"1 {line.hash}"
-    assert first.decided == second.decided == 1
-    assert [test.passed for test in second.self_tests] == [True] * len(second.self_tests)
-    assert len(second.self_tests) >= 3
+def test_the_first_night_promotes_and_the_second_says_why_not(
+    first: tuple[Store, NightReport], empty_home: Store, probed_here: None
+) -> None:
+    """The first model that meets the requirements is champion; the same model again is recognised, nothing changes."""
+    before, one = first
+    shutil.copytree(before.root, empty_home.root, dirs_exist_ok=True)
+    two = night()
+    assert (one.headline, one.champion_before, one.champion_after) == ("PROMOTED", None, f"{SAMPLE}/1")
+    assert two.headline == "NOT PROMOTED (UNCHANGED)"
+    assert f"this exact model is {SAMPLE}/1" in two.reason
+    assert two.candidates[0].reused
+    (line,) = champions.history(empty_home, SAMPLE)
+    assert one.ledger == two.ledger == f"1 {line.hash}"
+    assert one.decided == two.decided == 1
+    assert [test.passed for test in two.self_tests] == [True] * len(two.self_tests)
+    assert len(two.self_tests) >= 3
 
 
-def test_a_night_leaves_a_report_with_pictures(home: Store) -> None:
+def test_a_night_leaves_a_report_with_pictures(first: tuple[Store, NightReport]) -> None:
     """The report opens with the verdict, shows the catch table, and its pictures lie beside it."""
-    folder = home.run(night().run)
-    report = (folder / REPORT).read_text()
-    assert report.startswith("# PROMOTED")
-    assert "corrupted copies of tonight's data were caught" in report
+    home, report = first
+    folder = home.run(report.run)
+    text = (folder / REPORT).read_text()
+    assert text.startswith("# PROMOTED")
+    assert "corrupted copies of tonight's data were caught" in text
     for picture in ("loss-curves.png", "confusion.png", "mistakes.png"):
-        assert f"({picture})" in report
+        assert f"({picture})" in text
         assert (folder / picture).stat().st_size > 1000
 
 
-def test_a_dry_run_decides_and_changes_nothing(home: Store) -> None:
+def test_the_report_survives_json(first: tuple[Store, NightReport]) -> None:
+    """`--json` is strict JSON and says what the screen says."""
+    value = json.loads(json.dumps(first[1].to_json(), allow_nan=False))
+    assert (value["headline"], value["champion_after"]) == ("PROMOTED", f"{SAMPLE}/1")
+
+
+def test_a_dry_run_decides_and_changes_nothing(home: Store, probed_here: None) -> None:
     """A dry run says what would happen; there is no version, no champion and no ledger afterwards."""
     summary = night(mode="dry-run")
     assert summary.headline == "DRY RUN, nothing changed; would be PROMOTED"
@@ -79,7 +130,7 @@ def test_a_dry_run_decides_and_changes_nothing(home: Store) -> None:
     assert not home.ledger(SAMPLE).exists()
 
 
-def test_a_candidate_that_cannot_win_any_more_gives_up(home: Store) -> None:
+def test_a_candidate_that_cannot_win_any_more_gives_up(home: Store, probed_here: None) -> None:
     """With race=yes, who is hopelessly behind stops; the report says so and the night goes on."""
     slow = "mlp:epochs=30,hidden=16,learning_rate=1e-06,race=yes"
     state = retrain(SAMPLE, ["tiny", slow], device="cpu", return_state=True)
@@ -88,7 +139,7 @@ def test_a_candidate_that_cannot_win_any_more_gives_up(home: Store) -> None:
     assert "gave up after epoch 15 of 30" in (home.run(summary.run) / REPORT).read_text()
 
 
-def test_below_the_floor_is_a_verdict_and_not_an_error(home: Store) -> None:
+def test_below_the_floor_is_a_verdict_and_not_an_error(home: Store, probed_here: None) -> None:
     """A model below the accuracy that was asked for is rejected, the ledger says why, and no version appears."""
     summary = night(policy={"min_accuracy": 0.99})
     assert summary.headline == "NOT PROMOTED (REJECT)"
@@ -115,7 +166,9 @@ def test_force_rollback_and_the_bar(home: Store) -> None:
     assert find_problems(home) == []
 
 
-def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(home: Store, tmp_path: Path) -> None:
+def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(
+    home: Store, probed_here: None, tmp_path: Path
+) -> None:
     """The old champion is scored on today's images; below what it was promoted for, it is refused as a target."""
     size = {"height": 12, "width": 9, "n_classes": 3}
     catalogue.add(home, "mine", write_idx_folder(tmp_path / "then", **size))
@@ -130,7 +183,7 @@ def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(home: Store
     assert [entry.action for entry in champions.history(home, "mine")] == ["promote", "promote"]
 
 
-def test_several_seeds_send_the_median(home: Store) -> None:
+def test_several_seeds_send_the_median(home: Store, probed_here: None) -> None:
     """Of three seeds of one recipe, the one with the median validation accuracy goes before the gate."""
     summary = night(seeds=3)
     assert len(summary.candidates) == 3
@@ -140,7 +193,7 @@ def test_several_seeds_send_the_median(home: Store) -> None:
     assert summary.winning.validation.accuracy == ranked[1]
 
 
-def test_a_failed_candidate_is_reported_and_not_fatal(home: Store) -> None:
+def test_a_failed_candidate_is_reported_and_not_fatal(home: Store, probed_here: None) -> None:
     """A candidate that diverges is named with its reason; the others go on. Without any other, the night fails."""
     wild = "mlp:learning_rate=10,weight_decay=1,epochs=10,hidden=8"
     state = retrain(SAMPLE, [wild, "tiny"], device="cpu", return_state=True)
@@ -151,7 +204,7 @@ def test_a_failed_candidate_is_reported_and_not_fatal(home: Store) -> None:
         night(recipe=wild)
 
 
-def test_a_dataset_of_ones_own(home: Store, tmp_path: Path) -> None:
+def test_a_dataset_of_ones_own(home: Store, probed_here: None, tmp_path: Path) -> None:
     """Four IDX files of another size and number of classes go all the way to a champion."""
     folder = write_idx_folder(tmp_path / "mine", height=12, width=9, n_classes=3)
     catalogue.add(home, "mine", folder, ("left", "middle", "right"))
@@ -160,19 +213,19 @@ def test_a_dataset_of_ones_own(home: Store, tmp_path: Path) -> None:
     assert summary.class_names == ("left", "middle", "right")
 
 
-def test_refused_data_stops_everything(home: Store, tmp_path: Path) -> None:
+def test_refused_data_stops_everything(empty_home: Store, tmp_path: Path) -> None:
     """Data that is not what the reference says is refused with the expectation's name, and nothing is trained."""
     genuine = write_idx_folder(tmp_path / "good", height=12, width=12, n_classes=3)
     dark = write_idx_folder(tmp_path / "dark", height=12, width=12, n_classes=3, brightest=120)
-    expected = catalogue.add(home, "good", genuine).reference
-    catalogue.add(home, "dark", dark, expected=expected)
+    expected = catalogue.add(empty_home, "good", genuine).reference
+    catalogue.add(empty_home, "dark", dark, expected=expected)
     with pytest.raises(DataRefused, match="expect_column"):
         night("dark")
-    assert not (home.root / "trained").exists()
-    assert not (home.root / "prepared").exists()
+    assert not (empty_home.root / "trained").exists()
+    assert not (empty_home.root / "prepared").exists()
 
 
-def test_a_damaged_champion_is_never_replaced_silently(home: Store) -> None:
+def test_a_damaged_champion_is_never_replaced_silently(home: Store, probed_here: None) -> None:
     """When the champion's file has changed on disk, the night holds and says what to do."""
     night()
     champion = champions.champion(home, SAMPLE)
@@ -185,13 +238,6 @@ def test_a_damaged_champion_is_never_replaced_silently(home: Store) -> None:
     assert summary.verdict == "HOLD"
     assert "corrupt" in summary.reason
     assert champions.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
-
-
-def test_the_report_survives_json(home: Store) -> None:
-    """`--json` is strict JSON and says what the screen says."""
-    summary = night()
-    value = json.loads(json.dumps(summary.to_json(), allow_nan=False))
-    assert (value["headline"], value["champion_after"]) == ("PROMOTED", f"{SAMPLE}/1")
 
 
 def test_unknown_names_stop_the_run_with_advice(home: Store) -> None:
