@@ -2,13 +2,15 @@
 
 DATASET ?= mnist
 PORT ?= 4200
+# Tests at once; on two cores one of them usually waits for a server.
+JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python that is new enough; override with `make PYTHON=... setup`.
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help retrain smoke server deploy down test check setup setup-dev setup-gpu lock clean
+.PHONY: help retrain smoke server deploy down test test-fast check setup setup-dev setup-gpu lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
@@ -28,8 +30,11 @@ deploy: setup  ## deploy pools and flows to the server at PREFECT_API_URL
 down: setup  ## stop what `make server` started, and nothing else
 	@$(BIN)/nightshift server down
 
-test: setup-dev  ## run the tests
-	@$(BIN)/python -m pytest $(PYTEST)
+test: setup-dev  ## run the tests (JOBS=3 at once; PYTEST="..." passes options on)
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup $(PYTEST)
+
+test-fast: setup-dev  ## run the tests that take milliseconds: no server, no browser, no real training
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not server and not slow" $(PYTEST)
 
 check: setup-dev  ## style, types and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -15,7 +15,11 @@ MIRROR = Path(__file__).parents[2] / "shared" / "mirror"
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let tests that share a server, a home or trained models run in one worker of pytest-xdist: each is made once."""
+    """Let tests that share a server, a home or trained models run in one worker of pytest-xdist: each is made once.
+
+    What takes long comes first, so that no worker is left with it in the end.
+    """
+    items.sort(key=lambda item: (item.get_closest_marker("server") is None, item.get_closest_marker("slow") is None))
     for item in items:
         definitions = [found[-1] for found in item._fixtureinfo.name2fixturedefs.values()]  # type: ignore[attr-defined]
         for scope in ("session", "module"):

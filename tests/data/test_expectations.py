@@ -23,6 +23,8 @@ from data.store import Store
 from data.summary import NUMERIC, reference, summarise
 from data.validation import MAX_ROWS, Catch, as_markdown
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = DATASETS["mnist-sample"]
 UNPINNED = replace(SAMPLE, reference=None)
 

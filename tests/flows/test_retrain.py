@@ -24,6 +24,8 @@ from flows.retrain import retrain
 from flows.settings import temporary_home
 from tests.samples import write_idx_folder
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = "mnist-sample"
 
 

@@ -18,6 +18,8 @@ from data.errors import Broken, SourceUnavailable
 from data.store import Store
 from flows import smoke
 
+pytestmark = pytest.mark.slow
+
 LOOPBACK = 'ip link set lo up 2>/dev/null || ifconfig lo up; exec "$@"'
 ALONE = ["unshare", "--net", "--map-root-user", "sh", "-c", LOOPBACK, "-"]
 

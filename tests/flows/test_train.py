@@ -16,6 +16,8 @@ from tasks.evaluate import evaluate
 from tasks.train import train
 from tests.artifacts.small import prepare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def without_prefect(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from artifacts.models.provenance import CHECKOUT
 
+pytestmark = pytest.mark.slow
+
 pytest.importorskip("jax")
 
 BACKENDS = ("tensorflow", "jax")

@@ -14,6 +14,8 @@ from data.values import canonical_json, digest_of
 from tests.artifacts.registry import nights
 from tests.artifacts.small import prepare
 
+pytestmark = pytest.mark.slow
+
 CANDIDATE = Candidate.parse("tiny:epochs=1", seed=7)
 
 

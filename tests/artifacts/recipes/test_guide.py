@@ -21,6 +21,8 @@ from data.files import file_sha256
 from data.store import Store
 from tests.artifacts.small import blobs, info, prepare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def my_recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -30,6 +30,8 @@ from data.store import Store
 from tests.artifacts.registry import nights
 from tests.artifacts.registry.invariants import assert_clean, assert_hold
 
+pytestmark = pytest.mark.slow
+
 LIMIT = 200  # more calls than any of the operations makes: the loops end
 # What changes a disk; killing at any other call leaves the same disk as killing at the next one of these.
 CHANGES = ("fsync", "mkdir", "rename", "write", "unlink", "sendfile", "chmod", "openat")

@@ -23,6 +23,8 @@ from data.values import canonical_json
 from tests.artifacts.registry import nights
 from tests.artifacts.small import prepare
 
+pytestmark = pytest.mark.slow
+
 MEASURED: dict[str, Any] = {
     "load_s": 0.1,
     "latency_ms": 5.0,

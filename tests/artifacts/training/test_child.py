@@ -20,6 +20,8 @@ from data.processes import Process
 from data.store import Store
 from tests.artifacts.small import prepare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def other_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:

@@ -16,6 +16,8 @@ from data.parquet import read_split
 from data.store import Store
 from tests.artifacts.small import info, prepare
 
+pytestmark = pytest.mark.slow
+
 
 def test_raw_images_and_parquet_rows_agree(store: Store, tmp_path: Path) -> None:
     """Raw bytes through the saved file and Parquet rows through the trained network give the same probabilities."""

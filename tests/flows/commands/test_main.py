@@ -13,6 +13,8 @@ from data.store import Store
 from tests.artifacts.registry import nights
 from tests.samples import write_idx_folder
 
+pytestmark = pytest.mark.slow
+
 COMMANDS = [
     "retrain",
     "smoke",

@@ -7,6 +7,8 @@ import pytest
 
 from tests.flows.commands.test_main import nightshift
 
+pytestmark = pytest.mark.slow
+
 TEXT = '''"""A net of a team's own."""
 from dataclasses import replace
 from artifacts.recipes.tiny import RECIPE as TINY

@@ -11,7 +11,10 @@ from flows.runs.forms import CANDIDATES
 from tests.flows.live import Live
 from tests.flows.server.browser import CHROMIUM, Browser, browsing
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium")
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here: apt-get install chromium"),
+]
 
 
 ENDS = ["Promoted", "Not promoted", "Failed", "Crashed", "Cancelled"]
