@@ -18,6 +18,7 @@ from flows.commands.console import (
     find_version,
     known_dataset,
     moment,
+    native_messages_to,
     print_json,
     store,
 )
@@ -94,9 +95,12 @@ def rollback(dataset: str, *, reason: Reason, to: Text = "", json: Json = False)
         to: Version such as mnist/1. Default: the previous champion.
     """
     from artifacts.operations.rollback import roll_back
+    from flows.settings import prepare_environment
 
+    prepare_environment()
     print("checking the earlier version in a fresh process and on the test images", file=sys.stderr)
-    entry = roll_back(store(), known_dataset(dataset), who=getpass.getuser(), why=reason, to=to or None)
+    with native_messages_to(store().root / "native.log"):
+        entry = roll_back(store(), known_dataset(dataset), who=getpass.getuser(), why=reason, to=to or None)
     if json:
         print_json(entry.to_json())
     else:
