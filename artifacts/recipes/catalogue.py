@@ -174,7 +174,9 @@ def _files(name: str) -> Iterator[tuple[str, Path]]:
     try:
         spec = find_spec(name)
     except Exception as error:
-        raise _unimportable(name, Path(name.replace(".", "/")), error) from error
+        if not (isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}.")):
+            raise _unimportable(name, Path(name.replace(".", "/")), error) from error
+        spec = None  # a package above it is missing
     if spec is None:
         raise BadFile(
             f"NIGHTSHIFT_RECIPES names the module {name}, which cannot be found",

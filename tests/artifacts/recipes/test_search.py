@@ -86,7 +86,7 @@ def test_a_name_that_is_used_twice_is_refused(package: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "complaint"),
     [
-        ("no_such_package.recipes", "no_such_package"),
+        ("no_such_package.recipes", "names the module no_such_package.recipes, which cannot be found"),
         ("json", "the module json of NIGHTSHIFT_RECIPES assigns no RECIPE"),
     ],
 )
