@@ -19,7 +19,7 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import Fitted, fit
 from benchmarks.official import Images, accuracy, keep, machine, nightly
-from data.dataset import RawData
+from data.dataset import Geometry, RawData
 from data.idx import read_idx, unpack
 
 # Dense: the tutorial's net in its batches of 32, and a larger one; conv: the default champion. What they should reach.
@@ -123,7 +123,7 @@ def main() -> None:
     if not options.data:
         print("no --data: the images are made up, so rates mean something and accuracies do not", flush=True)
     training, validation, test = nightly(raw)
-    info = dataset_info(training, raw.train_images.shape[1:], int(raw.train_labels.max()) + 1)
+    info = dataset_info(training, Geometry(*raw.train_images.shape[1:]), int(raw.train_labels.max()) + 1)
     keep(options.json, {"machine": machine(), "data": str(options.data.name) if options.data else "made up"})
     for spec in options.candidates:
         candidate = Candidate.parse(spec)

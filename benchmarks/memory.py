@@ -24,7 +24,7 @@ from artifacts.optimization.feed import IN_MEMORY_BYTES
 from artifacts.recipes.candidate import Candidate
 from benchmarks.official import Images, keep, machine
 from data import catalogue, parquet
-from data.dataset import RawData
+from data.dataset import Geometry, RawData
 from data.parquet import PreparedRef
 from data.store import Store
 from flows.settings import prepare_environment
@@ -60,11 +60,11 @@ def train(home: Path, spec: str, in_memory: bool) -> dict[str, Any]:
     from artifacts.training.train import train
 
     candidate, few = Candidate.parse(spec), _scaled(*images(1000, 2))
-    fit(few, few, feed.dataset_info(few, (28, 28), 10), candidate)
+    fit(few, few, feed.dataset_info(few, Geometry(28, 28), 10), candidate)
     before = _peak_mib()
     if in_memory:
         some = _scaled(*images(IN_MEMORY_BYTES // (4 * 784), 3))
-        fitted = fit(some, few, feed.dataset_info(some, (28, 28), 10), candidate)
+        fitted = fit(some, few, feed.dataset_info(some, Geometry(28, 28), 10), candidate)
         return {"images_per_s": fitted.history[-1].images_per_s}
     with tempfile.TemporaryDirectory() as folder:
         result = train(Store(home), REF, candidate, Path(folder))

@@ -63,7 +63,7 @@ def info(name: str, training: Images) -> DatasetInfo:
     from flows.settings import settings
 
     row = catalogue.get(settings().store, name)
-    return dataset_info(training, (row.height, row.width), row.n_classes, row.mirror_symmetric)
+    return dataset_info(training, row.geometry, row.n_classes, row.mirror_symmetric)
 
 
 def accuracy(model: Any, examples: Images) -> float:

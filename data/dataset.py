@@ -1,7 +1,10 @@
-"""What a dataset is: four files with known content, and what is known about the images in them."""
+"""What a dataset is: four files with known content, and what is known about the images in them.
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+An image is uint8 of shape (height, width) if it is grey, (height, width, 3) if it has colours, as in Pillow.
+"""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:  # names alone: the command line lists datasets without NumPy
     import numpy as np
@@ -64,6 +67,51 @@ class Reference:
     test_classes: dict[str, tuple[float, ...]]
 
 
+Fit = Literal["pad", "crop", "stretch"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """The one size and form that all images of a dataset have, and how others are brought to it.
+
+    Args:
+        height: in pixels.
+        width: in pixels.
+        channels: 1 for grey images, 3 for colour (red, green, blue).
+        fit: `pad` scales an image until it fits and fills the rest with the ground; `crop` scales it until it covers
+            everything and cuts off what is outside; `stretch` scales both sides on their own.
+        ground: the colour around what is shown, one value in 0..255 per channel: it fills, replaces transparency, and
+            moves in where an image is shifted or rotated.
+    """
+
+    height: int
+    width: int
+    channels: Literal[1, 3] = 1
+    fit: Fit = "pad"
+    ground: tuple[int, ...] = (0,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image: (height, width), or (height, width, 3)."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+
+    def __str__(self) -> str:
+        return f"{self.height} × {self.width} pixels, {'grey' if self.channels == 1 else 'colour'}"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a user's dataset was read from: what `nightshift datasets update` reads again.
+
+    Args:
+        location: a path or URL.
+        options: how it was read: the options of `nightshift datasets add` that were given, by name, JSON-able.
+    """
+
+    location: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Dataset:
     """A row of the catalogue.
@@ -82,6 +130,10 @@ class Dataset:
         citation: the publication to cite.
         mirror_symmetric: whether an image flipped left to right still belongs to its class.
         reference: statistics of the genuine images; None if they were never measured.
+        channels: 1 for grey images, 3 for colour.
+        fit: how an image of another size is brought to this one: see `Geometry`.
+        ground: the colour around what is shown, one value in 0..255 per channel.
+        origin: where a user's dataset was read from; None for built-in ones, and for those added before this was kept.
     """
 
     name: str
@@ -97,6 +149,15 @@ class Dataset:
     citation: str
     mirror_symmetric: bool
     reference: Reference | None
+    channels: Literal[1, 3] = 1
+    fit: Fit = "pad"
+    ground: tuple[int, ...] = (0,)
+    origin: Origin | None = None
+
+    @property
+    def geometry(self) -> Geometry:
+        """Size and form of the images."""
+        return Geometry(self.height, self.width, self.channels, self.fit, self.ground)
 
     @property
     def n_classes(self) -> int:
@@ -111,7 +172,7 @@ class Dataset:
     def shape(self, role: str) -> tuple[int, ...]:
         """Return the shape that the array of this role must have."""
         n = self.n_train if role.startswith("train") else self.n_test
-        return (n, self.height, self.width) if role.endswith("images") else (n,)
+        return (n, *self.geometry.shape) if role.endswith("images") else (n,)
 
 
 @dataclass(frozen=True)
@@ -132,9 +193,9 @@ class RawData:
     """The images and labels of a dataset, as its files hold them.
 
     Args:
-        train_images: uint8, of shape (n_train, height, width).
+        train_images: uint8, of shape (n_train, height, width), or (n_train, height, width, 3).
         train_labels: int64, of shape (n_train,).
-        test_images: uint8, of shape (n_test, height, width).
+        test_images: uint8, of shape (n_test, height, width), or (n_test, height, width, 3).
         test_labels: int64, of shape (n_test,).
     """
 

@@ -8,7 +8,7 @@ file it came from) and `sha256` (of its uint8 pixels). Why: docs/decisions/0004-
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.dataset import Dataset, RawData, RawRef
+from data.dataset import Dataset, Geometry, RawData, RawRef
 from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
 from data.source import read_raw
 from data.splits import validation_mask
@@ -63,7 +63,7 @@ class Split:
     """Images of one split, or some of them.
 
     Args:
-        images: float32 in [0, 1], of shape (n, height, width).
+        images: float32 in [0, 1], of shape (n, height, width), or (n, height, width, 3).
         labels: int64, of shape (n,).
         rows: int64, of shape (n,): where each image stood in the IDX file.
         hashes: uint8, of shape (n, 32): SHA-256 of each image's uint8 pixels.
@@ -141,6 +141,9 @@ def write_splits(folder: Path, dataset: Dataset, raw: RawData, raw_digest: str) 
         "n_classes": dataset.n_classes,
         "height": raw.train_images.shape[1],
         "width": raw.train_images.shape[2],
+        "channels": dataset.channels,
+        "fit": dataset.fit,
+        "ground": dataset.ground,
         "pixels": "uint8 / float32(255)",
         "raw": raw_digest,
         "sources": {role: file.raw_sha256 for role, file in dataset.files.items()},
@@ -206,14 +209,25 @@ def chunks(store: Store, ref: PreparedRef, split: str, rows: int, verify: bool =
 def describe(store: Store, ref: PreparedRef) -> dict[str, Any]:
     """Return what is known about a prepared folder, without reading its images.
 
-    Keys: format, dataset, title, licence, class_names, n_classes, height, width, pixels, raw (digest of the raw data),
-    sources (raw SHA-256 by role), validation (digest), writer, and splits: by name their rows, class_counts, and digest
-    (SHA-256 of the split's content: shape, image hashes, labels, rows).
+    Keys: format, dataset, title, licence, class_names, n_classes, height, width, channels, fit, ground, pixels, raw
+    (digest of the raw data), sources (raw SHA-256 by role), validation (digest), writer, and splits: by name their
+    rows, class_counts, and digest (SHA-256 of the split's content: shape, image hashes, labels, rows).
 
     Raises:
         Corrupt: there is no such folder, or its manifest cannot be read.
     """
     return store.meta(store.prepared(ref.digest))
+
+
+def geometry(described: Mapping[str, Any]) -> Geometry:
+    """Return the size and form of the images that `describe` described."""
+    return Geometry(
+        described["height"],
+        described["width"],
+        described.get("channels", 1),
+        described.get("fit", "pad"),
+        tuple(described.get("ground", (0,))),
+    )
 
 
 def _content_digest(shape: tuple[int, ...], hashes: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> str:

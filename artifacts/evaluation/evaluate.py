@@ -66,7 +66,7 @@ def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
         splits={name: described["splits"][name]["digest"] for name in ("validation", "test")},
     )
     (folder / "metrics.json").write_bytes(canonical_json(evaluation.to_json()))
-    bundle.write_interface(folder, described["height"], described["width"], described["class_names"])
+    bundle.write_interface(folder, parquet.geometry(described), described["class_names"])
     return evaluation
 
 

@@ -5,7 +5,7 @@ training.json, history.json       how it was trained, epoch by epoch
 metrics.json                      its accuracy and other metrics
 predictions-validation.parquet    its prediction for every image
 predictions-test.parquet
-interface.json                    image height and width, and what the classes are called
+interface.json                    size and form of the images, and what the classes are called
 requests.npy, responses.npy       raw uint8 images, and the probabilities that any process must reproduce
 decision.json                     why it was promoted           (added on registration)
 provenance.json                   what it was made from         (added on registration)
@@ -15,9 +15,11 @@ infra.json                        result of the serving check   (added on regist
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data.dataset import Geometry
 from data.errors import BadInput, Corrupt
 from data.files import file_sha256
 from data.store import Store
@@ -57,10 +59,11 @@ def write_requests(
     """
     import numpy as np
 
-    if images.dtype != np.uint8 or images.ndim != 3 or probabilities.ndim != 2 or len(images) != len(probabilities):
+    fits = images.ndim in {3, 4} and probabilities.ndim == 2 and len(images) == len(probabilities)
+    if images.dtype != np.uint8 or not fits:
         raise BadInput(
-            f"expected uint8 images (n, h, w) and probabilities (n, classes), got {images.dtype} {images.shape} and "
-            f"{probabilities.shape}",
+            "expected uint8 images (n, h, w) or (n, h, w, 3) and probabilities (n, classes), "
+            f"got {images.dtype} {images.shape} and {probabilities.shape}",
             "pass the raw test images and the predictions for exactly these images",
         )
     chosen = np.unique(np.linspace(0, len(images) - 1, num=min(count, len(images))).astype(np.int64))
@@ -68,9 +71,9 @@ def write_requests(
     np.save(folder / RESPONSES, probabilities[chosen].astype(np.float32), allow_pickle=False)
 
 
-def write_interface(folder: Path, height: int, width: int, class_names: Sequence[str]) -> None:
-    """Record in a candidate's folder the size of the images that the model takes and the names of its classes."""
-    value = {"height": height, "width": width, "class_names": list(class_names)}
+def write_interface(folder: Path, geometry: Geometry, class_names: Sequence[str]) -> None:
+    """Record in a candidate's folder the form of the images that the model takes and the names of its classes."""
+    value = {**asdict(geometry), "class_names": list(class_names)}
     (folder / INTERFACE).write_bytes(canonical_json(value))
 
 
@@ -83,14 +86,20 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return tuple(_interface(folder)["class_names"])
 
 
-def image_size(folder: Path) -> tuple[int, int]:
-    """Return height and width in pixels of the images that a candidate or version takes.
+def geometry(folder: Path) -> Geometry:
+    """Return the form of the images that a candidate or version takes.
 
     Raises:
         Corrupt: interface.json is missing or not readable.
     """
     interface = _interface(folder)
-    return interface["height"], interface["width"]
+    return Geometry(
+        interface["height"],
+        interface["width"],
+        interface.get("channels", 1),  # models made before there were others
+        interface.get("fit", "pad"),
+        tuple(interface.get("ground", (0,))),
+    )
 
 
 def _interface(folder: Path) -> dict[str, Any]:
@@ -98,7 +107,8 @@ def _interface(folder: Path) -> dict[str, Any]:
         interface: dict[str, Any] = json.loads((folder / INTERFACE).read_bytes())
     except (OSError, ValueError) as error:
         raise Corrupt(f"{folder} has no readable {INTERFACE} ({error})", "run 'nightshift verify'") from error
-    if interface.keys() != {"height", "width", "class_names"}:
+    required = {"height", "width", "class_names"}
+    if not required <= interface.keys() <= required | {"channels", "fit", "ground"}:
         raise Corrupt(
             f"{folder / INTERFACE}: expected class_names, height and width, got {', '.join(sorted(interface))}",
             "use the version of Nightshift that wrote it",
@@ -119,11 +129,11 @@ def read_requests(folder: Path) -> "tuple[NDArray[np.uint8], NDArray[np.float32]
         probabilities = np.load(folder / RESPONSES, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise Corrupt(f"{folder} has no readable request set ({error})", "train the candidate again") from error
-    fits = images.ndim == 3 and probabilities.ndim == 2 and 0 < len(images) == len(probabilities)
+    fits = images.ndim in {3, 4} and probabilities.ndim == 2 and 0 < len(images) == len(probabilities)
     if not fits or images.dtype != np.uint8 or probabilities.dtype != np.float32:
         raise Corrupt(
             f"the request set of {folder} is {images.dtype} {images.shape} and {probabilities.dtype} "
-            f"{probabilities.shape}; expected uint8 (n, h, w) and float32 (n, classes)",
+            f"{probabilities.shape}; expected uint8 (n, h, w) or (n, h, w, 3) and float32 (n, classes)",
             "train the candidate again",
         )
     return images, probabilities

@@ -73,19 +73,19 @@ def predict(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32
 
     Args:
         model: from `load`.
-        images: uint8 (n, h, w).
+        images: uint8 (n, h, w), or (n, h, w, 3).
 
     Returns:
         float32 (n, c).
 
     Raises:
-        BadInput: not uint8, or not of the height and width the model was trained on.
+        BadInput: not uint8, or not of the shape the model was trained on.
     """
     expected = tuple(model.input_shape[1:])
-    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != expected:
+    if images.dtype != np.uint8 or images.shape[1:] != expected:
         raise BadInput(
-            f"expected images uint8 (n, {expected[0]}, {expected[1]}), got {images.dtype} {images.shape}",
-            "pass greyscale images of that size, light on dark, one byte per pixel",
+            f"expected images uint8 (n, {', '.join(map(str, expected))}), got {images.dtype} {images.shape}",
+            "pass images of that size, one byte per pixel and channel",
         )
     if len(images) == 0:
         return np.zeros((0, model.output_shape[-1]), np.float32)

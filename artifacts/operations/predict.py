@@ -89,8 +89,8 @@ def ask(
         UnknownName: a true class is not one of the model's.
         Corrupt: the model file has changed.
     """
-    names, (height, width) = bundle.class_names(version.folder), bundle.image_size(version.folder)
-    shown, warnings = image_files.read_images(path, height, width, resize=resize, invert=invert)
+    names, geometry = bundle.class_names(version.folder), bundle.geometry(version.folder)
+    shown, warnings = image_files.read_images(path, geometry.height, geometry.width, resize=resize, invert=invert)
     if true and len(true) != len(shown):
         raise BadInput(
             f"expected {len(shown)} true classes, one per image of {path}, got {len(true)}",

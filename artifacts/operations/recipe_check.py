@@ -17,6 +17,7 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.checks import checked_build, checked_plan
 from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import Fitted, fit
+from data.dataset import Geometry
 from data.errors import BadInput, Broken, NightshiftError
 from data.files import file_sha256
 
@@ -97,7 +98,7 @@ def _examples(candidate: Candidate) -> tuple[Images, DatasetInfo]:
     labels = rng.integers(0, info.n_classes, IMAGES)
     pixels = rng.integers(0, 100, (IMAGES, info.height, info.width)) + labels[:, None, None] * 15
     examples = Images(np.asarray(pixels / np.float32(255), np.float32), labels.astype(np.int64))
-    return examples, dataset_info(examples, (info.height, info.width), info.n_classes)
+    return examples, dataset_info(examples, Geometry(info.height, info.width), info.n_classes)
 
 
 def _fitted(candidate: Candidate, device: str) -> Fitted:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from artifacts.recipes.recipe import DatasetInfo
+from data.dataset import Geometry
 from data.errors import DataRefused
 
 # Float32 images up to this many bytes are kept in memory, as a NumPy array and as a tensor: MNIST has 172 MB.
@@ -24,7 +25,7 @@ class Examples(Protocol):
 
     @property
     def images(self) -> npt.NDArray[np.float32]:
-        """float32 (n, h, w) in [0, 1]."""
+        """float32 (n, h, w) in [0, 1], or (n, h, w, 3)."""
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -114,8 +115,8 @@ def _block(examples: Examples, first: int, rows: int) -> Block:
     return Block(images, labels, first, n)
 
 
-def survey(source: Source, shape: tuple[int, int], n_classes: int, what: str) -> npt.NDArray[np.float64]:
-    """Check all images and labels, and return the sum of the images, float64 (h, w).
+def survey(source: Source, shape: tuple[int, ...], n_classes: int, what: str) -> npt.NDArray[np.float64]:
+    """Check all images and labels, and return the sum of the images, float64 of this shape.
 
     Raises:
         DataRefused: a shape does not fit, a label is out of range, or a pixel is not in [0, 1]. On a GPU a label out of
@@ -131,9 +132,7 @@ def survey(source: Source, shape: tuple[int, int], n_classes: int, what: str) ->
     return light
 
 
-def dataset_info(
-    training: Source, shape: tuple[int, int], n_classes: int, mirror_symmetric: bool = False
-) -> DatasetInfo:
+def dataset_info(training: Source, geometry: Geometry, n_classes: int, mirror_symmetric: bool = False) -> DatasetInfo:
     """Return what a recipe may know about a dataset, its margin measured on the training images.
 
     The margin is the widest frame, up to 8 pixels, that contains at most half a percent of the sum of all pixels: 2 for
@@ -142,22 +141,23 @@ def dataset_info(
     Raises:
         DataRefused: see `survey`.
     """
-    height, width = shape
-    light = survey(training, shape, n_classes, "training")
+    height, width = geometry.height, geometry.width
+    light = survey(training, geometry.shape, n_classes, "training")
     total, margin = max(float(light.sum()), 1e-12), 0
     while margin < min(8, (min(height, width) - 1) // 2):
         frame = margin + 1
         if 1 - float(light[frame:-frame, frame:-frame].sum()) / total > 0.005:
             break
         margin = frame
-    return DatasetInfo(height, width, n_classes, size(training), mirror_symmetric, margin)
+    ground = tuple(value / 255 for value in geometry.ground)
+    return DatasetInfo(height, width, n_classes, size(training), mirror_symmetric, margin, geometry.channels, ground)
 
 
-def _check(examples: Examples, shape: tuple[int, int], n_classes: int, what: str) -> None:
+def _check(examples: Examples, shape: tuple[int, ...], n_classes: int, what: str) -> None:
     images, labels = examples.images, examples.labels
     if len(labels) == 0 or images.shape != (len(labels), *shape):
         raise DataRefused(
-            f"expected {what} images (n, {shape[0]}, {shape[1]}) and as many labels, "
+            f"expected {what} images (n, {', '.join(map(str, shape))}) and as many labels, "
             f"got {images.shape} and {labels.shape}",
             "prepare the dataset again",
         )

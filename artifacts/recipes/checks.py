@@ -75,8 +75,8 @@ def check_model(model: Any, recipe: Recipe, info: DatasetInfo) -> None:
         if len(tensors) != 1:
             raise _wrong(recipe, f"a model with one {what}", len(tensors))
     images, logits = model.inputs[0], model.outputs[0]
-    if tuple(images.shape) != (None, info.height, info.width):
-        raise _wrong(recipe, f"images of shape {(None, info.height, info.width)}", tuple(images.shape))
+    if tuple(images.shape) != (None, *info.shape):
+        raise _wrong(recipe, f"images of shape {(None, *info.shape)}", tuple(images.shape))
     if tuple(logits.shape) != (None, info.n_classes):
         raise _wrong(recipe, f"logits of shape {(None, info.n_classes)}, one per class", tuple(logits.shape))
     if logits.dtype != "float32":

@@ -29,8 +29,8 @@ def build(info: DatasetInfo, _settings: Settings) -> Any:
 
     return keras.Sequential(
         [
-            layers.Input((info.height, info.width)),
-            layers.Reshape((info.height, info.width, 1)),
+            layers.Input(info.shape),
+            layers.Reshape((info.height, info.width, info.channels)),
             conv(16, 5),
             layers.MaxPooling2D(),
             layers.ReLU(),

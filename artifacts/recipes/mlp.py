@@ -24,7 +24,7 @@ def build(info: DatasetInfo, settings: Settings) -> Any:
     ]
     return keras.Sequential(
         [
-            layers.Input((info.height, info.width)),
+            layers.Input(info.shape),
             layers.Flatten(),
             *hidden,
             layers.Dense(info.n_classes),

@@ -30,7 +30,9 @@ class DatasetInfo:
         n_classes: 2..1000.
         n_train: images it will be trained on, at least 1.
         mirror_symmetric: whether an image flipped left-right still belongs to its class.
-        margin: width, in pixels, of the dark frame around the images: they can be shifted by so much without loss.
+        margin: width, in pixels, of the empty frame around the images: they can be shifted by so much without loss.
+        channels: 1 for grey images, 3 for colour.
+        ground: the colour around what is shown, one value in [0, 1] per channel: it moves in where images are shifted.
     """
 
     height: int
@@ -39,6 +41,13 @@ class DatasetInfo:
     n_train: int
     mirror_symmetric: bool = False
     margin: int = 0
+    channels: int = 1
+    ground: tuple[float, ...] = (0.0,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image: (height, width), or (height, width, 3): what `layers.Input` is given."""
+        return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
 
 
 # A hand-written training step: (model, images (b, h, w), one-hot targets (b, c), mask (b,)) -> logits (b, c).

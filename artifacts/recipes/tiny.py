@@ -20,7 +20,7 @@ def build(info: DatasetInfo, settings: Settings) -> Any:
 
     return keras.Sequential(
         [
-            layers.Input((info.height, info.width)),
+            layers.Input(info.shape),
             layers.Flatten(),
             layers.Dense(settings["hidden"], activation="relu"),
             layers.Dense(info.n_classes),

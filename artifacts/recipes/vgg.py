@@ -25,8 +25,8 @@ def build(info: DatasetInfo, settings: Settings) -> Any:
     width, relu = settings["width"], layers.ReLU
     return keras.Sequential(
         [
-            layers.Input((info.height, info.width)),
-            layers.Reshape((info.height, info.width, 1)),
+            layers.Input(info.shape),
+            layers.Reshape((info.height, info.width, info.channels)),
             *(*conv(width), layers.MaxPooling2D(), relu()),
             *(*conv(2 * width), relu(), *conv(2 * width), layers.MaxPooling2D(), relu()),
             *(*conv(4 * width), relu(), *conv(4 * width), layers.MaxPooling2D(), relu()),

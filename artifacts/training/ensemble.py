@@ -20,7 +20,7 @@ def side_by_side(build: Build, members: int) -> Build:
     def together(info: DatasetInfo, settings: Settings) -> Any:
         import keras
 
-        images = keras.Input((info.height, info.width))
+        images = keras.Input(info.shape)
         nets = [build(info, settings) for _ in range(members)]
         for index, net in enumerate(nets):
             net.name = f"{net.name}_member_{index}"  # a recipe may give all its nets one name, which Keras refuses

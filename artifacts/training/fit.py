@@ -75,7 +75,7 @@ def fit(
     """
     for what, source in (("training", training), ("validation", validation)):
         if not isinstance(source, Stream):  # a stream has been surveyed by whoever made `info`
-            survey(source, (info.height, info.width), info.n_classes, what)
+            survey(source, info.shape, info.n_classes, what)
     import keras
 
     from artifacts.backends.current import current

@@ -3,6 +3,7 @@
 Importing this module is cheap; Keras and its backend are loaded by the first training.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -105,12 +106,12 @@ def train(
         Corrupt: the prepared files have changed.
     """
     described = parquet.describe(store, prepared)
-    shape = (described["height"], described["width"])
+    geometry = parquet.geometry(described)
     training, validation = (_source(store, prepared, split, described) for split in ("train", "validation"))
     mirror_symmetric = catalogue.get(store, prepared.dataset).mirror_symmetric
-    info = dataset_info(training, shape, described["n_classes"], mirror_symmetric)
+    info = dataset_info(training, geometry, described["n_classes"], mirror_symmetric)
     if isinstance(validation, Stream):
-        survey(validation, shape, info.n_classes, "validation")
+        survey(validation, geometry.shape, info.n_classes, "validation")
     resume = Resume(checkpoint, prepared.digest) if checkpoint else None
     fitted = fit(training, validation, info, candidate, device=device, on_progress=on_progress, resume=resume)
     save(fitted.model, folder / MODEL)
@@ -124,7 +125,7 @@ def train(
 
 def _source(store: Store, prepared: PreparedRef, split: str, described: dict[str, Any]) -> Source:
     """Return a split in memory if it fits there, otherwise a stream of it."""
-    rows, image_bytes = described["splits"][split]["rows"], 4 * described["height"] * described["width"]
+    rows, image_bytes = described["splits"][split]["rows"], 4 * math.prod(parquet.geometry(described).shape)
     if rows * image_bytes <= IN_MEMORY_BYTES:
         return parquet.read_split(store, prepared, split)
     return Stream(rows, max(CHUNK_BYTES // image_bytes, 1), partial(parquet.chunks, store, prepared, split))

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from artifacts.optimization.feed import Examples, dataset_info
 from artifacts.recipes.recipe import DatasetInfo
 from data import catalogue, parquet, source
+from data.dataset import Geometry
 from data.parquet import PreparedRef
 from data.store import Store
 
@@ -35,7 +36,7 @@ def blobs(n: int, height: int = 12, width: int = 10, n_classes: int = 3, seed: i
 def info(examples: Examples, n_classes: int = 3, mirror_symmetric: bool = False) -> DatasetInfo:
     """Return what a recipe may know about these images."""
     _, height, width = examples.images.shape
-    return dataset_info(examples, (height, width), n_classes, mirror_symmetric)
+    return dataset_info(examples, Geometry(height, width), n_classes, mirror_symmetric)
 
 
 def prepare(store: Store, name: str = "mnist-sample") -> PreparedRef:

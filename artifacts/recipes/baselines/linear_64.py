@@ -25,9 +25,7 @@ def build(info: DatasetInfo, _settings: Settings) -> Any:
         normal = [initializers.RandomNormal(0.0, 1.0) for _ in range(2)]
         return layers.Dense(units, kernel_initializer=normal[0], bias_initializer=normal[1])
 
-    return keras.Sequential(
-        [layers.Input((info.height, info.width)), layers.Flatten(), linear(64), linear(info.n_classes)]
-    )
+    return keras.Sequential([layers.Input(info.shape), layers.Flatten(), linear(64), linear(info.n_classes)])
 
 
 def plan(info: DatasetInfo, settings: Settings) -> Plan:

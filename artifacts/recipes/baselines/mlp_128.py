@@ -21,7 +21,7 @@ def build(info: DatasetInfo, _settings: Settings) -> Any:
 
     return keras.Sequential(
         [
-            layers.Input((info.height, info.width)),
+            layers.Input(info.shape),
             layers.Flatten(),
             layers.Dense(128, activation="relu"),
             layers.Dense(info.n_classes),

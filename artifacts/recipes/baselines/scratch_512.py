@@ -23,7 +23,7 @@ def build(info: DatasetInfo, settings: Settings) -> Any:
 
     return keras.Sequential(
         [
-            layers.Input((info.height, info.width)),
+            layers.Input(info.shape),
             layers.Flatten(),
             HandWrittenDense(settings["hidden"], relu=True),
             HandWrittenDense(info.n_classes),

@@ -27,7 +27,7 @@ def build(info: DatasetInfo, settings: Settings) -> Any:
     activation = {"input": None, "output": "sigmoid"}[settings["logits"]]
     return keras.Sequential(
         [
-            layers.Input((info.height, info.width)),
+            layers.Input(info.shape),
             layers.Flatten(),
             layers.Dense(info.n_classes, activation=activation),
         ]

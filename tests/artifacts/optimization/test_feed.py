@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from artifacts.optimization.feed import Stream, dataset_info
+from data.dataset import Geometry
 from data.errors import DataRefused
 from data.store import Store
 from tests.artifacts.small import Images, blobs, info
@@ -33,8 +34,8 @@ def test_a_stream_is_surveyed_before_training(store: Store, monkeypatch: pytest.
         lambda rows: (Images(examples.images[i : i + rows], examples.labels[i : i + rows]) for i in range(0, 50, rows)),
     )
     with pytest.raises(DataRefused, match=r"labels 0\.\.2"):
-        dataset_info(stream, (12, 10), 3)
+        dataset_info(stream, Geometry(12, 10), 3)
     short = Stream(51, 16, stream.read)
     examples.labels[49] = 0
     with pytest.raises(DataRefused, match="expected 51 training images, got 50"):
-        dataset_info(short, (12, 10), 3)
+        dataset_info(short, Geometry(12, 10), 3)

@@ -13,6 +13,7 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.training.checkpoint import Resume, read
 from artifacts.training.fit import Fitted, fit
 from artifacts.training.history import Progress
+from data.dataset import Geometry
 from data.errors import DataRefused, TrainingFailed, UnknownName
 from data.idx import read_idx, unpack
 from tests.artifacts.small import Images, blobs, info
@@ -60,7 +61,7 @@ def test_every_trace_of_a_training_is_the_same(mirror: Path) -> None:
         Images(scaled[:12_800], labels[:12_800].astype(np.int64)),
         Images(scaled[12_800:], labels[12_800:13_000]),
     )
-    about = dataset_info(some, (28, 28), 10, mirror_symmetric=True)
+    about = dataset_info(some, Geometry(28, 28), 10, mirror_symmetric=True)
     digests = {weights_digest(fit(some, few, about, Candidate.parse("cnn:epochs=2")).model) for _ in range(2)}
     assert len(digests) == 1
 
