@@ -1,17 +1,24 @@
 """Every dataset by name: the built-in rows, and those that users add under their own names."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.builtin import DATASETS
 from data.dataset import Dataset, Reference
 from data.errors import BadInput, Corrupt, UnknownName
 from data.layout import NAME
+from data.importing.options import ImportOptions
 from data.store import Store
 from data.values import canonical_json, digest_of, from_json
 
+if TYPE_CHECKING:
+    from data.findings import Finding
+
+Progress = Callable[[str, int, int], None]
+DEFAULTS = ImportOptions()
 MAX_NAME = 40  # leaves room for what the store puts around it
 
 
@@ -46,70 +53,78 @@ def get(store: Store, name: str) -> Dataset:
     return row
 
 
+@dataclass(frozen=True)
+class Added:
+    """What `add` and `update` did.
+
+    Args:
+        row: the dataset's row, as it is in the catalogue now.
+        notes: what was found and decided by looking, one sentence each: kind of source, sizes, classes, splits, files left out.
+        findings: what is questionable about the images, none of which refuses them.
+        sheet: the contact sheet, a PNG with some images per class; None if it could not be drawn.
+    """
+
+    row: Dataset
+    notes: tuple[str, ...] = ()
+    findings: "tuple[Finding, ...]" = ()
+    sheet: Path | None = None
+
+
 def add(
     store: Store,
     name: str,
-    folder: Path,
-    class_names: Sequence[str] = (),
+    source: str | Path,
+    options: ImportOptions = DEFAULTS,
     *,
     title: str = "",
     licence: str = "",
     citation: str = "",
     mirror_symmetric: bool = False,
     expected: Reference | None = None,
-) -> Dataset:
-    """Make the four IDX files in a folder a dataset under a new name, and pin their hashes and statistics.
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> Added:
+    """Read a source once, write its images and labels as four IDX files of one geometry, and pin their hashes and statistics.
 
-    The files are copied into the store, so the folder may be deleted afterwards. Adding the same files again restores
-    damaged copies.
+    The source may be deleted afterwards. Adding the same source again restores damaged copies.
 
     Args:
         store: where the row and the files are kept.
         name: a new name: lower-case letters, digits, dots, dashes, underscores.
-        folder: holds the images and labels of training and test set, compressed or not, under a usual name.
-        class_names: what the labels 0, 1, 2... mean; without it "0", "1"... up to the largest label.
+        source: a path or URL: a folder, a table, arrays, IDX files, an archive; see docs/your-own-data.md.
+        options: how it is read.
         title: for people; the name if empty.
         licence: of the images.
         citation: the publication to cite.
         mirror_symmetric: whether an image flipped left to right still belongs to its class.
         expected: statistics that the images must have in every run; those of these images if not given.
+        replace: replace a dataset of this name that is not the same.
+        progress: called with what is being done, the number done and the number expected (0 if unknown).
 
     Raises:
-        BadInput: the name is taken or cannot be one; a class name cannot be one; the classes do not fit the labels.
+        BadInput: the name is taken or cannot be one; the classes do not fit the labels; a finding refuses the images.
         BadFile: a file is missing, damaged, or not what its name says.
+        SourceUnavailable: a URL cannot be read.
         StorageFailed: the home cannot be written.
     """
-    from data.import_folder import read_folder  # inside: numpy and pyarrow stay out of `nightshift --help`
+    raise NotImplementedError
 
-    _check_name(name)
-    imported = read_folder(folder, tuple(class_names))
-    row = Dataset(
-        name=name,
-        title=title or name,
-        mirrors=(),
-        files=imported.files,
-        height=imported.height,
-        width=imported.width,
-        n_train=imported.n_train,
-        n_test=imported.n_test,
-        class_names=imported.class_names,
-        licence=licence,
-        citation=citation,
-        mirror_symmetric=mirror_symmetric,
-        reference=expected or imported.reference,
-    )
-    with store.lock("datasets"):
-        if name in names(store) and get(store, name) != row:
-            raise BadInput(
-                f"there is a dataset {name!r} already, and it is not the same",
-                f"choose another name, or remove it first: nightshift datasets remove {name}",
-            )
-        for role, content in imported.contents.items():
-            store.write_bytes(store.raw(name, row.files[role].name), content)
-        content_of_row = asdict(row)
-        line = {"row": content_of_row, "digest": digest_of(content_of_row)}
-        store.write_bytes(store.dataset_rows() / f"{name}.json", canonical_json(line))
-    return row
+
+def update(store: Store, name: str, *, progress: Progress | None = None) -> Added:
+    """Read a dataset's source again, as it was read when it was added, and replace its row and files.
+
+    Geometry and classes stay as they are.
+
+    Args:
+        store: where the row and the files are kept.
+        name: of a dataset that was added.
+        progress: see `add`.
+
+    Raises:
+        BadInput: it is built in, or its origin is not known; or as `add`.
+        UnknownName: there is no such dataset.
+    """
+    raise NotImplementedError
 
 
 def remove(store: Store, name: str) -> None:
