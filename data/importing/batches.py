@@ -4,23 +4,46 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 
+from data.errors import BadFile
 from data.importing.options import Kind
 
-Label = int | str
-Encoded = Callable[[], bytes]  # the content of an image file, read where it is decoded: in a thread
-Split = Literal["train", "test", ""]  # "": the source does not say
+Label = int | str | None  # None: the source gives none, which counts as damaged
+Split = Literal["train", "val", "test", ""]  # "": the source does not say
 
 BATCH = 256  # images
 
 SPLIT_WORDS: dict[str, Split] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev", "eval"), "val"),
     **dict.fromkeys(("test", "testing", "tst", "t10k", "publictest", "privatetest"), "test"),
 }
-VALIDATION_WORDS = ("val", "valid", "validation", "dev", "eval")
+
+
+class Encoded(Protocol):
+    """An image file whose content is read where it is decoded: in a thread."""
+
+    def read(self) -> bytes:
+        """Return the content, or raise BadFile."""
+        ...
+
+
+@dataclass(frozen=True)
+class Missing:
+    """An image that a source names, but that is not there.
+
+    Args:
+        problem: what is wrong, for a message.
+    """
+
+    problem: str
+
+    def read(self) -> bytes:
+        """Raise BadFile."""
+        raise BadFile(self.problem)
 
 
 @dataclass(frozen=True)
@@ -34,7 +57,7 @@ class Batch:
         where: names the image with this index in a message.
     """
 
-    images: "Sequence[Encoded] | np.ndarray"
+    images: "Sequence[Encoded | bytes] | np.ndarray"
     labels: Sequence[Label]
     splits: Sequence[Split]
     where: Callable[[int], str]
@@ -69,17 +92,14 @@ class Source:
 
 
 def split_of(text: str) -> Split:
-    """Return the split that a folder's or a file's name tells: the last word that is one; validation counts as "".
+    """Return the split that the name of a folder, a file or an array tells, such as `train-00000-of-00002`, `mnist_test`.
 
-    Such as `train-00000-of-00002`, `mnist_test`, `Training`.
+    The last word that is one decides; "" if there is none.
     """
-    words = [SPLIT_WORDS[word] for word in re.split(r"[^a-z0-9]+|(?<=[a-z])(?=\d)", text.lower()) if word in SPLIT_WORDS]
+    words = [
+        SPLIT_WORDS[word] for word in re.split(r"[^a-z0-9]+|(?<=[a-su-z])(?=\d)", text.lower()) if word in SPLIT_WORDS
+    ]
     return words[-1] if words else ""
-
-
-def is_validation(text: str) -> bool:
-    """Whether the name of a folder or file tells that it holds validation images."""
-    return not split_of(text) and any(word in VALIDATION_WORDS for word in re.split(r"[^a-z]+", text.lower()))
 
 
 def spread(n: int, wanted: int) -> list[int]:

@@ -101,6 +101,15 @@ class ImportOptions:
             "one or three numbers in 0..255",
         ),
     ] = None
+    white: Annotated[
+        float | None,
+        _field(
+            "numbers: the value that means white; default: 1 for fractions, 255, or 65535 for 16 bits",
+            "a number above 0",
+            gt=0,
+            le=1e9,
+        ),
+    ] = None
     image_column: Annotated[
         str, _field("table: the column with images or their paths; default: found by looking", "a column")
     ] = ""

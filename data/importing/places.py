@@ -64,7 +64,9 @@ class File:
             BadFile: it cannot be read, or is larger than any image.
         """
         if self.size > MAX_IMAGE_BYTES:
-            raise BadFile(f"{self.where}: expected an image of at most {MAX_IMAGE_BYTES >> 20} MiB, got more", "leave it out")
+            raise BadFile(
+                f"{self.where}: expected an image of at most {MAX_IMAGE_BYTES >> 20} MiB, got more", "leave it out"
+            )
         return self.place.read(self)
 
     def local(self) -> Path:
@@ -108,10 +110,20 @@ class Place:
                 content = stream.read(MAX_IMAGE_BYTES + 1)
         except NightshiftError:
             raise
-        except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, RuntimeError, ValueError, NotImplementedError) as error:
+        except (
+            OSError,
+            EOFError,
+            zipfile.BadZipFile,
+            tarfile.TarError,
+            RuntimeError,
+            ValueError,
+            NotImplementedError,
+        ) as error:
             raise unreadable(file.where, error) from error
         if len(content) > MAX_IMAGE_BYTES:
-            raise BadFile(f"{file.where}: expected an image of at most {MAX_IMAGE_BYTES >> 20} MiB, got more", "leave it out")
+            raise BadFile(
+                f"{file.where}: expected an image of at most {MAX_IMAGE_BYTES >> 20} MiB, got more", "leave it out"
+            )
         return content
 
     def local(self, file: File) -> Path:
@@ -122,7 +134,15 @@ class Place:
                 shutil.copyfileobj(stream, target, 1 << 20)
         except NightshiftError:
             raise
-        except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, RuntimeError, ValueError, NotImplementedError) as error:
+        except (
+            OSError,
+            EOFError,
+            zipfile.BadZipFile,
+            tarfile.TarError,
+            RuntimeError,
+            ValueError,
+            NotImplementedError,
+        ) as error:
             raise unreadable(file.where, error) from error
         return copy
 
@@ -306,7 +326,7 @@ class Bucket(Place):
             listed = [found for page in obstore.list(self._store, prefix or None) for found in page]
             if not listed and prefix:  # a prefix ends at a slash: this may be an object itself
                 listed = [obstore.head(self._store, prefix)]
-        except Exception as error:  # noqa: BLE001  obstore raises many kinds, which share no base but Exception
+        except Exception as error:
             raise _unavailable(url, error) from error
         for found in listed:
             key = str(found["path"])
@@ -322,7 +342,7 @@ class Bucket(Place):
 
         try:
             return cast("BinaryIO", _Chunks(iter(obstore.get(self._store, file.key).stream(min_chunk_size=1 << 20))))
-        except Exception as error:  # noqa: BLE001  as in `fill`
+        except Exception as error:
             raise _unavailable(file.where, error) from error
 
     def read(self, file: File) -> bytes:
@@ -331,7 +351,7 @@ class Bucket(Place):
 
         try:
             return bytes(obstore.get(self._store, file.key).bytes())
-        except Exception as error:  # noqa: BLE001  as in `fill`
+        except Exception as error:
             raise _unavailable(file.where, error) from error
 
 
@@ -416,7 +436,10 @@ def _beginning(place: Place, start: str, location: str) -> Place:
 
 
 def _nothing(location: str) -> BadFile:
-    return BadFile(f"{location} is not there: no folder, no file", "check the path; a URL begins with s3://, gs://, az:// or https://")
+    return BadFile(
+        f"{location} is not there: no folder, no file",
+        "check the path; a URL begins with s3://, gs://, az:// or https://",
+    )
 
 
 def _check_url(location: str) -> None:
@@ -446,7 +469,9 @@ def _from_web(url: str, scratch: Path, report: Report) -> Place:
     try:
         stream_download(url, copy, MAX_DOWNLOAD, DOWNLOAD_S, lambda done, total: report(name, done, total))
     except MirrorError as error:
-        raise SourceUnavailable(f"{url}: {error}", "check the address; a folder can be read from a bucket, not from the web") from error
+        raise SourceUnavailable(
+            f"{url}: {error}", "check the address; a folder can be read from a bucket, not from the web"
+        ) from error
     return OneFile(url, scratch).fill(copy, name)
 
 
