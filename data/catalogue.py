@@ -18,8 +18,8 @@ from data.store import Store
 from data.values import canonical_json, digest_of, from_json
 
 if TYPE_CHECKING:
-    from data.importing.importer import Imported
     from data.findings import Finding
+    from data.importing.importer import Imported
 
 Progress = Callable[[str, int, int], None]
 DEFAULTS = ImportOptions()

@@ -196,7 +196,11 @@ def gunzip_chunks(stream: BinaryIO, cap: int, where: str) -> Iterator[bytes]:
             if decoder.eof:  # a member has ended: zeros as padding, or another one
                 piece = piece.lstrip(b"\0")
                 if piece and not GZIP_MAGIC.startswith(piece[:2]):
-                    raise BadFile(f"{where}: byte {read - len(piece)}: expected the end, more bytes follow", AGAIN)
+                    at, extra = (
+                        read - len(piece),
+                        len(piece) + sum(map(len, iter(lambda: stream.read(GZIP_CHUNK), b""))),
+                    )
+                    raise BadFile(f"{where}: byte {at}: expected the end, {extra} more bytes follow", AGAIN)
                 decoder = zlib.decompressobj(wbits=31) if piece else decoder
                 pending = False
                 continue

@@ -92,7 +92,7 @@ class Source:
 
 
 def split_of(text: str) -> Split:
-    """Return the split that the name of a folder, a file or an array tells, such as `train-00000-of-00002`, `mnist_test`.
+    """Return the split that a name tells: of a folder, a file or an array, such as `train-00000-of-00002`.
 
     The last word that is one decides; "" if there is none.
     """
@@ -100,6 +100,11 @@ def split_of(text: str) -> Split:
         SPLIT_WORDS[word] for word in re.split(r"[^a-z0-9]+|(?<=[a-su-z])(?=\d)", text.lower()) if word in SPLIT_WORDS
     ]
     return words[-1] if words else ""
+
+
+def counted(what: str, start: int) -> Callable[[int], str]:
+    """Return what names the items of a batch in messages: "x.csv, row 7"."""
+    return lambda i: f"{what} {start + i}"
 
 
 def spread(n: int, wanted: int) -> list[int]:

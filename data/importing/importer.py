@@ -1,4 +1,4 @@
-"""Imports a source once: every image is decoded to one geometry, and what a night reads is written as four IDX files."""
+"""Imports a source once: every image is decoded to one geometry, and written into the four IDX files of a night."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -67,9 +67,7 @@ def read_source(
     geometry = survey.geometry_of(source, options, notes)
     notes.append(survey.described(geometry))
     room(2 * source.total * int(np.prod(geometry.shape)))
-    parts = write_parts(
-        source.batches(), geometry, options, folder, lambda done: report("images", done, source.total)
-    )
+    parts = write_parts(source.batches(), geometry, options, folder, lambda done: report("images", done, source.total))
     train, test = _divided(parts, options, notes)
     labels = {label for part in parts.values() for label in part.labels}
     if not labels:
@@ -117,11 +115,11 @@ def _divided(parts: dict[Split, Part], options: ImportOptions, notes: list[str])
     whole: dict[Split, tuple[Part, np.ndarray]] = {
         split: (part, np.arange(len(part.labels))) for split, part in parts.items()
     }
-    training: list[Split] = [split for split in ("train", "") if split in whole]  # type: ignore[misc]
+    training: list[Split] = [split for split in ("train", "") if split in whole]
     if "test" in whole:
         if "val" in whole:
             notes.append(f"the {len(whole['val'][1]):,} validation images join the training images")
-        train = [whole[split] for split in (*training, "val") if split in whole]  # type: ignore[index]
+        train = [whole[split] for split in (*training, "val") if split in whole]
         test = [whole["test"]]
     elif "val" in whole and training:
         notes.append(f"there are no test images: the {len(whole['val'][1]):,} validation images are the test images")
@@ -138,11 +136,12 @@ def _set_apart(parts: list[Part], options: ImportOptions, notes: list[str]) -> t
     n_test, n = sum(int(mask.sum()) for mask in chosen), sum(len(mask) for mask in chosen)
     if n and not 0 < n_test < n:
         raise BadInput(
-            f"{n:,} images are too few to set test images apart", "give test images of their own with --test, or more images"
+            f"{n:,} images are too few to set test images apart",
+            "give test images of their own with --test, or more images",
         )
     notes.append(
-        f"no test images are given: {n_test:,} of {n:,}, about {options.test_share:.0%} of each class, are set apart by "
-        "their content (--test-share), the same ones whenever the source is read"
+        f"no test images are given: {n_test:,} of {n:,}, about {options.test_share:.0%} of each class, are set apart "
+        "by their content (--test-share), the same ones whenever the source is read"
     )
     train = [(part, np.flatnonzero(~mask)) for part, mask in zip(parts, chosen, strict=True)]
     return train, [(part, np.flatnonzero(mask)) for part, mask in zip(parts, chosen, strict=True)]
@@ -157,8 +156,8 @@ def test_mask(labels: list[Label], hashes: np.ndarray, share: float) -> np.ndarr
         share: of the images, in (0, 1).
 
     Returns:
-        Boolean of shape (n,): true where the hash, as a fraction of its range, is below the share. A class of which this
-        would leave one side empty gives it the image with the smallest or the largest hash, and its equals.
+        Boolean of shape (n,): true where the hash, as a fraction of its range, is below the share. A class of which
+        this would leave one side empty gives it the image with the smallest or the largest hash, and its equals.
     """
     mask = hashes < np.uint64(int(share * 2**64))
     numbers: dict[Label, int] = {}

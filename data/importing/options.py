@@ -1,7 +1,7 @@
 """How a source is read: the options of `nightshift datasets add`, each described once.
 
-Command line, documentation and messages take names and texts from here; a dataset's row keeps the options that were given, so that
-`nightshift datasets update` reads the source again without asking.
+Command line, documentation and messages take names and texts from here; a dataset's row keeps the options that were
+given, so that `nightshift datasets update` reads the source again without asking.
 """
 
 import dataclasses

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.errors import BadFile
-from data.importing.batches import BATCH, Batch, Label, Split, spread
+from data.importing.batches import BATCH, Batch, Label, Split, counted, spread
 from data.importing.options import ImportOptions
 
 CHUNK = 1 << 24  # numbers looked at together: 128 MB at most
@@ -132,8 +132,8 @@ def factor_of(
                 f"{where}: --white is {options.white:g}, but there are pixels up to {high:g}", "give a larger one"
             )
         return 255 / options.white
-    if dtype == bool or (dtype.kind == "f" and 0 < high <= 1.001):
-        _note(notes, f"{where}: {'true' if dtype == bool else '1.0'} means white: 0..1 becomes 0..255")
+    if dtype.kind == "b" or (dtype.kind == "f" and 0 < high <= 1.001):
+        _note(notes, f"{where}: {'true' if dtype.kind == 'b' else '1.0'} means white: 0..1 becomes 0..255")
         return 255.0
     if high <= 255:
         if 0 < high < DARK:
@@ -176,9 +176,11 @@ def labels_of(array: np.ndarray, where: str, notes: list[str]) -> list[Label]:
             "are the image and label files swapped?",
         )
     if array.dtype.kind == "f" and not (array == np.rint(array)).all():
-        raise BadFile(f"{where}: expected integer labels, found {array.dtype} with fractions", "export whole numbers")
+        raise BadFile(
+            f"{where}: expected integer labels, found {array.dtype.name} with fractions", "export whole numbers"
+        )
     if array.dtype.kind not in "biufUS":
-        raise BadFile(f"{where}: expected integer labels, found {array.dtype}", "export whole numbers or names")
+        raise BadFile(f"{where}: expected integer labels, found {array.dtype.name}", "export whole numbers or names")
     return array.astype(str if array.dtype.kind in "US" else np.int64).tolist()  # type: ignore[no-any-return]
 
 
@@ -186,7 +188,7 @@ def batches_of(images: Numbers, labels: list[Label], split: Split, where: str) -
     """Yield all images of an array with their labels."""
     for at in range(0, len(images), BATCH):
         part = images[at : at + BATCH]
-        yield Batch(part, labels[at : at + BATCH], [split] * len(part), lambda i, at=at: f"{where}, image {at + i}")
+        yield Batch(part, labels[at : at + BATCH], [split] * len(part), counted(f"{where}, image", at))
 
 
 def sample_of(images: Numbers, labels: list[Label], split: Split, where: str) -> Iterator[Batch]:
@@ -201,6 +203,18 @@ def check_sizes(images: Numbers, labels: list[Label], split: str, where: str) ->
         raise BadFile(
             f"{where}: {len(images)} {split or 'unsplit'} images, but {len(labels)} {split or 'unsplit'} labels",
             "do the files belong together, or are those of training and test swapped?",
+        )
+
+
+def check_shapes(shapes: dict[str, tuple[int, ...]], where: str, options: ImportOptions) -> None:
+    """Raise BadFile if training and test images differ in shape, unless the options say what they all become."""
+    if len(set(shapes.values())) > 1 and not (options.height and options.width):
+        texts = {split: " × ".join(map(str, shape)) for split, shape in shapes.items()}
+        first, second = (f"{'training' if split == 'train' else split} images" for split in list(shapes)[:2])
+        sizes = list(texts.values())
+        raise BadFile(
+            f"{where}: {first} are {sizes[0]}, {second} {sizes[1]}",
+            "are they of the same kind? if so, say what size all become: --height and --width",
         )
 
 

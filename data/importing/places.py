@@ -1,4 +1,4 @@
-"""Where sources lie: a folder, a file, a zip or tar archive, a bucket, or a web address, all as a list of files to read.
+"""Where sources lie: a folder, a file, an archive, a bucket, or a web address, all as a list of files to read.
 
 Nothing is ever written under a name that comes from outside: what must be a local file is copied to a fresh name in a
 temporary folder.
@@ -305,7 +305,7 @@ class _Part:
 
 
 class Bucket(Place):
-    """The objects below a prefix of a bucket, through obstore; credentials come from where the cloud's tools find them."""
+    """The objects below a prefix of a bucket, through obstore, with the credentials of the environment."""
 
     def fill(self, url: str) -> "Bucket":
         """List the objects.
@@ -451,7 +451,7 @@ def _check_url(location: str) -> None:
     if scrubbed(location) != location:
         raise BadInput(
             f"expected a URL without a password, a query or a fragment, got {scrubbed(location)} with one",
-            "the URL is kept for updates, so it must hold no secret: download the file, or use a bucket and its credentials",
+            "it is kept for updates, so it must hold no secret: download the file, or use a bucket and its credentials",
         )
 
 
@@ -485,6 +485,6 @@ def _unavailable(url: str, error: Exception) -> SourceUnavailable:
     reason = " ".join(str(error).split())[:300]
     return SourceUnavailable(
         f"{url} cannot be read: {reason}",
-        "check the address and the credentials (for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; "
-        "AWS_SKIP_SIGNATURE=true for public buckets)",
+        "check the address and the credentials (for S3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION, "
+        "AWS_ENDPOINT_URL; AWS_SKIP_SIGNATURE=true for public buckets)",
     )

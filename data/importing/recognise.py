@@ -51,20 +51,18 @@ def kind_of(place: Place) -> Kind:
         BadFile: nothing that can be read.
     """
     files = place.files
-    pictures = [file for file in files if folders.is_image(file)]
-    rows = [file for file in files if tables.is_table(file)]
-    if any(tables.is_metadata(file) for file in files):
-        return "table"
-    if any(set(found) >= set(ROLES) for found in idx_files.sets_of(place).values()):
-        return "idx"
-    if pictures and (not rows or (any("/" in file.name for file in pictures) and _in_class_folders(place))):
-        return "folder"
-    if rows:
-        return "table"
-    if any(shards.is_shard(file) for file in files):
-        return "tar"
-    if any(file.suffix in (".npz", ".npy") for file in files):
-        return "arrays"
+    pictures = any(folders.is_image(file) for file in files)
+    rows = any(tables.is_table(file) for file in files)
+    looks: dict[Kind, bool] = {  # the first that is true
+        "idx": any(set(found) >= set(ROLES) for found in idx_files.sets_of(place).values()),
+        "folder": pictures and not any(map(tables.is_metadata, files)) and (not rows or _in_class_folders(place)),
+        "table": rows,
+        "tar": any(map(shards.is_shard, files)),
+        "arrays": any(file.suffix in (".npz", ".npy") for file in files),
+    }
+    found = next((kind for kind, so in looks.items() if so), None)
+    if found:
+        return found
     if any(idx_files.role_of(file.name)[1] for file in files):  # some of the four: their reader says what is missing
         return "idx"
     raise BadFile(_unknown(place), "see docs/your-own-data.md for what can be read; name the kind with --kind")
@@ -73,11 +71,10 @@ def kind_of(place: Place) -> Kind:
 def _in_class_folders(place: Place) -> bool:
     """Whether images lie in folders of their own, rather than in one beside a table that lists them."""
     above = Counter(PurePosixPath(file.name).parent for file in place.files if folders.is_image(file))
-    return (
-        len(above) > 2
-        or (len({len(folder.parts) for folder in above}) == 1
+    return len(above) > 2 or (
+        len({len(folder.parts) for folder in above}) == 1
         and len(above) > 1
-        and not any(word in ("train", "test", "images") for folder in above for word in folder.parts[-1:]))
+        and not any(word in ("train", "test", "images") for folder in above for word in folder.parts[-1:])
     )
 
 

@@ -36,7 +36,7 @@ def geometry_of(source: Source, options: ImportOptions, notes: list[str]) -> Geo
     channels = options.channels or (3 if any(_has_colour(image) for image in images) else 1)
     training = [image for image, split in zip(images, splits, strict=True) if split != "test"] or images
     ground = _ground(training, channels, options)
-    return Geometry(height, width, channels, options.fit, ground)  # type: ignore[arg-type]
+    return Geometry(height, width, channels, options.fit, ground)
 
 
 def _sample(source: Source, options: ImportOptions) -> tuple[list[np.ndarray], list[str]]:

@@ -10,7 +10,7 @@ import numpy as np
 from data.errors import BadFile
 from data.importing.batches import Batch, Label, Source, Split, split_of
 from data.importing.options import ImportOptions
-from data.importing.pixels import Numbers, batches_of, check_sizes, images_of, labels_of, sample_of
+from data.importing.pixels import Numbers, batches_of, check_shapes, check_sizes, images_of, labels_of, sample_of
 from data.importing.places import File, Place, archive
 
 IMAGES = ("images", "imgs", "image", "img", "x", "data", "pixels", "features")  # the first that is there wins
@@ -50,6 +50,7 @@ def open_arrays(place: Place, options: ImportOptions) -> Source:
     pairs = [_pair(split, found, place, members, options, notes) for split in splits]
     if not pairs:
         raise _no_pair(place, members)
+    check_shapes({pair.split: pair.images.shape for pair in pairs}, place.location, options)
 
     def batches() -> Iterator[Batch]:
         for pair in pairs:
@@ -120,7 +121,7 @@ def _mapped(file: File) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, so a false shape allocates nothing
     except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
         raise BadFile(
-            f"{file.where}: expected an array of numbers, got one that is damaged, cut short or holds objects ({error})",
+            f"{file.where}: expected numbers, got an array that is damaged, cut short or of objects ({error})",
             "write it again with numpy.save or numpy.savez",
         ) from error
     if not isinstance(array, np.ndarray) or array.ndim == 0:

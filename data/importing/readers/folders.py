@@ -98,7 +98,7 @@ def _splits_first(paths: list[tuple[str, ...]], place: Place) -> bool:
     if splits and splits != first and len({split_of(name) for name in splits}) > 1:
         others = ", ".join(sorted(first - splits)[:5])
         raise BadFile(
-            f"{place.location} has the folders {', '.join(sorted(splits))}, and beside them {others}: splits or classes?",
+            f"{place.location} has the folders {', '.join(sorted(splits))}, and beside them {others}: split or class?",
             "move what is neither training nor test images away, or sort all images below train and test",
         )
     return bool(splits) and splits == first

@@ -1,6 +1,5 @@
 """IDX files: the four of MNIST, under any of the names and in any of the folders in which people have them."""
 
-import hashlib
 import math
 import re
 import uuid
@@ -16,7 +15,7 @@ from data.files import file_sha256, storage_errors
 from data.idx import GZIP_MAGIC, gunzip_chunks, gunzip_head, looks_like, map_idx, read_header
 from data.importing.batches import Batch, Source, Split
 from data.importing.options import ImportOptions
-from data.importing.pixels import batches_of, check_sizes, images_of, labels_of, sample_of
+from data.importing.pixels import batches_of, check_shapes, check_sizes, images_of, labels_of, sample_of
 from data.importing.places import File, Place
 
 MAX_BYTES = 16 << 30  # of one file when unpacked; a header may claim any size
@@ -32,8 +31,6 @@ USUAL = dict(
         strict=True,
     )
 )
-# MD5 of the compressed files of sets whose images are transposed; torchvision and NIST's readme say so, too
-TRANSPOSED = ("emnist",)
 
 
 def role_of(name: str) -> tuple[str, str]:
@@ -66,7 +63,7 @@ def open_idx(place: Place, options: ImportOptions) -> Source:
     """Look through four IDX files, compressed or not.
 
     Raises:
-        BadFile: a file is missing, damaged, swapped with another, or does not fit the others; or there are several sets.
+        BadFile: a file is missing, damaged, swapped, or does not fit the others; or there are several sets.
     """
     files = _one_set(place)
     notes: list[str] = []
@@ -75,8 +72,7 @@ def open_idx(place: Place, options: ImportOptions) -> Source:
     parts = []
     for split in splits:
         image_file, label_file = files[f"{split}_images"][0], files[f"{split}_labels"][0]
-        labels_first = arrays[f"{split}_images"].ndim == 1
-        if labels_first:
+        if arrays[f"{split}_images"].ndim == 1:
             raise BadFile(
                 f"{image_file.where}: expected 3 dimensions, found 1: these are labels",
                 "are the image and label files swapped?",
@@ -85,11 +81,11 @@ def open_idx(place: Place, options: ImportOptions) -> Source:
         labels = labels_of(arrays[f"{split}_labels"], label_file.where, notes)
         check_sizes(images, labels, split, place.location)
         parts.append((images, labels, split, image_file.where))
-    if any(word in place.location.lower() or word in files["train_images"][0].name.lower() for word in TRANSPOSED):
-        if not options.transpose:
-            notes.append(
-                "EMNIST's files hold images with rows and columns swapped: if the contact sheet shows that, add --transpose"
-            )
+    check_shapes({part[2]: part[0].shape for part in parts}, place.location, options)
+    if "emnist" in files["train_images"][0].where.lower() and not options.transpose:
+        notes.append(
+            "EMNIST's files hold images with rows and columns swapped: add --transpose if the contact sheet shows that"
+        )
 
     def batches() -> Iterator[Batch]:
         for part in parts:
@@ -166,8 +162,3 @@ def _array(found: tuple[File, Path]) -> np.ndarray:
         return map_idx(path)
     except BadFile as error:  # name the file, not its unpacked copy
         raise BadFile(error.problem.replace(str(path), file.where), error.hint) from error
-
-
-def sha256_of(array: np.ndarray) -> str:
-    """Return the SHA-256 of an array's bytes."""
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

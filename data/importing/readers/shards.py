@@ -1,7 +1,7 @@
 """WebDataset's shards: tar archives in which `key.png` and `key.cls` belong together."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from data.errors import BadFile
@@ -42,7 +42,7 @@ def open_shards(place: Place, options: ImportOptions) -> Source:
     first = next(batches(), None)
     if first is None:
         raise BadFile(
-            f"{shards[0].where}: expected images and labels under the same key, such as 0001.png and 0001.cls, found none",
+            f"{shards[0].where}: expected images and labels of one key, such as 0001.png and 0001.cls, found none",
             "write each image with its class as key.png and key.cls",
         )
     return Source("tar", 0, batches, notes=[f"{len(shards):,} shards"] if len(shards) > 1 else [])
@@ -60,7 +60,11 @@ def _batches(place: Place, split: Split, options: ImportOptions) -> Iterator[Bat
         pictures = [next(file for ending, file in parts.items() if _is_picture(ending)) for _, parts in some]
         labels = [_label(parts, options) for _, parts in some]
         splits: list[Split] = [split or split_of(key.rpartition("/")[0]) for key, _ in some]
-        yield Batch(pictures, labels, splits, lambda i, pictures=pictures: pictures[i].where)
+        yield Batch(pictures, labels, splits, _where(pictures))
+
+
+def _where(pictures: list[File]) -> Callable[[int], str]:
+    return lambda i: pictures[i].where
 
 
 def _is_picture(ending: str) -> bool:

@@ -99,7 +99,8 @@ def open_tables(place: Place, options: ImportOptions, files: Sequence[File] = ()
     found = [table for file in files or place.files if is_table(file) for table in _opened(file, options, notes)]
     if not found:
         raise BadFile(
-            f"{place.location}: expected a table with images and labels, found none; {'; '.join(notes) or 'there is no table'}",
+            f"{place.location}: expected a table with images and labels, found none; "
+            f"{'; '.join(notes) or 'there is no table'}",
             "name the columns with --image-column and --label-column",
         )
     first = found[0]
@@ -110,11 +111,11 @@ def open_tables(place: Place, options: ImportOptions, files: Sequence[File] = ()
 
     def batches() -> Iterator[Batch]:
         for table in found:
-            yield from _batches(table, _rows(table, options), index, options, factor)
+            yield from _batches(table, _rows(table), index, options, factor)
 
     def sample() -> Iterator[Batch]:
         for table in found:
-            yield from _batches(table, islice(_rows(table, options, sampled=True), 4), index, options, factor)
+            yield from _batches(table, islice(_rows(table, sampled=True), 4), index, options, factor)
 
     total = sum(pq.read_metadata(table.path).num_rows for table in found if table.file.suffix == ".parquet")
     return Source("table", total, batches, sample, class_names=first.names, notes=notes)
@@ -231,7 +232,7 @@ def _is_number(text: str) -> bool:
 # -- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _rows(table: _Table, options: ImportOptions, *, sampled: bool = False) -> Iterator[dict[str, Any]]:
+def _rows(table: _Table, *, sampled: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the wanted columns in batches: lists by column, and "" for the pixels, an array (n, pixels)."""
     with _damage(table.file):
         if table.file.suffix == ".parquet":
@@ -347,7 +348,7 @@ def _factor(tables: list[_Table], options: ImportOptions, notes: list[str]) -> f
         return 1.0
     low, high, whole = np.inf, -np.inf, True
     for table in tables:
-        for lists in _rows(table, options):
+        for lists in _rows(table):
             values = lists[""]
             low, high = min(low, float(values.min())), max(high, float(values.max()))
             whole = whole and bool((values == np.rint(values)).all())
@@ -376,7 +377,7 @@ def _batches(
             if images and isinstance(images[0], np.ndarray):
                 images = _stacked(images, table, options)
         start = at + (2 if table.header and table.file.suffix in (".csv", ".tsv") else 1)
-        yield Batch(images, labels, splits, lambda i, start=start: f"{table.file.where}, row {start + i}")
+        yield Batch(images, labels, splits, counted(f"{table.file.where}, row", start))
         at += len(labels)
 
 
