@@ -68,11 +68,11 @@ def read_source(
     notes.append(survey.described(geometry))
     room(2 * source.total * int(np.prod(geometry.shape)))
     parts = write_parts(source.batches(), geometry, options, folder, lambda done: report("images", done, source.total))
-    train, test = _divided(parts, options, notes)
     labels = {label for part in parts.values() for label in part.labels}
     if not labels:
         raise BadInput(f"{location} holds no images with labels", "check the source, and --ignore-labels")
     names, numbers = classes.numbered(list(labels), source.class_names, options)
+    train, test = _divided(parts, options, notes)
     paths = {
         **_written("train", train, geometry, numbers, len(names), folder),
         **_written("test", test, geometry, numbers, len(names), folder),

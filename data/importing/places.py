@@ -148,7 +148,7 @@ class Place:
 
     def add(self, name: str, size: int, key: Any = None) -> None:
         """List a file, unless it is hidden or a system file."""
-        parts = [part for part in name.split("/") if part not in ("", ".")]
+        parts = [part for part in name.split("/") if part not in ("", ".", "..")]
         if not parts:
             return
         if any(HIDDEN.match(part) for part in parts):
@@ -414,7 +414,7 @@ def is_archive(name: str) -> bool:
 def archive(file: File) -> Place:
     """Return the members of an archive that lies in a place."""
     path = file.local()
-    kind = Zip if file.name.lower().endswith(".zip") else Tar
+    kind = Zip if file.name.lower().endswith((".zip", ".npz")) else Tar
     return kind(file.where, file.place.scratch).fill(path)
 
 
@@ -477,7 +477,7 @@ def _from_web(url: str, scratch: Path, report: Report) -> Place:
 
 def unreadable(where: str, error: Exception) -> BadFile:
     """Return the error for a file that the operating system or a library cannot read."""
-    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    reason = getattr(error, "strerror", None) or str(error).partition("\n")[0].rstrip(":") or type(error).__name__
     return BadFile(f"{where} cannot be read: {reason}", "fix its permissions, or fetch or export it again")
 
 

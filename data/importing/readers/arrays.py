@@ -71,7 +71,7 @@ def _members(file: File) -> list[tuple[str, File]]:
     if file.suffix != ".npz":
         return []
     inside = [one for one in archive(file).files if one.suffix == ".npy"]
-    if len(inside) == 1:  # as numpy.savez names a single array: arr_0
+    if [one.name for one in inside] == ["arr_0.npy"]:  # as numpy.savez calls what was given no name
         return [(stem, inside[0])]
     return [(f"{stem}/{PurePosixPath(one.name).stem}", one) for one in inside]
 

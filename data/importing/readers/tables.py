@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from data.errors import BadFile
 from data.idx import GZIP_MAGIC
-from data.importing.batches import BATCH, Batch, Encoded, Label, Missing, Source, Split, split_of, spread
+from data.importing.batches import BATCH, Batch, Encoded, Label, Missing, Source, Split, counted, split_of, spread
 from data.importing.options import ImportOptions
 from data.importing.pixels import Numbers, factor_of, image_shape
 from data.importing.places import File, OneFile, Place
