@@ -12,7 +12,7 @@ import numpy as np
 from data.dataset import ROLES
 from data.errors import BadFile
 from data.files import file_sha256, storage_errors
-from data.idx import GZIP_MAGIC, gunzip_chunks, gunzip_head, looks_like, map_idx, read_header
+from data.idx import GZIP_MAGIC, gunzip_chunks, looks_like, map_idx, read_header
 from data.importing.batches import Batch, Source, Split
 from data.importing.options import ImportOptions
 from data.importing.pixels import batches_of, check_shapes, check_sizes, images_of, labels_of, sample_of
@@ -142,7 +142,7 @@ def _unpacked(file: File) -> Path:
                 "fetch or export the file again",
             )
         return path
-    dtype, shape, start = read_header(gunzip_head(head, file.where), file.where)
+    dtype, shape, start = read_header(_unpacked_head(path, file.where), file.where)
     size = start + math.prod(shape) * dtype.itemsize  # the header's size is the cap for unpacking
     if size > MAX_BYTES:
         raise BadFile(
@@ -154,6 +154,17 @@ def _unpacked(file: File) -> Path:
         for piece in gunzip_chunks(packed, size, file.where):
             plain.write(piece)
     return target
+
+
+def _unpacked_head(path: Path, where: str) -> bytes:
+    """Return the first bytes of what a gzip file holds: enough for a header, even if its members are a byte each."""
+    head = b""
+    with path.open("rb") as stream:
+        for piece in gunzip_chunks(stream, MAX_BYTES, where):
+            head += piece[:64]
+            if len(head) >= 64:
+                break
+    return head
 
 
 def _array(found: tuple[File, Path]) -> np.ndarray:
