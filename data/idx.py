@@ -224,18 +224,6 @@ def _inflated(decoder: Any, piece: bytes, limit: int, where: str) -> bytes:
     return raw
 
 
-def gunzip_head(data: bytes, where: str) -> bytes:
-    """Return the first 64 bytes of what a gzip stream holds: enough for any IDX header.
-
-    Raises:
-        BadFile: it is not gzip.
-    """
-    try:
-        return zlib.decompressobj(wbits=31).decompress(data, 64)
-    except zlib.error as error:
-        raise BadFile(f"{where}: expected an intact gzip stream, got damaged bytes ({error})", AGAIN) from error
-
-
 def unpack(data: bytes, cap: int, where: str) -> bytes:
     """Return the raw IDX bytes of a file that may be compressed; content decides, not the name.
 

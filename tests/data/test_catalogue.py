@@ -3,22 +3,24 @@
 import gzip
 import json
 from dataclasses import asdict, replace
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import data
 from benchmarks import make_sample
 from data import catalogue
 from data.builtin import DATASETS
-from data.dataset import ROLES, Dataset
+from data.dataset import ROLES, Dataset, Origin
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable, UnknownName
 from data.idx import write_idx
 from data.importing.options import ImportOptions
 from data.source import download, read_raw
 from data.store import Store
-from data.values import from_json
+from data.values import canonical_json, digest_of, from_json
 
 USUAL_NAMES = {
     f"{split}_{what}": (f"{name}-{what}-idx{n}-ubyte", f"{name}-{what}.idx{n}-ubyte")
@@ -336,3 +338,136 @@ def test_a_row_that_was_edited_is_refused(store: Store, tmp_path: Path) -> None:
     (store.dataset_rows() / "other.json").write_bytes(pinned)
     with pytest.raises(Corrupt, match="was changed"):
         catalogue.get(store, "other")
+
+
+# -- sources of any kind ----------------------------------------------------------------------------------------------
+
+
+def _pictures(folder: Path, n: int = 24, *, seed: int = 0) -> Path:
+    """White paper with dark squares in two places, a folder per class."""
+    for i in range(n):
+        image = np.full((8, 8), 255, np.uint8)
+        image[2:4, 2:4] = np.random.default_rng(seed * 1000 + i).integers(0, 90, (2, 2))
+        path = folder / ("left", "right")[i % 2] / f"{seed}-{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image if i % 2 == 0 else image[:, ::-1]).save(path)
+    return folder
+
+
+def test_a_folder_of_pictures_becomes_a_dataset(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row remembers where it came from and how it was read, whichever folder was current then."""
+    _pictures(tmp_path / "forms")
+    monkeypatch.chdir(tmp_path)
+    seen: list[tuple[str, int, int]] = []
+    added = catalogue.add(
+        store, "forms", "forms", ImportOptions(test_share=0.3), progress=lambda *report: seen.append(report)
+    )
+    row = catalogue.get(store, "forms")
+    assert row == added.row
+    assert row.origin == Origin(str(tmp_path / "forms"), {"test_share": 0.3})
+    assert (row.geometry.shape, row.ground, row.class_names) == ((8, 8), (255,), ("left", "right"))
+    assert row.n_train + row.n_test == 24
+    assert added.notes[0] == "read as a folder of images"
+    assert seen[-1] == ("images", 24, 24)
+    raw = read_raw(store, row, download(store, row))
+    assert raw.train_images.shape == (row.n_train, 8, 8)
+    assert list(store.tmp().iterdir()) == []
+
+
+def test_update_reads_the_source_again_as_before(store: Store, tmp_path: Path) -> None:
+    """With the same options, geometry and class names; test images stay test images; old files go."""
+    folder = _pictures(tmp_path / "forms")
+    before = catalogue.add(store, "forms", folder, ImportOptions(height=6, width=6), title="Forms", licence="CC0").row
+    old = read_raw(store, before, download(store, before))
+    assert catalogue.update(store, "forms").row == before
+    _pictures(folder, 10, seed=1)
+    (folder / "left" / "large.png").write_bytes((folder / "left" / "1-0.png").read_bytes())
+    Image.fromarray(np.full((90, 90), 7, np.uint8)).save(folder / "left" / "large.png")
+    after = catalogue.update(store, "forms").row
+    new = read_raw(store, after, download(store, after))
+    assert after.n_train + after.n_test == 35
+    assert (after.geometry, after.title, after.licence, after.origin) == (
+        before.geometry, "Forms", "CC0", before.origin,
+    )  # fmt: skip
+    tests = [{image.tobytes() for image in raw.test_images} for raw in (old, new)]
+    assert tests[0] <= tests[1]
+    kept = {path.name for path in store.raw("forms", "x").parent.iterdir()}
+    assert kept == {file.name for file in after.files.values()}
+
+
+def test_update_refuses_what_would_be_another_dataset(store: Store, tmp_path: Path) -> None:
+    """A new class, a source that is gone, a dataset whose origin is not known: refused, and the old one stays."""
+    folder = _pictures(tmp_path / "forms")
+    row = catalogue.add(store, "forms", folder).row
+    (folder / "up").mkdir()
+    (folder / "left" / "0-0.png").rename(folder / "up" / "0.png")
+    with pytest.raises(BadInput, match="no class is called up; the classes are left, right"):
+        catalogue.update(store, "forms")
+    folder.rename(tmp_path / "elsewhere")
+    with pytest.raises(BadFile, match="is not there"):
+        catalogue.update(store, "forms")
+    with pytest.raises(BadInput, match="'mnist' is built in"):
+        catalogue.update(store, "mnist")
+    with pytest.raises(UnknownName):
+        catalogue.update(store, "other")
+    _write_row(store, replace(row, origin=None))
+    with pytest.raises(BadInput, match="where 'forms' was read from is not known"):
+        catalogue.update(store, "forms")
+    download(store, row)
+
+
+def _write_row(store: Store, row: Dataset) -> None:
+    content = {"row": asdict(row), "digest": digest_of(asdict(row))}
+    (store.dataset_rows() / f"{row.name}.json").write_bytes(canonical_json(content))
+
+
+def test_replace_takes_the_place_of_another(store: Store, tmp_path: Path) -> None:
+    """Only when it is asked for; without it the files of the first stay as they are."""
+    first = catalogue.add(store, "forms", _pictures(tmp_path / "a")).row
+    other = _pictures(tmp_path / "b", seed=5)
+    with pytest.raises(BadInput, match="there is a dataset 'forms' already"):
+        catalogue.add(store, "forms", other)
+    assert download(store, first)
+    second = catalogue.add(store, "forms", other, replace=True).row
+    assert catalogue.get(store, "forms") == second != first
+    assert download(store, second)
+
+
+def test_rows_from_before_work_unchanged(store: Store, tmp_path: Path) -> None:
+    """A row that names packed files and has neither geometry nor origin is read; adding its folder again is fine."""
+    arrays = _arrays()
+    for array in (arrays["train_images"], arrays["test_images"]):
+        array[:, [0, -1]] = 0
+        array[:, :, [0, -1]] = 0
+    folder = _write(tmp_path / "mine", arrays)
+    now = catalogue.add(store, "mine", folder).row
+    files = {}
+    for role, name in ((role, USUAL_NAMES[role][0] + ".gz") for role in ROLES):
+        content = (folder / name).read_bytes()
+        store.write_bytes(store.raw("mine", name), content)
+        files[role] = replace(
+            now.files[role], name=name, served_sha256=sha256(content).hexdigest(), served_bytes=len(content)
+        )
+    row = {
+        key: value
+        for key, value in asdict(replace(now, files=files)).items()
+        if key not in ("channels", "fit", "ground", "origin")
+    }
+    line = {"row": row, "digest": digest_of(row)}
+    (store.dataset_rows() / "mine.json").write_bytes(canonical_json(line))
+    before = catalogue.get(store, "mine")
+    ref = download(store, before)
+    assert np.array_equal(read_raw(store, before, ref).train_images, arrays["train_images"])
+    again = catalogue.add(store, "mine", folder).row
+    assert download(store, again) == ref
+    assert catalogue.update(store, "mine").row == again
+
+
+def test_a_damaged_picture_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
+    """Nor do a name that is taken, and labels that do not fit."""
+    folder = _pictures(tmp_path / "forms")
+    (folder / "left" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    with pytest.raises(BadFile, match="1 of 25 images cannot be used"):
+        catalogue.add(store, "forms", folder)
+    assert _files(store) == []
+    assert list(store.tmp().iterdir()) == []

@@ -25,10 +25,12 @@ class Got:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
         return self.imported.class_names
 
     @property
     def notes(self) -> str:
+        """What was said, a line each."""
         return "\n".join(self.imported.notes)
 
 

@@ -98,7 +98,7 @@ def test_arrays_without_splits(tmp_path: Path) -> None:
         (lambda x: x.astype(np.float32), ""),
         (lambda x: x.astype(np.int64), ""),
         (lambda x: x.astype(np.uint16) * 257, "65535 means white"),
-        (lambda x: np.asfortranarray(x), ""),
+        (np.asfortranarray, ""),
         (lambda x: x.astype(">i2"), ""),
     ],
 )

@@ -193,12 +193,6 @@ def test_metadata_as_in_hugging_faces_imagefolder(tmp_path: Path, kind: str, who
             some = [{key: row[key] for key in ("file_name", "label")} for row in rows if row["split"] == split]
             _table(folder / split / f"metadata.{kind}", some)
     got = read(folder, tmp_path / "out")
-    assert np.array_equal(
-        np.concatenate([got.train_images, got.test_images])[
-            np.argsort([*got.train_labels, *got.test_labels], kind="stable")
-        ].shape,
-        (12, 6, 5),
-    )
     assert sorted(image.tobytes() for image in got.train_images) == sorted(image.tobytes() for image in PIXELS[:8])
     assert got.test_labels.tolist() == [0, 1, 0, 1]
     assert got.classes == ("cat", "dog")
@@ -235,6 +229,6 @@ def test_archives_are_read_in_place(tmp_path: Path, form: str) -> None:
         "test-images",
         "test-labels",
     }
+    path.write_bytes(path.read_bytes()[:300])
     with pytest.raises(BadInput):
-        path.write_bytes(path.read_bytes()[:300])
         read(path, tmp_path / "out2")

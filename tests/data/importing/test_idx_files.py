@@ -1,6 +1,7 @@
 """IDX files under the names and in the folders in which people have them, and EMNIST's peculiarities."""
 
 import gzip
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ def test_torchvisions_folder_has_every_file_twice(tmp_path: Path) -> None:
     write(folder, {NAMES[0] + ".gz": gzip.compress(write_idx(X[TRAIN][::-1]))})
     with pytest.raises(
         BadFile,
-        match="several files for the train images that differ: train-images-idx3-ubyte and train-images-idx3-ubyte.gz",
+        match="several files for the train images that differ: train-images-idx3-ubyte and",
     ):
         read(folder, tmp_path / "out3")
 
@@ -79,17 +80,17 @@ def test_gzip_of_several_members(tmp_path: Path, cuts: list[int], tail: bytes) -
     """As bgzip, `cat a.gz b.gz` and appended writes make them, padded with zeros or not."""
     raw = write_idx(X[TRAIN])
     ends = [0, *cuts, len(raw)]
-    packed = b"".join(gzip.compress(raw[a:b]) for a, b in zip(ends, ends[1:], strict=False)) + tail
+    packed = b"".join(gzip.compress(raw[a:b]) for a, b in pairwise(ends)) + tail
     folder = write(tmp_path / "in", files(pack=True) | {NAMES[0] + ".gz": packed})
     assert np.array_equal(read(folder, tmp_path / "out").train_images, X[TRAIN])
     assert gunzip_capped(packed, len(raw), "it") == raw
     with pytest.raises(BadFile, match="expected at most"):
         gunzip_capped(packed, len(raw) - 1, "it")
-    with pytest.raises(BadFile, match="expected the end, 3 more bytes follow"):
+    with pytest.raises(BadFile, match=r"expected the end, 3 more bytes follow"):
         gunzip_capped(packed + b"abc", len(raw), "it")
     with pytest.raises(BadFile, match="ends inside"):
         gunzip_capped(packed[: len(packed) - len(tail) - 3], len(raw), "it")
-    with pytest.raises(BadFile, match="at most|damaged"):
+    with pytest.raises(BadFile, match=r"at most|damaged"):
         gunzip_capped(packed + gzip.compress(bytes(1 << 20)), len(raw), "it")
 
 

@@ -55,9 +55,9 @@ def test_names_that_lead_elsewhere_write_nothing(tmp_path: Path) -> None:
     source = tar(
         tmp_path / "deep" / "er" / "shard.tar", [(f"x{i // 2}{name[-4:]}", c) for i, (name, c) in enumerate(pairs)]
     )
-    before = {path for path in tmp_path.rglob("*")}
+    before = set(tmp_path.rglob("*"))
     read(source, tmp_path / "deep" / "er" / "out")
-    after = {path for path in tmp_path.rglob("*")} - before
+    after = set(tmp_path.rglob("*")) - before
     assert all((tmp_path / "deep" / "er" / "out") in (path, path.parent) for path in after)
 
 

@@ -95,7 +95,8 @@ def test_a_table_on_its_own_names_files_from_its_folder_on(tmp_path: Path) -> No
     (folder / "t.csv").write_text("\n".join(["file,label", *lines[:-1], "nowhere.png,1", ",2", "1.png,"]))
     with pytest.raises(
         BadFile,
-        match=r"3 of 14 images cannot be used:\n.*row 13: there is no file .*nowhere\.png\n.*row 14: there is no image.*\n.*row 15: it has no label",
+        match=r"3 of 14 images cannot be used:\n.*row 13: there is no file .*nowhere\.png\n"
+        r".*row 14: there is no image.*\n.*row 15: it has no label",
     ):
         read(folder / "t.csv", tmp_path / "out2")
 
