@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 DEFAULTS = ImportOptions()
+SHEET = "contact-sheet.png"
 MAX_NAME = 40  # leaves room for what the store puts around it
 
 
@@ -65,7 +66,7 @@ class Added:
         row: the dataset's row, as it is in the catalogue now.
         notes: what was found and decided by looking, one sentence each: kind of source, sizes, splits, files left out.
         findings: what is questionable about the images, none of which refuses them.
-        sheet: the contact sheet, a PNG with some images per class; None if it could not be drawn.
+        sheet: the contact sheet, a PNG with some images per class.
     """
 
     row: Dataset
@@ -114,6 +115,12 @@ def add(
     _check_name(name)
     about = {"title": title or name, "licence": licence, "citation": citation, "mirror_symmetric": mirror_symmetric}
     return _imported(store, name, str(source), options, about, expected, replace=replace, progress=progress)
+
+
+def sheet_of(store: Store, name: str) -> Path | None:
+    """Return the contact sheet that was drawn when a dataset was added or updated; None if there is none."""
+    path = store.raw(name, SHEET)
+    return path if path.is_file() else None
 
 
 def update(store: Store, name: str, *, progress: Progress | None = None) -> Added:
@@ -197,33 +204,36 @@ def _imported(
             origin=origin or Origin(location, _located(options).given()),
             **about,
         )
-        row, found = _judged(row, imported, expected)
-        _place(store, row, imported.paths, replace=replace)
-        return Added(row, imported.notes, found, None)
+        row, found, sheet = _judged(row, imported, expected, scratch)
+        _place(store, row, {**imported.paths, SHEET: sheet}, replace=replace)
+        return Added(row, imported.notes, found, sheet_of(store, name))
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _judged(row: Dataset, imported: "Imported", expected: Reference | None) -> "tuple[Dataset, tuple[Finding, ...]]":
-    """Return the row with the statistics of its images, and what is questionable about them.
+def _judged(
+    row: Dataset, imported: "Imported", expected: Reference | None, scratch: Path
+) -> "tuple[Dataset, tuple[Finding, ...], Path]":
+    """Return the row with the statistics of its images, what is questionable about them, and their contact sheet.
 
     Raises:
         BadInput: a finding refuses the images.
     """
+    from data.contact_sheet import contact_sheet
     from data.findings import findings
     from data.idx import map_idx
     from data.summary import reference_of, summarise
 
     arrays = {role: map_idx(path) for role, path in imported.paths.items()}
     raw = RawData(**{role: a if role.endswith("images") else a.astype("int64") for role, a in arrays.items()})
-    table = summarise(raw)
+    table = summarise(raw, row.ground)
     row = dataclasses.replace(row, reference=expected or reference_of(table, row.n_classes))
     found = findings(row, raw, table)
     refusing = [finding for finding in found if finding.refuses]
     if refusing:
         rest = "".join(f"\n    {finding.sentence}" for finding in refusing[1:])
         raise BadInput(refusing[0].sentence + rest, refusing[0].remedy)
-    return row, found
+    return row, found, contact_sheet(scratch / SHEET, row, raw)
 
 
 def _place(store: Store, row: Dataset, paths: dict[str, Path], *, replace: bool) -> None:
@@ -235,11 +245,11 @@ def _place(store: Store, row: Dataset, paths: dict[str, Path], *, replace: bool)
                 f"choose another name, or remove it first: nightshift datasets remove {row.name}",
             )
         for role, path in paths.items():
-            store.place(path, store.raw(row.name, row.files[role].name))
+            store.place(path, store.raw(row.name, SHEET if role == SHEET else row.files[role].name))
         content = asdict(row)
         line = {"row": content, "digest": digest_of(content)}
         store.write_bytes(store.dataset_rows() / f"{row.name}.json", canonical_json(line))
-        kept = {file.name for file in row.files.values()}
+        kept = {SHEET, *(file.name for file in row.files.values())}
         for path in store.raw(row.name, "x").parent.iterdir():
             if path.name not in kept and path.is_file():
                 path.unlink(missing_ok=True)

@@ -34,9 +34,10 @@ TRAIN_IMAGES, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte
 def _arrays(*, n_classes: int = 4, height: int = 7, width: int = 5, seed: int = 0) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(seed)
     labels = np.uint8 if n_classes <= 256 else np.int16
+    n_train = 40 * -(-n_classes // 40)
     return {
-        "train_images": rng.integers(0, 256, (40, height, width), np.uint8),
-        "train_labels": np.append(rng.integers(0, n_classes, 39), n_classes - 1).astype(labels),
+        "train_images": rng.integers(0, 256, (n_train, height, width), np.uint8),
+        "train_labels": (np.arange(n_train) % n_classes).astype(labels),
         "test_images": rng.integers(0, 256, (12, height, width), np.uint8),
         "test_labels": rng.integers(0, n_classes, 12).astype(labels),
     }
@@ -122,7 +123,7 @@ def test_the_sample_can_be_made_again(mirror: Path, tmp_path: Path, capsys: pyte
 
 @pytest.mark.parametrize("packed", [True, False], ids=["gz", "raw"])
 @pytest.mark.parametrize("spelling", [0, 1])
-@pytest.mark.parametrize(("n_classes", "height", "width"), [(4, 7, 5), (2, 1, 1), (1000, 3, 40)])
+@pytest.mark.parametrize(("n_classes", "height", "width"), [(4, 7, 5), (2, 1, 9), (1000, 3, 40)])
 def test_a_folder_becomes_a_dataset(
     store: Store, tmp_path: Path, packed: bool, spelling: int, n_classes: int, height: int, width: int
 ) -> None:
@@ -138,7 +139,7 @@ def test_a_folder_becomes_a_dataset(
 
     assert catalogue.names(store) == (*DATASETS, "mine")
     assert catalogue.get(store, "mine") == row
-    assert (row.height, row.width, row.n_train, row.n_test) == (height, width, 40, 12)
+    assert (row.height, row.width, row.n_train, row.n_test) == (height, width, 40 * -(-n_classes // 40), 12)
     assert row.class_names == tuple(map(str, range(n_classes)))
     assert (row.title, row.licence, row.citation, row.mirror_symmetric) == ("Mine", "CC0", "me", True)
     assert row.reference is not None
@@ -392,7 +393,8 @@ def test_update_reads_the_source_again_as_before(store: Store, tmp_path: Path) -
     tests = [{image.tobytes() for image in raw.test_images} for raw in (old, new)]
     assert tests[0] <= tests[1]
     kept = {path.name for path in store.raw("forms", "x").parent.iterdir()}
-    assert kept == {file.name for file in after.files.values()}
+    assert kept == {"contact-sheet.png", *(file.name for file in after.files.values())}
+    assert catalogue.sheet_of(store, "forms") == store.raw("forms", "contact-sheet.png")
 
 
 def test_update_refuses_what_would_be_another_dataset(store: Store, tmp_path: Path) -> None:
