@@ -14,9 +14,10 @@ from data.dataset import Geometry
 from data.errors import BadFile
 from data.files import storage_errors
 from data.idx import IdxWriter, map_idx
-from data.images import decode, fit
+from data.images import fit
 from data.importing.batches import Batch, Label, Split
 from data.importing.options import ImportOptions
+from data.importing.quick import decoded
 
 AHEAD = 4  # batches per core that are decoded or wait for being written
 COPIED = 1 << 24  # bytes copied together
@@ -82,12 +83,12 @@ def write_parts(
     damaged: list[str] = []
     n_damaged = done = 0
     try:
-        for decoded in _in_order(batches, lambda batch: _decoded(batch, geometry, options)):
-            done += len(decoded.labels)
-            n_damaged += len(decoded.damaged)
-            damaged += decoded.damaged[: NAMED - len(damaged)]
+        for some in _in_order(batches, lambda batch: _decoded(batch, geometry, options)):
+            done += len(some.labels)
+            n_damaged += len(some.damaged)
+            damaged += some.damaged[: NAMED - len(damaged)]
             with storage_errors(folder):
-                _append(decoded, parts, writers, folder, geometry)
+                _append(some, parts, writers, folder, geometry)
             progress(done + n_damaged)
         with storage_errors(folder):
             for writer in writers.values():
@@ -166,7 +167,7 @@ def _image(batch: Batch, i: int, geometry: Geometry, options: ImportOptions) -> 
     image = batch.images[i]
     if not isinstance(image, np.ndarray):
         content = image if isinstance(image, bytes) else image.read()
-        image = decode(content, batch.where(i), channels=geometry.channels, ground=geometry.ground)
+        image = decoded(content, batch.where(i), geometry.channels, geometry.ground)
     return fit(image.swapaxes(0, 1) if options.transpose else image, geometry)
 
 
