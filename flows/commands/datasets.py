@@ -61,9 +61,10 @@ def add(
         mirror_symmetric: An image flipped left to right still belongs to its class.
     """
     from data import catalogue
+    from data.importing.options import ImportOptions
 
     more = {"title": title, "licence": licence, "citation": citation, "mirror_symmetric": mirror_symmetric}
-    row = catalogue.add(store(), name, folder.expanduser(), classes, **more)  # type: ignore[arg-type]
+    row = catalogue.add(store(), name, folder, ImportOptions(classes=classes), **more).row  # type: ignore[arg-type]
     print(
         f"{row.name}: {row.n_train:,} + {row.n_test:,} images of {row.height}×{row.width}, {row.n_classes} classes; "
         f"its files are copied and their hashes pinned\n  -> nightshift retrain {row.name}"
