@@ -23,7 +23,7 @@ from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
 from data.source import read_raw
 from data.splits import validation_mask
 from data.store import Store
-from data.summary import image_hashes
+from data.summary import image_digests
 from data.validation import ValidationRef
 from data.values import canonical_json, digest_of
 
@@ -242,7 +242,7 @@ def _hashes(images: np.ndarray) -> np.ndarray:
         raise BadFile(
             f"expected uint8 pixels, got {images.dtype}", "scale the images to 0..255 and export them as bytes"
         )
-    return np.frombuffer(bytes.fromhex("".join(image_hashes(images))), np.uint8).reshape(-1, 32)
+    return image_digests(images)
 
 
 def _schema(shape: tuple[int, ...], metadata: dict[str, Any]) -> pa.Schema:
