@@ -8,7 +8,7 @@ first night, and is said then. docs/decisions/0019-what-a-test-set-can-show.md h
 
 import math
 
-from artifacts.evaluation.numbers import points
+from artifacts.evaluation.numbers import percent, points
 from artifacts.gate.paired_tests import fewest_gained
 from artifacts.gate.policy import LARGEST_MARGIN, Policy
 
@@ -33,6 +33,27 @@ def limits(n: int, errors: int, policy: Policy) -> str:
             f"alone ({fewest} more right answers are needed)"
         )
     return f"{known}. {_chosen(policy)}What helps: {'; '.join(_remedies(n, errors, policy))}."
+
+
+def in_words(n: int, policy: Policy) -> str:
+    """Return what a policy requires of a model, and what replaces a champion, in one sentence.
+
+    Args:
+        n: number of test images, at least 1.
+        policy: as it applies to them.
+    """
+    recall = f" and a recall of {percent(policy.min_recall, 0)} in every class with test images"
+    shown = points(min(1.0, fewest_gained(policy.yearly_errors) / n))
+    replaces = {
+        "better": f"is better beyond chance ({n:,} test images show gains from {shown} on)",
+        "ahead": f"has more right answers, and a loss of {points(policy.margin)} or more is ruled out "
+        f"({n:,} test images cannot show gains below {shown})",
+        "not-worse": f"is not worse by {points(policy.margin)} or more",
+    }[policy.promote_when]
+    return (
+        f"a model needs a test accuracy of {percent(policy.min_accuracy, 0)}{recall if policy.min_recall else ''}, "
+        f"and replaces a champion if it {replaces}"
+    )
 
 
 def _errors(errors: int) -> str:
