@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from data import about as about_dataset
 from data.builtin import DATASETS
 from data.dataset import Dataset, Origin, RawData, Reference
 from data.errors import BadInput, Corrupt, UnknownName
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 DEFAULTS = ImportOptions()
-SHEET = "contact-sheet.png"
 MAX_NAME = 40  # leaves room for what the store puts around it
 
 
@@ -117,12 +117,6 @@ def add(
     return _imported(store, name, str(source), options, about, expected, replace=replace, progress=progress)
 
 
-def sheet_of(store: Store, name: str) -> Path | None:
-    """Return the contact sheet that was drawn when a dataset was added or updated; None if there is none."""
-    path = store.raw(name, SHEET)
-    return path if path.is_file() else None
-
-
 def update(store: Store, name: str, *, progress: Progress | None = None) -> Added:
     """Read a dataset's source again, as it was read when it was added, and replace its row and files.
 
@@ -153,19 +147,59 @@ def update(store: Store, name: str, *, progress: Progress | None = None) -> Adde
     )
 
 
-def remove(store: Store, name: str) -> None:
-    """Remove a user's dataset from the catalogue; its files and models stay where they are.
+def rename(store: Store, name: str, new: str) -> Dataset:
+    """Give a user's dataset another name; what is registered under the old one stays there.
+
+    The new row is complete before the old one is removed: after a crash in between, there are both.
+
+    Args:
+        store: where the row and the files are kept.
+        name: of a dataset that was added.
+        new: a name that no dataset has.
+
+    Returns:
+        The row under its new name; a title that was the name has changed with it.
+
+    Raises:
+        BadInput: it is built in; or the new name is taken or cannot be one.
+        UnknownName: there is no such dataset.
+        StorageFailed: the home cannot be written.
+    """
+    require_own(store, name, "renamed")
+    _check_name(new)
+    with store.lock("datasets"):
+        if new in names(store):
+            raise BadInput(f"there is a dataset {new!r} already", "choose another name")
+        old = get(store, name)
+        row = dataclasses.replace(old, name=new, title=new if old.title == name else old.title)
+        _share_files(store, old, row)
+        if store.about(name).is_dir():
+            shutil.rmtree(store.about(new), ignore_errors=True)
+            store.place(store.about(name), store.about(new))
+        _write(store, row)
+        (store.dataset_rows() / f"{name}.json").unlink(missing_ok=True)
+        shutil.rmtree(store.raw(name, "x").parent, ignore_errors=True)
+    return row
+
+
+def remove(store: Store, name: str, *, files: bool = False) -> None:
+    """Remove a user's dataset from the catalogue; its models stay where they are, and its files unless asked.
+
+    Args:
+        store: where the row and the files are kept.
+        name: of a dataset that was added.
+        files: remove the imported images too; registered models do not need them.
 
     Raises:
         BadInput: it is a built-in one.
         UnknownName: there is no such dataset.
     """
-    if name in DATASETS:
-        raise BadInput(f"{name!r} is built in and cannot be removed", "only datasets that were added can be removed")
-    if name not in names(store):
-        raise UnknownName.among("dataset", name, names(store))
+    require_own(store, name, "removed")
     with store.lock("datasets"):
         (store.dataset_rows() / f"{name}.json").unlink(missing_ok=True)
+        about_dataset.remove(store, name)
+        if files:
+            shutil.rmtree(store.raw(name, "x").parent, ignore_errors=True)
 
 
 def _imported(
@@ -204,22 +238,19 @@ def _imported(
             origin=origin or Origin(location, _located(options).given()),
             **about,
         )
-        row, found, sheet = _judged(row, imported, expected, scratch)
-        _place(store, row, {**imported.paths, SHEET: sheet}, replace=replace)
-        return Added(row, imported.notes, found, sheet_of(store, name))
+        row, found = _judged(row, imported, expected)
+        _place(store, row, imported.paths, replace=replace)
+        return Added(row, imported.notes, found, about_dataset.keep(store, row, imported.notes, found).sheet)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _judged(
-    row: Dataset, imported: "Imported", expected: Reference | None, scratch: Path
-) -> "tuple[Dataset, tuple[Finding, ...], Path]":
-    """Return the row with the statistics of its images, what is questionable about them, and their contact sheet.
+def _judged(row: Dataset, imported: "Imported", expected: Reference | None) -> "tuple[Dataset, tuple[Finding, ...]]":
+    """Return the row with the statistics of its images, and what is questionable about them.
 
     Raises:
         BadInput: a finding refuses the images.
     """
-    from data.contact_sheet import contact_sheet
     from data.findings import findings
     from data.idx import map_idx
     from data.summary import reference_of, summarise
@@ -233,7 +264,7 @@ def _judged(
     if refusing:
         rest = "".join(f"\n    {finding.sentence}" for finding in refusing[1:])
         raise BadInput(refusing[0].sentence + rest, refusing[0].remedy)
-    return row, found, contact_sheet(scratch / SHEET, row, raw)
+    return row, found
 
 
 def _place(store: Store, row: Dataset, paths: dict[str, Path], *, replace: bool) -> None:
@@ -245,14 +276,50 @@ def _place(store: Store, row: Dataset, paths: dict[str, Path], *, replace: bool)
                 f"choose another name, or remove it first: nightshift datasets remove {row.name}",
             )
         for role, path in paths.items():
-            store.place(path, store.raw(row.name, SHEET if role == SHEET else row.files[role].name))
-        content = asdict(row)
-        line = {"row": content, "digest": digest_of(content)}
-        store.write_bytes(store.dataset_rows() / f"{row.name}.json", canonical_json(line))
-        kept = {SHEET, *(file.name for file in row.files.values())}
+            store.place(path, store.raw(row.name, row.files[role].name))
+        _write(store, row)
+        kept = {file.name for file in row.files.values()}
         for path in store.raw(row.name, "x").parent.iterdir():
             if path.name not in kept and path.is_file():
                 path.unlink(missing_ok=True)
+
+
+def _write(store: Store, row: Dataset) -> None:
+    content = asdict(row)
+    line = {"row": content, "digest": digest_of(content)}
+    store.write_bytes(store.dataset_rows() / f"{row.name}.json", canonical_json(line))
+
+
+def _share_files(store: Store, row: Dataset, new: Dataset) -> None:
+    """Make a dataset's files known under another name too, without copying where the disk can do that."""
+    for file in row.files.values():
+        old, link = store.raw(row.name, file.name), store.raw(new.name, file.name)
+        with storage_errors(link):
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.unlink(missing_ok=True)
+            if old.is_file():  # not if a night has yet to download it
+                try:
+                    link.hardlink_to(old)
+                except OSError:
+                    shutil.copy2(old, link)
+
+
+def require_own(store: Store, name: str, done: str) -> None:
+    """Refuse a dataset that is built in, or that there is not.
+
+    Args:
+        store: the home.
+        name: of the dataset.
+        done: what is to be done to it, such as "removed".
+
+    Raises:
+        BadInput: it is built in.
+        UnknownName: there is no such dataset.
+    """
+    if name in DATASETS:
+        raise BadInput(f"{name!r} is built in and cannot be {done}", f"only datasets that were added can be {done}")
+    if name not in names(store):
+        raise UnknownName.among("dataset", name, names(store))
 
 
 def _equal(old: Dataset, new: Dataset) -> bool:
