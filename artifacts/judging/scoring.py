@@ -3,9 +3,11 @@
 No recorded accuracy is used: it may have been measured on other images, by other code, or on another device.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +22,9 @@ from artifacts.registry import champions, ledger, versions
 from artifacts.registry.versions import Version
 from data.dataset import Dataset
 from data.errors import Broken, Corrupt, UnknownName
+from data.split_images import slices
 from data.store import Store
 from data.values import digest_of, from_json
-
-Images = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,19 +48,22 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
     """
     folder = store.trained(chosen.ref.digest)
     model = loading.load_recorded(store, folder)
-    probabilities = loading.predict(model, tests.images)
-    robustness = {
-        name: float(np.mean(loading.predict(model, copies).argmax(axis=1) == tests.labels))
-        for name, copies in perturbed(tests.images).items()
-    }
+    probabilities, hits = [], Counter[str]()
+    noise = np.random.default_rng(0)
+    for part in slices(tests.images):
+        images, labels = tests.images[part], tests.labels[part]
+        probabilities.append(loading.predict(model, images))
+        for name, copies in perturbed(images, noise, tests.ground).items():
+            hits[name] += int(np.sum(loading.predict(model, copies).argmax(axis=1) == labels))
+    found = np.concatenate(probabilities)
     scored = Scored(
         name=chosen.ref.candidate.name,
-        predicted=probabilities.argmax(axis=1).astype(np.int64),
-        finite=bool(np.isfinite(probabilities).all()),
+        predicted=found.argmax(axis=1).astype(np.int64),
+        finite=bool(np.isfinite(found).all()),
         megabytes=store.files(folder)[MODEL]["bytes"] / 1e6,
-        robustness=robustness,
+        robustness={name: right / len(tests.labels) for name, right in hits.items()},
     )
-    return Scores(scored, probabilities)
+    return Scores(scored, found)
 
 
 def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | None:
@@ -79,8 +83,7 @@ def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | Non
     if tuple(model.input_shape[1:]) != tests.images.shape[1:]:
         size = "×".join(map(str, model.input_shape[1:]))
         return Champion(name, None, classes, provenance.test_digest, "corrupt", f"it takes images of {size}")
-    predicted = loading.predict(model, tests.images).argmax(axis=1).astype(np.int64)
-    return Champion(name, predicted, classes, provenance.test_digest)
+    return Champion(name, _predicted(model, tests), classes, provenance.test_digest)
 
 
 def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
@@ -91,7 +94,13 @@ def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
         BadInput: it takes images of another size.
     """
     model = loading.load_recorded(store, version.folder)
-    return float(np.mean(loading.predict(model, tests.images).argmax(axis=1) == tests.labels))
+    return float(np.mean(_predicted(model, tests) == tests.labels))
+
+
+def _predicted(model: Any, tests: TestSet) -> npt.NDArray[np.int64]:
+    """Return the most probable class of every test image; some megabytes of images are in memory at a time."""
+    parts = (loading.predict(model, tests.images[part]).argmax(axis=1) for part in slices(tests.images))
+    return np.concatenate([part.astype(np.int64) for part in parts])
 
 
 def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> None:
