@@ -384,14 +384,14 @@ def _observed(result: dict[str, Any]) -> str:
 def _rows(kind: str, kwargs: dict[str, Any], frame: Any) -> tuple[dict[str, Any], ...]:
     """Return the failing rows, by column; Great Expectations returns their values, but not their row numbers."""
     column = kwargs.get("column")
-    if column is None:
+    if column is None or "split" not in frame.columns:
         return ()
     values = frame[column]
     failing = {
         "expect_column_values_to_not_be_null": values.isna,
         "expect_column_values_to_be_unique": lambda: values.duplicated(keep=False),
         "expect_column_values_to_be_in_set": lambda: ~values.isin(kwargs["value_set"]),
-        "expect_column_values_to_be_between": lambda: ~values.between(kwargs["min_value"], kwargs["max_value"]),
+        "expect_column_values_to_be_between": lambda: ~values.between(*_bounds(kwargs)),
         "expect_column_sum_to_be_between": lambda: values > 0,
     }.get(kind)
     if failing is None:
@@ -399,6 +399,10 @@ def _rows(kind: str, kwargs: dict[str, Any], frame: Any) -> tuple[dict[str, Any]
     shown = [name for name in ("split", "row", "label", "images") if name in frame.columns and name != column]
     rows: list[dict[str, Any]] = frame.loc[failing(), [*shown, column]].head(MAX_ROWS).to_dict("records")
     return tuple(plain(row) for row in rows)
+
+
+def _bounds(kwargs: dict[str, Any]) -> tuple[float, float]:
+    return kwargs.get("min_value", -math.inf), kwargs.get("max_value", math.inf)
 
 
 def _refusal(dataset: Dataset, result: ValidationResult, folder: Path) -> DataRefused:

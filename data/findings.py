@@ -42,12 +42,17 @@ def findings(row: Dataset, raw: RawData, table: pa.Table) -> tuple[Finding, ...]
     """
     found = [one for one in measures(row, table, raw) if one.found > min(one.notable, one.allowed)]
     found.sort(key=lambda one: one.found <= one.allowed)
-    return tuple(Finding(one.rule, one.found > one.allowed, one.sentence, one.remedy) for one in found)
+    return tuple(Finding(one.rule, bool(one.found > one.allowed), one.sentence, one.remedy) for one in found)
 
 
 def measures(row: Dataset, table: pa.Table, raw: RawData | None = None) -> tuple[Measured, ...]:
     """Return what every rule found; without images only the rules that need none."""
     copied = copies(table)
-    found = [*equal_files(row), *copied_images(table, copied), *label_rules(row, table, copied), *known(row)]
-    found += compare_statistics(table)
-    return (*found, *(compare_images(raw) if raw is not None else ()))
+    return (  # what explains others first
+        *equal_files(row),
+        *label_rules(row, table, copied),
+        *compare_statistics(table),
+        *(compare_images(raw) if raw is not None else ()),
+        *copied_images(table, copied),
+        *known(row),
+    )

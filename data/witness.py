@@ -48,12 +48,15 @@ def compare_statistics(table: pa.Table) -> Iterator[Measured]:
     train, test = (split_rows(table, split) for split in ("train", "test"))
     labels = train["label"].to_numpy(), test["label"].to_numpy()
     apart, different = dict[str, float](), dict[str, float]()
-    for name in numeric(table):
-        a, b = train[name].to_numpy(), test[name].to_numpy()
-        if name not in ("centre_x", "centre_y"):
-            apart[name] = _apart(a, b)
-        different[name] = difference(a, b, *labels, SLACK if name in apart else 0.25)
-    brightest = [round(255 * float(part["max"].to_numpy().max(initial=0))) for part in (train, test)]
+    with np.errstate(invalid="ignore"):  # infinite values are for other expectations
+        for name in numeric(table):
+            a, b = train[name].to_numpy(), test[name].to_numpy()
+            if name not in ("centre_x", "centre_y"):
+                apart[name] = _apart(a, b)
+            different[name] = difference(a, b, *labels, SLACK if name in apart else 0.25)
+    brightest = [
+        round(255 * float(np.nan_to_num(part["max"].to_numpy(), posinf=1).max(initial=0))) for part in (train, test)
+    ]
     yield from _statistics(train, test, apart, different, brightest)
     yield Measured(
         "value range",
@@ -70,8 +73,7 @@ def _statistics(
 ) -> Iterator[Measured]:
     far = [name for name, share in apart.items() if share > 0.5]
     listed = "; ".join(_told(name, train, test, different[name]) for name in far)
-    scaled = min(brightest) <= 1 < max(brightest)
-    hint = f"; the brightest pixel is {brightest[1]}, in training images {brightest[0]}: is one split in 0..1?" * scaled
+    hint = _guess(train, test, brightest)
     yield Measured(
         "splits apart",
         max(apart.values(), default=0.0),
@@ -87,9 +89,23 @@ def _statistics(
         DIFFERENT,
         math.inf,
         "test images differ from training images: "
-        + "; ".join(_told(name, train, test, different[name]) for name in some),
+        + "; ".join(_told(name, train, test, different[name]) for name in some)
+        + hint,
         f"if that is not meant, {SAME_WAY}",
     )
+
+
+def _guess(train: pa.Table, test: pa.Table, brightest: list[int]) -> str:
+    """Return what may have happened to one of the splits; empty if it is not one of the usual things."""
+    if min(brightest) <= 1 < max(brightest):
+        return f"; the brightest pixel is {brightest[1]}, in training images {brightest[0]}: is one split in 0..1?"
+    ours, theirs = ({name: float(np.mean(part[name].to_numpy())) for name in numeric(part)} for part in (train, test))
+    if abs(ours["mean"] + theirs["mean"] - 1) < SLACK and abs(ours["max"] + theirs["min"] - 1) < 2 * SLACK:
+        return "; is one split inverted?"
+    swapped = [("red", "blue"), ("blue", "red")]
+    if "red" in ours and all(abs(theirs[one] - ours[other]) < SLACK for one, other in swapped):
+        return "; are red and blue swapped in one split?"
+    return ""
 
 
 def _told(name: str, train: pa.Table, test: pa.Table, distance: float) -> str:
@@ -240,7 +256,7 @@ def _orientation(train: _Sample, test: _Sample) -> Measured:
         EXPLAINED,
         EXPLAINED,
         f"test images look {best} against training images: that explains {found[best]:.0%} of the difference",
-        "store both splits the same way; --transpose swaps rows and columns of both",
+        "turn the images of one split, and add the dataset again (--transpose swaps rows and columns of both splits)",
     )
 
 
