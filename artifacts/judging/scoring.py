@@ -47,23 +47,29 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
         Corrupt: a file of the candidate is missing or has changed.
     """
     folder = store.trained(chosen.ref.digest)
-    model = loading.load_recorded(store, folder)
-    probabilities, hits = [], Counter[str]()
-    noise = np.random.default_rng(0)
+    probabilities, robustness = score_images(loading.load_recorded(store, folder), tests)
+    scored = Scored(
+        name=chosen.ref.candidate.name,
+        predicted=probabilities.argmax(axis=1).astype(np.int64),
+        finite=bool(np.isfinite(probabilities).all()),
+        megabytes=store.files(folder)[MODEL]["bytes"] / 1e6,
+        robustness=robustness,
+    )
+    return Scores(scored, probabilities)
+
+
+def score_images(model: Any, tests: TestSet) -> tuple[npt.NDArray[np.float32], dict[str, float]]:
+    """Return a model's probabilities for the test images, and the share it gets right of each kind of changed copy.
+
+    Some megabytes of images, and of their copies, are in memory at a time.
+    """
+    probabilities, hits, noise = [], Counter[str](), np.random.default_rng(0)
     for part in slices(tests.images):
         images, labels = tests.images[part], tests.labels[part]
         probabilities.append(loading.predict(model, images))
         for name, copies in perturbed(images, noise, tests.ground).items():
             hits[name] += int(np.sum(loading.predict(model, copies).argmax(axis=1) == labels))
-    found = np.concatenate(probabilities)
-    scored = Scored(
-        name=chosen.ref.candidate.name,
-        predicted=found.argmax(axis=1).astype(np.int64),
-        finite=bool(np.isfinite(found).all()),
-        megabytes=store.files(folder)[MODEL]["bytes"] / 1e6,
-        robustness={name: right / len(tests.labels) for name, right in hits.items()},
-    )
-    return Scores(scored, found)
+    return np.concatenate(probabilities), {name: right / len(tests.labels) for name, right in hits.items()}
 
 
 def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | None:
