@@ -85,13 +85,21 @@ def _crossing(right: Bools, champion: Bools, allotted: float) -> int | None:
     return None
 
 
-def lenient(year: Year) -> list[int]:
-    """Promote as artifacts.gate.judge does under `promote_when: not-worse`, by its non-inferiority test alone."""
+def lenient(year: Year, margin: float = POLICY.margin, *, must_gain: bool = False) -> list[int]:
+    """Promote as artifacts.gate.judge does under `promote_when: not-worse`, by its non-inferiority test alone.
+
+    Args:
+        year: the nights.
+        margin: the loss, as a share, that must be ruled out.
+        must_gain: promote as under `promote_when: ahead`, only what also has more right answers.
+    """
     promoted, champion = [], year.champion
     for night, right in enumerate(year.right[:, 0]):
         gained, lost = int((right & ~champion).sum()), int((champion & ~right).sum())
         level = POLICY.yearly_errors / POLICY.bad_nights
-        if not_worse(gained, lost, year.n, POLICY.margin) <= level:
+        if must_gain and gained <= lost:
+            continue
+        if not_worse(gained, lost, year.n, margin) <= level:
             promoted.append(night)
             champion = right
     return promoted

@@ -1,10 +1,13 @@
 """Does memory grow with the dataset? Trains on more images than are kept in memory, and watches what it takes.
 
     python -m benchmarks.memory [--images 2000000] [--recipe mlp-128] [--json FILE]
+    python -m benchmarks.memory --night [--images 2000000] [--shape 28x28] [--recipe tiny] [--json FILE]
 
 Synthetic images (random rectangles, so that they compress like real ones) are written as prepared Parquet files into a
 temporary home by one process; a second one trains one epoch from them in chunks, a third one on as many of them as
 fit into memory. Memory is the largest resident size minus that of the same process after a training on 1,000 images.
+
+With `--night` every step of a night is measured instead: benchmarks/night_memory.py.
 """
 
 import argparse
@@ -22,6 +25,7 @@ import numpy.typing as npt
 
 from artifacts.optimization.feed import IN_MEMORY_BYTES
 from artifacts.recipes.candidate import Candidate
+from benchmarks import night_memory
 from benchmarks.official import Images, keep, machine
 from data import catalogue, parquet
 from data.dataset import Geometry, RawData
@@ -96,13 +100,20 @@ def main() -> None:
     """Run the three stages and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=2_000_000, help="training and validation images together")
-    parser.add_argument("--recipe", default="mlp-128:epochs=2", help="candidate; the rate is that of its last epochs")
+    parser.add_argument("--recipe", help="candidate; the rate is that of its last epochs")
     parser.add_argument("--json", type=Path, help="keep the figures")
-    parser.add_argument("--stage", choices=["write", "stream", "memory"], help=argparse.SUPPRESS)
+    parser.add_argument("--stage", choices=["write", "stream", "memory", *night_memory.STEPS], help=argparse.SUPPRESS)
+    parser.add_argument("--night", action="store_true", help="measure every step of a night")
+    parser.add_argument("--shape", type=night_memory.shape_of, default=(28, 28), help="of an image: 28x28 or 64x64x3")
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
+    options.recipe = options.recipe or ("tiny" if options.night else "mlp-128:epochs=2")
     prepare_environment()
-    if options.stage == "write":
+    if options.night:
+        night_memory.night(options.shape, options.images, options.recipe, options.json)
+    elif options.stage in night_memory.STEPS:
+        print(json.dumps(night_memory.run_step(options.home, options.stage, options.recipe)))
+    elif options.stage == "write":
         write(options.home, options.images)
         print("{}")
     elif options.stage:

@@ -1,39 +1,47 @@
 """Check that the data looks like the known data, with Great Expectations, which only this module imports.
 
-Four suites, written in Python so that they are reviewed like code: `table` (columns, rows, nothing empty), `train` and
-`test` (one row per image), `classes` (one row per split and class, across splits). What is expected, and why these
-tolerances: docs/decisions/0003-validation.md. Great Expectations is imported inside functions: it takes 7 s.
+Five suites, written in Python so that they are reviewed like code: `table` (columns, rows, nothing empty), `train` and
+`test` (one row per image), `classes` (one row per split and class, across splits), and `rules` (a column per rule that
+holds whatever was pinned). What is expected, and why these tolerances: docs/decisions/0003-validation.md and 0016.
+Great Expectations is imported inside functions: it takes 7 s.
 """
 
 import contextlib
 import logging
+import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from data import facts
-from data.corruptions import CORRUPTIONS, summarise_again
+from data.contact_sheet import SHEET, contact_sheet
+from data.corruptions import CORRUPTIONS, Copy, summarise_again
 from data.dataset import Dataset, RawData, RawRef
 from data.errors import Broken, DataRefused
+from data.findings import measures
+from data.rules import Measured
 from data.source import read_raw
 from data.store import Store
-from data.summary import NUMERIC, summarise
+from data.summary import COLOUR, NUMERIC, numeric, summarise
 from data.validation import MAX_ROWS, Catch, Failure, ValidationRef, ValidationResult, as_markdown, read
 from data.values import canonical_json, digest_of, plain
 
-SUITE = 1  # raise it when a change may give another result for the same data
+SUITE = 2  # raise it when a change may give another result for the same data
 COLUMNS = {
     "split": pa.string(),
     "row": pa.int64(),
     "label": pa.int64(),
     **dict.fromkeys(NUMERIC, pa.float64()),
-    "sha256": pa.string(),
+    "sha256": pa.binary(32),
 }
+IN_COLOUR = {**COLUMNS, **dict.fromkeys(COLOUR, pa.float64())}
 _ONE_AT_A_TIME = threading.Lock()  # Great Expectations' context is global to the process
 
 
@@ -63,9 +71,10 @@ def check(store: Store, dataset: Dataset, raw_ref: RawRef) -> ValidationRef:
     folder = store.validation(ref.digest)
     if store.intact(folder) is None:
         raw = read_raw(store, dataset, raw_ref)
-        table = summarise(raw)
+        table = summarise(raw, dataset.ground)
         with store.publish(folder) as draft:
-            result = validate(dataset, table, draft.path / "data-docs")
+            result = validate(dataset, table, draft.path / "data-docs", raw)
+            contact_sheet(draft.path / SHEET, dataset, raw)
             catches = catch_table(dataset, raw, table) if result.success else ()
             _require_caught(dataset, catches)
             found = plain({**vars(result), "catches": catches})
@@ -79,13 +88,16 @@ def check(store: Store, dataset: Dataset, raw_ref: RawRef) -> ValidationRef:
     return ref
 
 
-def validate(dataset: Dataset, table: pa.Table, docs: Path | None = None) -> ValidationResult:
+def validate(
+    dataset: Dataset, table: pa.Table, docs: Path | None = None, raw: RawData | None = None
+) -> ValidationResult:
     """Compare a summary table with the statistics of the dataset.
 
     Args:
         dataset: the row with the expected shapes and statistics.
         table: as `data.summary.summarise` returned it.
         docs: folder to write the Data Docs to; it must not exist. None for no docs.
+        raw: the images; without them the splits are compared by their statistics only.
 
     Returns:
         The result; a failure if the table is empty or malformed, or a column is empty.
@@ -93,12 +105,12 @@ def validate(dataset: Dataset, table: pa.Table, docs: Path | None = None) -> Val
     Raises:
         Broken: Great Expectations failed; the data was neither accepted nor refused.
     """
-    malformed = _malformed(table)
+    malformed = _malformed(dataset, table)
     if malformed:
         return ValidationResult(False, 1, malformed)
     with _ONE_AT_A_TIME, _errors_of_the_library():
         suites = _Suites(dataset, documented=docs is not None)
-        result = suites.judge(table)
+        result = suites.judge(table, raw)
         if docs:
             suites.write_docs(docs)
     return result
@@ -124,18 +136,26 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
     Raises:
         Broken: Great Expectations failed.
     """
-    table = summarise(raw) if table is None else table
+    table = summarise(raw, dataset.ground) if table is None else table
     caught = []
     with _ONE_AT_A_TIME, _errors_of_the_library():
         suites = _Suites(dataset)
         for corruption in CORRUPTIONS:
-            corrupted = summarise_again(raw, corruption.apply(raw), table)
-            failures = suites.judge(corrupted, until_one_fails=True).failures
+            corrupted = corruption.apply(raw)
+            again = summarise_again(raw, corrupted, table, dataset.ground)
+            failures = suites.judge(again, corrupted, until_one_fails=True).failures
             by = tuple(f"{failure.subject}: {failure.expectation}" for failure in failures)
-            # permuting equal labels, for example, changes nothing
-            visible = not corrupted.equals(table) and corruption.visible(dataset, table)
+            visible = bool(failures) or (
+                not again.equals(table)  # permuting equal labels, for example, changes nothing
+                and corruption.visible(Copy(dataset, facts.expected_of(dataset, table), again))
+            )
             caught.append(Catch(corruption.name, corruption.what, bool(failures), by, visible))
     return tuple(caught)
+
+
+def columns(dataset: Dataset) -> dict[str, pa.DataType]:
+    """Return the columns of the dataset's summary table, and their types."""
+    return COLUMNS if dataset.channels == 1 else IN_COLOUR
 
 
 # -- the suites ---------------------------------------------------------------------------------------------------
@@ -146,8 +166,8 @@ def _table_suite(dataset: Dataset) -> list[Any]:
 
     return [
         gxe.ExpectTableRowCountToEqual(value=dataset.n_train + dataset.n_test),
-        gxe.ExpectTableColumnsToMatchSet(column_set=list(COLUMNS), exact_match=True),
-        *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in COLUMNS),
+        gxe.ExpectTableColumnsToMatchSet(column_set=list(columns(dataset)), exact_match=True),
+        *(gxe.ExpectColumnValuesToNotBeNull(column=name) for name in columns(dataset)),
         gxe.ExpectColumnValuesToBeInSet(column="split", value_set=list(facts.SPLITS)),
         gxe.ExpectColumnUniqueValueCountToBeBetween(column="split", min_value=2, max_value=2),
         gxe.ExpectColumnValuesToBeInSet(column="label", value_set=list(range(dataset.n_classes))),
@@ -173,21 +193,26 @@ def _split_suite(dataset: Dataset, expected: facts.Expected, split: str) -> list
     ]
     if split == "test":
         suite.append(gxe.ExpectColumnSumToBeBetween(column="shared", max_value=reference.shared))
-    for name in NUMERIC:
-        _, low, high = bands[name]
+    for name, (_, low, high) in bands.items():
         inside = 1 - tolerance.outside
         suite.append(gxe.ExpectColumnValuesToBeBetween(column=name, min_value=low, max_value=high, mostly=inside))
     return suite
 
 
-def _classes_suite(expected: facts.Expected) -> list[Any]:
+def _classes_suite(expected: facts.Expected, names: Sequence[str]) -> list[Any]:
     from great_expectations import expectations as gxe
 
     share, shift = expected.tolerance.share, expected.tolerance.shift
     return [
         gxe.ExpectColumnValuesToBeBetween(column="share", min_value=-share, max_value=share),
-        *(gxe.ExpectColumnValuesToBeBetween(column=name, min_value=-shift, max_value=shift) for name in NUMERIC),
+        *(gxe.ExpectColumnValuesToBeBetween(column=name, min_value=-shift, max_value=shift) for name in names),
     ]
+
+
+def _rules_suite(found: Sequence[Measured]) -> list[Any]:
+    from great_expectations import expectations as gxe
+
+    return [gxe.ExpectColumnValuesToBeBetween(column=one.rule, max_value=one.allowed) for one in found]
 
 
 def _near(gxe: Any, column: str, value: float, tolerance: float) -> Any:
@@ -208,31 +233,42 @@ class _Suites:
         self.context.variables.progress_bars = {"globally": False}
         self.source = self.context.data_sources.add_pandas("nightshift")
 
-    def judge(self, table: pa.Table, *, until_one_fails: bool = False) -> ValidationResult:
+    def judge(self, table: pa.Table, raw: RawData | None = None, *, until_one_fails: bool = False) -> ValidationResult:
         """Run the suites on a well-formed table, all of them or as far as the first that fails."""
         checks, failures, details = 0, list[Failure](), dict[str, Any]()
-        for name, part, expectations in self._parts(table):
-            frame = part.to_pandas()
+        notes = [UNPINNED] if self.dataset.reference is None else []
+        for name, frame, expectations, sentences in self._parts(table, raw, notes):
             result = self._run(name, frame, expectations)
             if len(result.results) != len(expectations):
                 raise RuntimeError(f"{len(expectations)} expectations gave {len(result.results)} results")
             checks += len(result.results)
-            failures += [_failure(name, frame, one) for one in result.results if not _met(one)]
+            failures += [_failure(name, frame, one, sentences) for one in result.results if not _met(one)]
             if not until_one_fails:
                 details[name] = result.to_json_dict()
             if failures and (until_one_fails or name == "table"):
                 break  # a malformed table cannot be compared with anything
-        notes = (UNPINNED,) if self.dataset.reference is None else ()
-        return ValidationResult(checks > 0 and not failures, checks, tuple(failures), notes, details)
+        return ValidationResult(checks > 0 and not failures, checks, tuple(failures), tuple(notes), details)
 
-    def _parts(self, table: pa.Table) -> Iterator[tuple[str, pa.Table, list[Any]]]:
-        """Yield each suite's name, the table it looks at, and its expectations; nothing is computed too early."""
-        yield "table", table, _table_suite(self.dataset)
-        expected = facts.expected_of(self.dataset, table)
+    def _parts(
+        self, table: pa.Table, raw: RawData | None, notes: list[str]
+    ) -> Iterator[tuple[str, Any, list[Any], dict[str, str]]]:
+        """Yield each suite's name, the frame it looks at, its expectations, and sentences for what fails.
+
+        Nothing is computed too early, and only one frame is in memory at a time.
+        """
+        yield "table", _frame(table), _table_suite(self.dataset), {}
+        expected, names = facts.expected_of(self.dataset, table), numeric(table)
+        classes = facts.of_classes(table, expected, self.dataset.n_classes).to_pandas()
+        yield "classes", classes, _classes_suite(expected, names), {}
         parts = facts.of_images(table)
-        yield "classes", facts.of_classes(parts, expected, self.dataset.n_classes), _classes_suite(expected)
         for split in facts.SPLITS:
-            yield split, parts[split], _split_suite(self.dataset, expected, split)
+            yield split, parts.pop(split).to_pandas(), _split_suite(self.dataset, expected, split), {}
+        found = measures(self.dataset, table, raw)
+        demanded = [one for one in found if one.nightly and math.isfinite(one.allowed)]
+        told = [one for one in found if one.found > one.notable and not (one in demanded and one.found > one.allowed)]
+        notes += [one.sentence for one in told]
+        frame = pa.table({one.rule: [float(one.found)] for one in demanded}).to_pandas()
+        yield "rules", frame, _rules_suite(demanded), {one.rule: one.sentence for one in demanded}
 
     def _run(self, name: str, frame: Any, expectations: list[Any]) -> Any:
         import great_expectations as gx
@@ -297,25 +333,31 @@ def _version() -> str:
 # -- failures -----------------------------------------------------------------------------------------------------
 
 
-def _malformed(table: pa.Table) -> tuple[Failure, ...]:
-    found = {field.name: field.type for field in table.schema}
-    wrong = {name for name in COLUMNS.keys() | found.keys() if COLUMNS.get(name) != found.get(name)}
+def _frame(table: pa.Table) -> Any:
+    """Return a summary as a pandas frame; of a hash only whether it is there, as each would take 90 bytes."""
+    there = np.where(pc.is_valid(table["sha256"]).to_numpy(), 1.0, np.nan)
+    return table.set_column(table.schema.get_field_index("sha256"), "sha256", pa.array(there)).to_pandas()
+
+
+def _malformed(dataset: Dataset, table: pa.Table) -> tuple[Failure, ...]:
+    found, wanted = {field.name: field.type for field in table.schema}, columns(dataset)
+    wrong = {name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)}
     return tuple(
         Failure(
-            "arrow_schema", f"table.{name}", str(COLUMNS.get(name, "no such column")), str(found.get(name, "nothing"))
+            "arrow_schema", f"table.{name}", str(wanted.get(name, "no such column")), str(found.get(name, "nothing"))
         )
         for name in sorted(wrong)
     )
 
 
-def _failure(suite: str, frame: Any, result: Any) -> Failure:
+def _failure(suite: str, frame: Any, result: Any, sentences: dict[str, str]) -> Failure:
     kind, kwargs = result.expectation_config.type, result.expectation_config.kwargs
     column = kwargs.get("column")
     return Failure(
         expectation=kind,
         subject=f"{suite}.{column}" if column else suite,
         expected=_wanted(kind, kwargs),
-        observed=_observed(result.result),
+        observed=sentences.get(column, _observed(result.result)) if column else _observed(result.result),
         rows=_rows(kind, kwargs, frame),
     )
 
@@ -342,14 +384,14 @@ def _observed(result: dict[str, Any]) -> str:
 def _rows(kind: str, kwargs: dict[str, Any], frame: Any) -> tuple[dict[str, Any], ...]:
     """Return the failing rows, by column; Great Expectations returns their values, but not their row numbers."""
     column = kwargs.get("column")
-    if column is None:
+    if column is None or "split" not in frame.columns:
         return ()
     values = frame[column]
     failing = {
         "expect_column_values_to_not_be_null": values.isna,
         "expect_column_values_to_be_unique": lambda: values.duplicated(keep=False),
         "expect_column_values_to_be_in_set": lambda: ~values.isin(kwargs["value_set"]),
-        "expect_column_values_to_be_between": lambda: ~values.between(kwargs["min_value"], kwargs["max_value"]),
+        "expect_column_values_to_be_between": lambda: ~values.between(*_bounds(kwargs)),
         "expect_column_sum_to_be_between": lambda: values > 0,
     }.get(kind)
     if failing is None:
@@ -357,6 +399,10 @@ def _rows(kind: str, kwargs: dict[str, Any], frame: Any) -> tuple[dict[str, Any]
     shown = [name for name in ("split", "row", "label", "images") if name in frame.columns and name != column]
     rows: list[dict[str, Any]] = frame.loc[failing(), [*shown, column]].head(MAX_ROWS).to_dict("records")
     return tuple(plain(row) for row in rows)
+
+
+def _bounds(kwargs: dict[str, Any]) -> tuple[float, float]:
+    return kwargs.get("min_value", -math.inf), kwargs.get("max_value", math.inf)
 
 
 def _refusal(dataset: Dataset, result: ValidationResult, folder: Path) -> DataRefused:

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from data.dataset import Dataset, Reference
-from data.summary import NUMERIC, class_means, reference_of, repeated, shared
+from data.summary import numeric, reference_of, split_mask, split_rows
 
 SPLITS = ("train", "test")
 SIGMAS_IN_BAND = 6  # from the 0.1 % to the 99.9 % quantile; of a normal distribution it would be 6.2
+FLAT = 1e-4  # of [0, 1], or of a pixel: a statistic whose band is narrower hardly varies, and tells nothing of a class
 
 
 @dataclass(frozen=True)
@@ -79,35 +79,51 @@ def expected_of(dataset: Dataset, table: pa.Table) -> Expected:
     return Expected(swapped, OTHER_SPLIT, pinned=False)
 
 
+def copies(table: pa.Table) -> dict[str, np.ndarray]:
+    """Return which images of a summary occur more than once, by one pass over the hashes.
+
+    Each key has a value per row of the table. `repeated`, `shared`, `two_labels` (bool): the same pixels occur again in
+    the same split, in the other split, under another label. `number` (int32): the same for the same pixels.
+    """
+    numbers = table["sha256"].combine_chunks().dictionary_encode().indices.to_numpy()
+    train, labels = split_mask(table, "train"), table["label"].to_numpy()
+    n = int(numbers.max(initial=-1)) + 1
+    in_train, in_test = (np.bincount(numbers[mask], minlength=n) for mask in (train, ~train))
+    own, other = (
+        np.where(train, in_train[numbers], in_test[numbers]),
+        np.where(train, in_test[numbers], in_train[numbers]),
+    )
+    one = np.zeros(n, labels.dtype)
+    one[numbers] = labels  # any of its labels: where all are equal, it is each image's own
+    several = np.bincount(numbers[labels != one[numbers]], minlength=n) > 0
+    return {"repeated": own > 1, "shared": other > 0, "two_labels": several[numbers], "number": numbers}
+
+
 def of_images(table: pa.Table) -> dict[str, pa.Table]:
     """Return the rows of each split with columns that depend on all rows.
 
     Added columns: `repeated` (1 if the same pixels occur more than once in the split), `shared` (1 if they occur in the
-    other split, too), `square` (mean of the squared pixels).
+    other split, too), `square` (mean of the squared pixels). The hashes are left out.
     """
-    parts = {split: table.filter(pc.equal(table["split"], split)) for split in SPLITS}
-    hashes = {split: part["sha256"].to_numpy() for split, part in parts.items()}
-    for split, other in (("train", "test"), ("test", "train")):
-        part = parts[split]
-        square = part["std"].to_numpy() ** 2 + part["mean"].to_numpy() ** 2
-        for name, values in (
-            ("repeated", repeated(hashes[split]).astype(np.int64)),
-            ("shared", shared(hashes[split], hashes[other]).astype(np.int64)),
-            ("square", square),
-        ):
-            part = part.append_column(name, pa.array(values))
-        parts[split] = part.drop_columns(["sha256"])  # not needed any more, and strings cost time
-    return parts
+    found = copies(table)
+    square = table["std"].to_numpy() ** 2 + table["mean"].to_numpy() ** 2
+    table = table.drop_columns(["sha256"])
+    for name in ("repeated", "shared"):
+        table = table.append_column(name, pa.array(found[name].astype(np.int64)))
+    table = table.append_column("square", pa.array(square))
+    return {split: split_rows(table, split) for split in SPLITS}
 
 
-def of_classes(parts: dict[str, pa.Table], expected: Expected, n_classes: int) -> pa.Table:
+def of_classes(table: pa.Table, expected: Expected, n_classes: int) -> pa.Table:
     """Return one row per split and class.
 
     Columns: split, label, images (their number), share (relative deviation of the class's share from the expected one),
     and for each numeric column of the summary table the deviation of the class's mean from the expected one, in
-    standard deviations of one image.
+    standard deviations of one image; 0 for a column that hardly varies.
     """
-    return pa.concat_tables([_classes(split, parts[split], expected.reference, n_classes) for split in SPLITS])
+    return pa.concat_tables(
+        [_classes(split, split_rows(table, split), expected.reference, n_classes) for split in SPLITS]
+    )
 
 
 def _classes(split: str, part: pa.Table, reference: Reference, n_classes: int) -> pa.Table:
@@ -121,27 +137,27 @@ def _classes(split: str, part: pa.Table, reference: Reference, n_classes: int) -
         "images": images,
         "share": (images / images.sum() - counts / counts.sum()) / np.maximum(counts, 1) * counts.sum(),
     }
-    for name in NUMERIC:
+    for name in numeric(part):
         _, low, high = bands[name]
-        found = np.array(class_means(part[name].to_numpy(), labels, n_classes))
+        found = np.bincount(labels, part[name].to_numpy(), n_classes) / np.maximum(images, 1)
         # a class without images has no mean: that it is missing shows in its share
-        moved = np.where(images > 0, found - np.array(classes[name]), 0)
-        columns[name] = moved / _sigma(low, high)
+        compared = (images > 0) & (counts > 0) & (high - low > FLAT)
+        columns[name] = np.where(compared, found - np.array(classes[name]), 0) / max(high - low, FLAT) * SIGMAS_IN_BAND
     return pa.table(columns)
 
 
-def class_signal(reference: Reference, split: str) -> float:
-    """Return how far the most distinct class is from the average image, in standard deviations of one image.
-
-    It bounds what statistics can show about labels: 1.6 for MNIST, 1.9 for Fashion-MNIST, about 0 for noise.
-    """
-    bands, classes = getattr(reference, f"{split}_bands"), getattr(reference, f"{split}_classes")
-    present = np.array(getattr(reference, f"{split}_counts")) > 0
-    return max(
-        float(np.abs(np.array(classes[name])[present] - mean).max()) / _sigma(low, high)
-        for name, (mean, low, high) in bands.items()
-    )
+def class_moves(table: pa.Table, expected: Expected, n_classes: int) -> float:
+    """Return how far the class that moved furthest is from the expected one, in standard deviations of one image."""
+    found = of_classes(table, expected, n_classes)
+    return max(float(np.abs(found[name].to_numpy()).max()) for name in numeric(table))
 
 
-def _sigma(low: float, high: float) -> float:
-    return max((high - low) / SIGMAS_IN_BAND, 1e-6)
+def pixel_moves(table: pa.Table, expected: Expected) -> float:
+    """Return how far the mean of all pixels, or of their squares, is from the expected one in either split."""
+    moves = [0.0]
+    for split in SPLITS:
+        part = split_rows(table, split)
+        mean, std = getattr(expected.reference, f"{split}_mean"), getattr(expected.reference, f"{split}_std")
+        means, squares = part["mean"].to_numpy(), part["std"].to_numpy() ** 2 + part["mean"].to_numpy() ** 2
+        moves += [abs(means.mean() - mean), abs(squares.mean() - mean**2 - std**2)]
+    return float(max(moves))

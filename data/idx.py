@@ -4,10 +4,15 @@ The format is described at http://yann.lecun.com/exdb/mnist/. Nothing that is re
 header is checked, the length must match to the byte, and an error names the first wrong byte.
 """
 
+import contextlib
+import io
 import math
+import os
 import struct
 import zlib
-from typing import Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -24,6 +29,7 @@ TYPES: dict[int, np.dtype[Any]] = {
 }
 FORMATS = {b"<": "a web page", b"\x89PNG": "PNG", b"\xff\xd8": "JPEG", b"PK": "zip", GZIP_MAGIC: "gzip"}
 MAX_DIMENSIONS = 4
+GZIP_CHUNK = 1 << 20  # bytes
 AGAIN = "fetch or export the file again"
 
 
@@ -42,11 +48,7 @@ def read_idx(data: bytes, where: str) -> np.ndarray:
         BadFile: the header is wrong, or the values are too short or too long.
     """
     dtype, shape, start = read_header(data, where)
-    size = start + math.prod(shape) * dtype.itemsize
-    if len(data) != size:
-        state = f"the file ends at byte {len(data)}" if len(data) < size else f"{len(data) - size} more bytes follow"
-        dims = " × ".join(map(str, shape))
-        raise BadFile(f"{where}: byte {min(len(data), size)}: expected {dims} values up to byte {size}, {state}", AGAIN)
+    _check_length(where, shape, len(data), start + math.prod(shape) * dtype.itemsize)
     values = np.frombuffer(data, dtype, offset=start).reshape(shape)
     return values if dtype.itemsize == 1 else values.astype(dtype.newbyteorder("="))
 
@@ -98,45 +100,128 @@ def write_idx(array: np.ndarray) -> bytes:
     return header + array.astype(big_endian).tobytes()
 
 
-def gunzip_capped(data: bytes, cap: int, where: str) -> bytes:
-    """Return what a gzip stream holds, but never more than `cap` bytes, whatever it claims.
+class IdxWriter:
+    """Writes an uncompressed IDX file of uint8 piece by piece; the number of items is filled in at the end.
 
     Args:
-        data: the whole compressed file, one gzip member.
+        path: the file to write.
+        item: shape of one item, such as (height, width).
+    """
+
+    def __init__(self, path: Path, item: tuple[int, ...]) -> None:
+        self.count = 0
+        self._item = item
+        self._stream = path.open("wb")
+        self._stream.write(self._header())
+
+    def append(self, items: np.ndarray) -> None:
+        """Add items, uint8 of shape (n, *item)."""
+        if items.shape[1:] != self._item or items.dtype != np.uint8:
+            raise ValueError(f"expected uint8 of shape (n, *{self._item}), got {items.dtype} of shape {items.shape}")
+        self._stream.write(np.ascontiguousarray(items).data)
+        self.count += len(items)
+
+    def close(self) -> None:
+        """Complete the header and wait until everything is on disk."""
+        with self._stream as stream:
+            stream.seek(0)
+            stream.write(self._header())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def discard(self) -> None:
+        """Close the file as it is; nothing happens if it is closed already."""
+        with contextlib.suppress(OSError):  # a full disk, which was reported before
+            self._stream.close()
+
+    def _header(self) -> bytes:
+        dimensions = (self.count, *self._item)
+        return struct.pack(f">BBBB{len(dimensions)}I", 0, 0, 0x08, len(dimensions), *dimensions)
+
+
+def map_idx(path: Path) -> np.ndarray:
+    """Return the array in an uncompressed IDX file without reading it: pages come from the disk when they are used.
+
+    Args:
+        path: the file.
+
+    Returns:
+        Read-only array of the file's shape; big-endian, where a value has more than one byte.
+
+    Raises:
+        BadFile: as `read_idx`; or it cannot be opened.
+    """
+    try:
+        with path.open("rb") as stream:
+            head, size = stream.read(4 + 4 * MAX_DIMENSIONS), os.fstat(stream.fileno()).st_size
+    except OSError as error:
+        raise BadFile(f"{path} cannot be read: {error.strerror}", "fix its permissions") from error
+    dtype, shape, start = read_header(head, str(path))
+    _check_length(str(path), shape, size, start + math.prod(shape) * dtype.itemsize)
+    if math.prod(shape) == 0:  # nothing can be mapped
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype, "r", start, shape)
+
+
+def _check_length(where: str, shape: tuple[int, ...], found: int, expected: int) -> None:
+    if found != expected:
+        state = f"the file ends at byte {found}" if found < expected else f"{found - expected} more bytes follow"
+        dims = " × ".join(map(str, shape))
+        at = min(found, expected)
+        raise BadFile(f"{where}: byte {at}: expected {dims} values up to byte {expected}, {state}", AGAIN)
+
+
+def gunzip_capped(data: bytes, cap: int, where: str) -> bytes:
+    """Return what a gzip file holds, but never more than `cap` bytes, whatever it claims.
+
+    Args:
+        data: the whole compressed file: one member or several, as bgzip and `cat a.gz b.gz` make them, then at most
+            zeros.
         cap: largest number of unpacked bytes.
         where: name of the file in an error message.
 
     Raises:
         BadFile: it is not gzip, damaged, cut short, followed by other bytes, or larger than `cap`.
     """
-    decoder = zlib.decompressobj(wbits=31)
-    try:
-        raw = decoder.decompress(data, cap + 1)
-    except zlib.error as error:
-        raise BadFile(f"{where}: expected an intact gzip stream, got damaged bytes ({error})", AGAIN) from error
-    if len(raw) > cap:
-        raise BadFile(f"{where}: expected at most {cap} bytes when unpacked, got more", AGAIN)
+    return b"".join(gunzip_chunks(io.BytesIO(data), cap, where))
+
+
+def gunzip_chunks(stream: BinaryIO, cap: int, where: str) -> Iterator[bytes]:
+    """Yield what a gzip file holds, in pieces of at most 1 MiB; `cap`, `where` and errors as in `gunzip_capped`."""
+    decoder, unpacked, read = zlib.decompressobj(wbits=31), 0, 0
+    while piece := stream.read(GZIP_CHUNK):
+        read += len(piece)
+        pending = False
+        while piece or pending:
+            if decoder.eof:  # a member has ended: zeros as padding, or another one
+                piece = piece.lstrip(b"\0")
+                if piece and not GZIP_MAGIC.startswith(piece[:2]):
+                    at, extra = (
+                        read - len(piece),
+                        len(piece) + sum(map(len, iter(lambda: stream.read(GZIP_CHUNK), b""))),
+                    )
+                    raise BadFile(f"{where}: byte {at}: expected the end, {extra} more bytes follow", AGAIN)
+                decoder = zlib.decompressobj(wbits=31) if piece else decoder
+                pending = False
+                continue
+            limit = min(GZIP_CHUNK, cap + 1 - unpacked)
+            raw = _inflated(decoder, piece, limit, where)
+            unpacked += len(raw)
+            if unpacked > cap:
+                raise BadFile(f"{where}: expected at most {cap} bytes when unpacked, got more", AGAIN)
+            yield raw
+            piece = decoder.unused_data if decoder.eof else decoder.unconsumed_tail
+            pending = len(raw) == limit and not decoder.eof  # zlib may hold back what did not fit
     if not decoder.eof:
-        raise BadFile(
-            f"{where}: byte {len(data)}: the file ends inside its gzip stream ({len(raw)} bytes unpacked)",
-            AGAIN,
-        )
-    if decoder.unused_data:
-        extra = len(decoder.unused_data)
-        raise BadFile(f"{where}: byte {len(data) - extra}: expected the end, {extra} more bytes follow", AGAIN)
-    return raw
+        raise BadFile(f"{where}: byte {read}: the file ends inside its gzip stream ({unpacked} bytes unpacked)", AGAIN)
 
 
-def gunzip_head(data: bytes, where: str) -> bytes:
-    """Return the first 64 bytes of what a gzip stream holds: enough for any IDX header.
-
-    Raises:
-        BadFile: it is not gzip.
-    """
+def _inflated(decoder: Any, piece: bytes, limit: int, where: str) -> bytes:
     try:
-        return zlib.decompressobj(wbits=31).decompress(data, 64)
+        raw: bytes = decoder.decompress(piece, limit)
     except zlib.error as error:
         raise BadFile(f"{where}: expected an intact gzip stream, got damaged bytes ({error})", AGAIN) from error
+    return raw
 
 
 def unpack(data: bytes, cap: int, where: str) -> bytes:

@@ -1,6 +1,8 @@
 """The map of $NIGHTSHIFT_HOME: the only module that knows where produced files lie.
 
 datasets/<name>.json                 a dataset that a user added, as a catalogue row
+about/<dataset>/                     contact sheet and findings of a dataset that a user added
+schedules/<dataset>.json             when a user's dataset is trained by itself
 raw/<dataset>/<file>                 downloaded source files, verified by hash
 quarantine/<dataset>/<file>...       what a mirror served instead
 validations/<digest>/                the expectations' result and the Data Docs
@@ -40,6 +42,14 @@ class Layout:
     def dataset_rows(self) -> Path:
         """The folder of the datasets that users added, one JSON file each."""
         return self._at("datasets")
+
+    def about(self, dataset: str) -> Path:
+        """The folder of what was found about a dataset when it was added."""
+        return self._at("about", dataset)
+
+    def schedules(self) -> Path:
+        """The folder of the schedules, one JSON file per dataset."""
+        return self._at("schedules")
 
     def raw(self, dataset: str, file: str) -> Path:
         """A downloaded source file."""

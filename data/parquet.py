@@ -2,11 +2,13 @@
 
 A prepared folder holds train.parquet, validation.parquet, test.parquet and validation/, the result that accepted them.
 One row per image: `image` (fixed_shape_tensor of float32, exactly uint8 / float32(255)), `label`, `row` (in the IDX
-file it came from) and `sha256` (of its uint8 pixels). Why: docs/decisions/0004-parquet-layout-and-split.md.
+file it came from) and `sha256` (of its uint8 pixels). Writing, and reading in chunks, hold a
+few row groups at a time. Why: docs/decisions/0004-parquet-layout-and-split.md.
 """
 
 import contextlib
 import hashlib
+import math
 import shutil
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,14 +25,16 @@ from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
 from data.source import read_raw
 from data.splits import validation_mask
 from data.store import Store
-from data.summary import image_hashes
+from data.summary import image_digests
 from data.validation import ValidationRef
 from data.values import canonical_json, digest_of
 
 FORMAT = 1  # raise it when the same input should give other files
 SPLITS = ("train", "validation", "test")
-ROW_GROUP = 8192
+ROW_GROUP = 8192  # images at most
+ROW_GROUP_BYTES = 32 << 20  # of float32 pixels, at most: what a writer or a reader holds does not grow with the images
 BATCH = 1024  # rows decoded at a time: what is decoded stays near the caches (3 MB for 28 × 28), which halves the time
+BATCH_BYTES = 4 << 20
 THREADS = 4
 METADATA_KEY = b"nightshift"
 
@@ -168,8 +172,8 @@ def read_split(store: Store, ref: PreparedRef, split: str, verify: bool = True) 
         UnknownName: there is no such split.
         Corrupt: a file is not what was written.
     """
-    path = _locate(store, ref, split, verify)
-    with _read_errors(path):
+    path = locate(store, ref, split, verify)
+    with read_errors(path):
         metadata = pq.read_metadata(path)
         shape = metadata.schema.to_arrow_schema().field("image").type.shape
         whole = _empty(metadata.num_rows, shape)
@@ -189,13 +193,13 @@ def chunks(store: Store, ref: PreparedRef, split: str, rows: int, verify: bool =
     """
     if rows < 1:
         raise BadInput(f"expected at least 1 row at a time, got {rows}", "use for example 1024")
-    path = _locate(store, ref, split, verify)
-    with _read_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+    path = locate(store, ref, split, verify)
+    with read_errors(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         left, shape = file.metadata.num_rows, file.schema_arrow.field("image").type.shape
         chunk, filled = _empty(min(rows, left), shape), 0
         # Not batches of `rows`: decoding a large one, in fresh memory, takes nearly twice as long as many small ones.
-        for batch in file.iter_batches(min(rows, BATCH), use_threads=False):
-            part, taken = _decode(batch), 0
+        for batch in file.iter_batches(min(rows, at_once(shape, BATCH, BATCH_BYTES)), use_threads=False):
+            part, taken = decode(batch), 0
             while taken < len(batch):
                 n = min(len(batch) - taken, len(chunk.labels) - filled)
                 _put(chunk, filled, part, taken, n)
@@ -204,6 +208,19 @@ def chunks(store: Store, ref: PreparedRef, split: str, rows: int, verify: bool =
                     yield chunk
                     left -= filled
                     chunk, filled = _empty(min(rows, left), shape), 0
+
+
+def read_labels(store: Store, ref: PreparedRef, split: str) -> np.ndarray:
+    """Read the labels of a split alone, int64 of shape (n,). Page checksums are checked, the file is not hashed.
+
+    Raises:
+        UnknownName: there is no such split.
+        Corrupt: the file cannot be read.
+    """
+    path = locate(store, ref, split, verify=False)
+    with read_errors(path):
+        column = pq.read_table(path, columns=["label"], page_checksum_verification=True)["label"]
+    return values(column.combine_chunks(), np.int64)
 
 
 def describe(store: Store, ref: PreparedRef) -> dict[str, Any]:
@@ -242,7 +259,20 @@ def _hashes(images: np.ndarray) -> np.ndarray:
         raise BadFile(
             f"expected uint8 pixels, got {images.dtype}", "scale the images to 0..255 and export them as bytes"
         )
-    return np.frombuffer(bytes.fromhex("".join(image_hashes(images))), np.uint8).reshape(-1, 32)
+    step = at_once(images.shape[1:], ROW_GROUP, ROW_GROUP_BYTES)
+    found = np.empty((len(images), 32), np.uint8)
+
+    def fill(start: int) -> None:
+        found[start : start + step] = image_digests(images[start : start + step])
+
+    with ThreadPoolExecutor(THREADS) as pool:  # hashing holds no lock of Python's where an image has 2 KiB or more
+        list(pool.map(fill, range(0, len(images), step)))
+    return found
+
+
+def at_once(shape: tuple[int, ...], most: int, most_bytes: int) -> int:
+    """Return how many images of this shape to handle together: at most `most`, and `most_bytes` of float32 pixels."""
+    return max(min(most, most_bytes // (4 * max(math.prod(shape), 1))), 1)
 
 
 def _schema(shape: tuple[int, ...], metadata: dict[str, Any]) -> pa.Schema:
@@ -275,10 +305,11 @@ def _write(path: Path, part: _Part, metadata: dict[str, Any]) -> dict[str, Any]:
         # 256 grey values and few labels: a dictionary makes the images 1.8 to 2.2 times smaller and no slower to read
         use_dictionary=["image.list.element", "label"],
     )
+    group = at_once(shape, ROW_GROUP, ROW_GROUP_BYTES)
     with writer:
-        for start in range(0, len(part.rows), ROW_GROUP):
-            rows = part.rows[start : start + ROW_GROUP]
-            writer.write_table(_encode(schema, part.images[rows], part, rows), ROW_GROUP)
+        for start in range(0, len(part.rows), group):
+            rows = part.rows[start : start + group]
+            writer.write_table(_encode(schema, np.asarray(part.images[rows]), part, rows), group)
     return facts
 
 
@@ -299,17 +330,19 @@ def _array(kind: pa.DataType, n: int, values: np.ndarray) -> pa.Array:
     return pa.Array.from_buffers(kind, n, [None, pa.py_buffer(values)])
 
 
-def _decode(batch: pa.RecordBatch) -> Split:
+def decode(batch: pa.RecordBatch) -> Split:
+    """Return the rows of a batch as arrays that share its memory."""
     tensor, labels, rows, content = (batch.column(name) for name in ("image", "label", "row", "sha256"))
     return Split(
-        _numpy(tensor.storage.flatten(), np.float32).reshape(-1, *tensor.type.shape),
-        _numpy(labels, np.int64),
-        _numpy(rows, np.int64),
-        _numpy(content, np.uint8, 32).reshape(-1, 32),
+        values(tensor.storage.flatten(), np.float32).reshape(-1, *tensor.type.shape),
+        values(labels, np.int64),
+        values(rows, np.int64),
+        values(content, np.uint8, 32).reshape(-1, 32),
     )
 
 
-def _numpy(array: pa.Array, kind: type, width: int = 1) -> np.ndarray:
+def values(array: pa.Array, kind: type, width: int = 1) -> np.ndarray:
+    """Return the values of a column without nulls, as an array that shares its memory."""
     # a view, like array.to_numpy(), but without looking for pandas
     start = array.offset * width * np.dtype(kind).itemsize
     return np.frombuffer(array.buffers()[1], kind, len(array) * width, start)
@@ -317,8 +350,9 @@ def _numpy(array: pa.Array, kind: type, width: int = 1) -> np.ndarray:
 
 def _fill(whole: Split, path: Path, metadata: pq.FileMetaData, group: int, start: int) -> None:
     with pq.ParquetFile(path, metadata=metadata, page_checksum_verification=True) as file:
-        for batch in file.iter_batches(BATCH, row_groups=[group], use_threads=False):
-            _put(whole, start, _decode(batch), 0, len(batch))
+        rows = at_once(whole.images.shape[1:], BATCH, BATCH_BYTES)
+        for batch in file.iter_batches(rows, row_groups=[group], use_threads=False):
+            _put(whole, start, decode(batch), 0, len(batch))
             start += len(batch)
 
 
@@ -335,7 +369,8 @@ def _put(target: Split, at: int, source: Split, start: int, n: int) -> None:
     target.hashes[to] = source.hashes[of]
 
 
-def _locate(store: Store, ref: PreparedRef, split: str, verify: bool) -> Path:
+def locate(store: Store, ref: PreparedRef, split: str, verify: bool = True) -> Path:
+    """Return the file of a split; errors as `read_split`."""
     if split not in SPLITS:
         raise UnknownName.among("split", split, SPLITS)
     folder, name = store.prepared(ref.digest), f"{split}.parquet"
@@ -343,7 +378,8 @@ def _locate(store: Store, ref: PreparedRef, split: str, verify: bool) -> Path:
 
 
 @contextlib.contextmanager
-def _read_errors(path: Path) -> Iterator[None]:
+def read_errors(path: Path) -> Iterator[None]:
+    """Raise whatever is wrong with a Parquet file as Corrupt."""
     try:
         yield
     except (OSError, pa.ArrowException) as error:  # a wrong page checksum is an OSError without a number

@@ -3,7 +3,7 @@
 A file's identity is the SHA-256 of its raw content, so it does not matter who serves it, or how it is compressed;
 that is also why plain http is good enough where a mirror has nothing better. What is already on disk is hashed again
 each time and used without a network. `download_action` decides, `stream_download` (data/transfer.py) acts, and
-`identify` checks the bytes.
+`identify` checks the bytes. No file is held in memory: it is hashed in pieces, and its images are mapped from the disk.
 """
 
 import contextlib
@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
+from data import files
 from data.builtin import DATASETS
 from data.dataset import ROLES, Dataset, RawData, RawRef, SourceFile
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable
-from data.idx import read_idx, unpack
+from data.idx import AGAIN, GZIP_MAGIC, gunzip_chunks, looks_like, map_idx, read_idx
 from data.store import Store
 from data.transfer import MirrorError, is_url, scrubbed, stream_download
 from data.values import digest_of
@@ -26,6 +27,8 @@ from data.values import digest_of
 HERE = Path(__file__).parent
 DEADLINE_S = 900.0  # for all four files together; 35 MB at 40 kB/s
 SLACK = 1 << 16  # bytes that a mirror may add to the raw size by compressing badly
+PIECE = 1 << 20  # bytes read at a time
+IN_MEMORY = 256 << 20  # bytes; what is larger than this when it is unpacked goes into a file, which is mapped
 KEPT_IN_QUARANTINE = 3  # bad copies per file; a broken mirror must not fill the disk night after night
 
 Progress = Callable[[str, int, int], None]
@@ -80,7 +83,7 @@ def download_action(store: Store, dataset: Dataset, role: str) -> Action:
     if not path.exists():
         return Action(fetch=True, why="missing")
     try:
-        raw_sha256, _ = identify(path.read_bytes(), file, str(path))
+        raw_sha256 = identify(path, file, str(path))
     except BadFile as error:
         return Action(fetch=True, why=error.problem)
     except OSError as error:
@@ -88,39 +91,66 @@ def download_action(store: Store, dataset: Dataset, role: str) -> Action:
     return Action(fetch=False, why="verified", raw_sha256=raw_sha256)
 
 
-def identify(data: bytes, file: SourceFile, where: str) -> tuple[str, bytes | None]:
-    """Check that these bytes are the file's.
+def identify(path: Path, file: SourceFile, where: str) -> str:
+    """Check that a file on disk is the dataset's, reading it in pieces.
 
     Args:
-        data: the file as served, compressed or not.
+        path: the file as served, compressed or not.
         file: what it should be.
         where: name of the file in an error message.
 
     Returns:
-        SHA-256 of the raw content; and the raw content, or None if it was not necessary to unpack it.
+        SHA-256 of the raw content.
 
     Raises:
-        BadFile: they are not; the message says what they are instead, if that is known.
+        BadFile: it is not; the message says what it is instead, if that is known.
+        OSError: it cannot be read.
     """
-    served = hashlib.sha256(data).hexdigest()
+    served = files.file_sha256(path)
     if file.raw_sha256 and served == file.served_sha256:
-        return file.raw_sha256, None
-    raw = unpack(data, file.raw_bytes, where)
-    found = hashlib.sha256(raw).hexdigest()
+        return file.raw_sha256
+    digest, size = hashlib.sha256(), 0
+    for piece in _raw_pieces(path, file.raw_bytes, where):
+        digest.update(piece)
+        size += len(piece)
+    found = digest.hexdigest()
     right = found == file.raw_sha256 if file.raw_sha256 else served == file.served_sha256
     if right:
-        return found, raw
+        return found
     expected = file.raw_sha256 or file.served_sha256 or "?"
     got = found if file.raw_sha256 else served
     raise BadFile(
         f"{where}: expected {file.raw_bytes} bytes with SHA-256 {expected[:12]}…, "
-        f"got {len(raw)} bytes with {got[:12]}…{_known_as(found)}",
+        f"got {size} bytes with {got[:12]}…{_known_as(found)}",
         "use another mirror",
     )
 
 
+def _raw_pieces(path: Path, cap: int, where: str) -> Iterator[bytes]:
+    """Yield the raw IDX bytes of a file that may be compressed, at most 1 MiB at a time; content decides, not the name.
+
+    Raises:
+        BadFile: it is neither gzip nor IDX, is damaged, or holds more than `cap` bytes.
+    """
+    with path.open("rb") as stream:
+        head, size = stream.read(64), path.stat().st_size
+        stream.seek(0)
+        if head.startswith(GZIP_MAGIC):
+            yield from gunzip_chunks(stream, cap, where)
+            return
+        if len(head) >= 2 and not head.startswith(b"\0\0"):
+            raise BadFile(f"{where}: byte 0: expected gzip (1f 8b) or IDX (00 00), found {looks_like(head)}", AGAIN)
+        if size > cap:
+            raise BadFile(f"{where}: expected at most {cap} bytes, got {size}", AGAIN)
+        while piece := stream.read(PIECE):
+            yield piece
+
+
 def read_raw(store: Store, dataset: Dataset, ref: RawRef) -> RawData:
-    """Read the four files, hashing them on the way.
+    """Hash the four files and return what they hold.
+
+    Images that lie uncompressed on disk are mapped, so that they take no memory until they are used; so are those
+    that need more than 256 MiB when they are unpacked, from a temporary file that vanishes with the array.
 
     Args:
         store: where they are.
@@ -128,32 +158,56 @@ def read_raw(store: Store, dataset: Dataset, ref: RawRef) -> RawData:
         ref: what `download` returned.
 
     Returns:
-        Images as uint8 of shape (n, height, width), labels as int64 of shape (n,).
+        Images as read-only uint8 of shape (n, height, width) or (n, height, width, 3), labels as int64 of shape (n,).
 
     Raises:
         Corrupt: a file is missing, or is no longer what it was when it was downloaded.
         BadFile: a file whose content is not pinned has the wrong shape.
+        StorageFailed: a large compressed file cannot be unpacked in the home.
     """
-    hashes, arrays = {}, {}
-    for role in ROLES:
-        file = dataset.files[role]
-        path = store.raw(dataset.name, file.name)
-        try:
-            data = path.read_bytes()
-            hashes[role], raw = identify(data, file, str(path))
-        except (OSError, BadFile) as error:
-            problem = error.problem if isinstance(error, BadFile) else f"{path} cannot be read: {error.strerror}"
-            raise Corrupt(problem, "run again: it will be fetched again") from error
-        arrays[role] = _array(dataset, role, unpack(data, file.raw_bytes, str(path)) if raw is None else raw, str(path))
+    paths = {role: store.raw(dataset.name, dataset.files[role].name) for role in ROLES}
+    hashes = {role: _identified(paths[role], dataset.files[role]) for role in ROLES}
     if digest_of(hashes) != ref.digest:
         raise Corrupt(
             f"the raw files of {dataset.name} are not the ones that this run downloaded", "run again from the beginning"
         )
-    return RawData(**arrays)
+    return RawData(**{role: _checked(dataset, role, _read(store, dataset, role), str(paths[role])) for role in ROLES})
 
 
-def _array(dataset: Dataset, role: str, raw: bytes, where: str) -> np.ndarray:
-    array = read_idx(raw, where)
+def _identified(path: Path, file: SourceFile) -> str:
+    try:
+        return identify(path, file, str(path))
+    except (OSError, BadFile) as error:
+        problem = error.problem if isinstance(error, BadFile) else f"{path} cannot be read: {error.strerror}"
+        raise Corrupt(problem, "run again: it will be fetched again") from error
+
+
+def _read(store: Store, dataset: Dataset, role: str) -> np.ndarray:
+    file = dataset.files[role]
+    path = store.raw(dataset.name, file.name)
+    with path.open("rb") as stream:
+        packed = stream.read(2) == GZIP_MAGIC
+    if not packed:
+        return map_idx(path)
+    pieces = _raw_pieces(path, file.raw_bytes, str(path))
+    if file.raw_bytes <= IN_MEMORY:
+        return read_idx(b"".join(pieces), str(path))
+    return _unpacked(store, pieces)
+
+
+def _unpacked(store: Store, pieces: Iterator[bytes]) -> np.ndarray:
+    """Return the array of an IDX file, mapped from a file without a name: the disk space is free when it is dropped."""
+    temporary = store.scratch()
+    try:
+        with files.storage_errors(temporary), temporary.open("wb") as stream:
+            for piece in pieces:
+                stream.write(piece)
+        return map_idx(temporary)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _checked(dataset: Dataset, role: str, array: np.ndarray, where: str) -> np.ndarray:
     expected = dataset.shape(role)
     if array.shape != expected or array.dtype.kind not in "iu":
         raise BadFile(
@@ -252,7 +306,7 @@ class _FileDownload:
             raise MirrorError("no time was left for it")
         cap = max(self.file.raw_bytes, self.file.served_bytes or 0) + SLACK
         stream_download(location, temporary, cap, seconds, self.report)
-        return identify(temporary.read_bytes(), self.file, scrubbed(location))[0]
+        return identify(temporary, self.file, scrubbed(location))
 
     def report(self, done: int, total: int) -> None:
         if self.progress:

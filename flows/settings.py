@@ -91,6 +91,11 @@ def environment_with(**more: str) -> dict[str, str]:
     return {**os.environ, **more}
 
 
+def names_a_server() -> bool:
+    """Whether PREFECT_API_URL is set: runs and commands then use that server."""
+    return bool(os.environ.get("PREFECT_API_URL"))
+
+
 def visible_gpus() -> str | None:
     """Return CUDA_VISIBLE_DEVICES, the GPUs that this process may use; None means all."""
     return os.environ.get("CUDA_VISIBLE_DEVICES")

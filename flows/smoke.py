@@ -21,6 +21,7 @@ from data.corruptions import CORRUPTIONS
 from data.dataset import Dataset, RawData
 from data.errors import Broken, DataRefused
 from data.idx import write_idx
+from data.importing.options import ImportOptions
 from data.store import Store
 from flows.prepare import prepare
 from flows.retrain import retrain
@@ -127,7 +128,9 @@ def _plant_corrupted(store: Store) -> Dataset:
     folder = store.scratch()
     folder.mkdir()
     _write(folder, corrupted)
-    return catalogue.add(store, CORRUPTED, folder, sample.class_names, expected=sample.reference)
+    return catalogue.add(
+        store, CORRUPTED, folder, ImportOptions(classes=sample.class_names), expected=sample.reference
+    ).row
 
 
 def _write(folder: Path, data: RawData) -> None:

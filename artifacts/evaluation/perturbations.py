@@ -13,33 +13,44 @@ NOISE = 0.1  # standard deviation, as a share of full scale
 ROTATION = 15  # degrees
 
 
-def perturbed(images: Images) -> dict[str, Images]:
+def perturbed(
+    images: Images, noise: np.random.Generator | None = None, ground: tuple[int, ...] = (0,)
+) -> dict[str, Images]:
     """Return three copies of the images by name, deterministically.
 
     Args:
-        images: uint8 (n, h, w), light on dark: pixels that move in are 0.
+        images: uint8 (n, h, w) or (n, h, w, 3).
+        noise: where the noise is drawn from; whoever passes images slice by slice passes the same one each time, and
+            gets the copies that all images at once would give. A fresh one with seed 0 if not given.
+        ground: colour of the pixels that move in, one value in 0..255 per channel.
     """
-    return {"shifted": shifted(images), "noisy": noisy(images), "rotated": rotated(images)}
+    return {
+        "shifted": shifted(images, ground),
+        "noisy": noisy(images, noise),
+        "rotated": rotated(images, ground),
+    }
 
 
-def shifted(images: Images) -> Images:
+def shifted(images: Images, ground: tuple[int, ...] = (0,)) -> Images:
     """Return the images moved right and down by a fourteenth of their size."""
-    height, width = images.shape[1:]
+    height, width = images.shape[1:3]
     down, right = max(1, round(height * SHIFT)), max(1, round(width * SHIFT))
-    moved = np.zeros_like(images)
+    moved = np.empty_like(images)
+    moved[...] = ground if images.ndim == 4 else ground[0]
     moved[:, down:, right:] = images[:, :-down, :-right]
     return moved
 
 
-def noisy(images: Images) -> Images:
+def noisy(images: Images, noise: np.random.Generator | None = None) -> Images:
     """Return the images with Gaussian noise of a tenth of full scale, clipped to 0..255."""
-    noise = np.random.default_rng(0).standard_normal(images.shape, dtype=np.float32) * np.float32(255 * NOISE)
-    return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
+    drawn = (noise or np.random.default_rng(0)).standard_normal(images.shape, dtype=np.float32)
+    return np.clip(np.rint(images + drawn * np.float32(255 * NOISE)), 0, 255).astype(np.uint8)
 
 
-def rotated(images: Images) -> Images:
+def rotated(images: Images, ground: tuple[int, ...] = (0,)) -> Images:
     """Return the images rotated counter-clockwise by 15 degrees around their centre, bilinearly interpolated."""
     from PIL import Image
 
-    rotated_images = [Image.fromarray(image).rotate(ROTATION, Image.Resampling.BILINEAR) for image in images]
-    return np.stack([np.asarray(image) for image in rotated_images]) if rotated_images else images.copy()
+    fill = ground if images.ndim == 4 else ground[0]
+    turned = [Image.fromarray(image).rotate(ROTATION, Image.Resampling.BILINEAR, fillcolor=fill) for image in images]
+    return np.stack([np.asarray(image) for image in turned]) if turned else images.copy()

@@ -164,7 +164,7 @@ class Decision:
                 ("false promotions a year", f"{self.budget.allowed} allowed, {self.budget.left:.4f} left"),
                 ("looks at this test set", f"{self.budget.looks:,} within a year"),
             ]
-            if self.policy.promote_when == "not-worse":
+            if self.policy.promote_when != "better":
                 test = f"p = {p_text(paired.p_not_worse)}, level {p_text(self.policy.not_worse_level)}"
                 rows.append((f"worse by {points(self.policy.margin)} or more", test))
         return (*rows, ("requirements met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))

@@ -19,7 +19,8 @@ from artifacts.gate.decision import Check, Decision, Mode, Share, Verdict
 from artifacts.gate.evidence import Evidence, Labels
 from artifacts.gate.paired_tests import Bools
 from artifacts.gate.policy import Policy
-from artifacts.gate.rules import RULES, Case, Sentences
+from artifacts.gate.resolution import limits
+from artifacts.gate.rules import RULES, Case, Sentences, few
 from data.errors import BadInput
 
 
@@ -96,8 +97,8 @@ def _mean(right: Bools) -> float:
 def _checks(evidence: Evidence, policy: Policy, right: Bools) -> tuple[Check, ...]:
     """Every requirement with the value measured."""
     candidate, labels = evidence.candidate, evidence.labels[: right.size]
-    checked = evidence.class_names if policy.min_recall > 0 else ()
-    recalls = {name: _mean(right[labels == index]) for index, name in enumerate(checked)}
+    checked = _with_images(evidence) if policy.min_recall > 0 else ()
+    recalls = {evidence.class_names[index]: _mean(right[labels == index]) for index in checked}
     return (
         _check("accuracy", ">=", policy.min_accuracy, _mean(right)),
         *(_check(f"recall of {name}", ">=", policy.min_recall, recall) for name, recall in recalls.items()),
@@ -108,6 +109,12 @@ def _checks(evidence: Evidence, policy: Policy, right: Bools) -> tuple[Check, ..
         _check("megabytes", "<=", policy.max_megabytes, candidate.megabytes),
         _check("milliseconds per image", "<=", policy.max_latency_ms, candidate.latency_ms),
     )
+
+
+def _with_images(evidence: Evidence) -> tuple[int, ...]:
+    """Return the labels of the classes with test images: a recall of nothing cannot be required."""
+    counts = np.bincount(evidence.labels, minlength=len(evidence.class_names))
+    return tuple(np.flatnonzero(counts[: len(evidence.class_names)]).tolist())
 
 
 def _check(name: str, sign: Literal[">=", "<="], limit: float, got: float) -> Check:
@@ -125,6 +132,14 @@ def _notes(case: Case, rule: str) -> tuple[str, ...]:
             f"The test set has changed since {champion.version} was promoted: both models were scored on tonight's "
             "images, and evidence from other images was not used."
         )
+    unmeasured = set(range(len(case.evidence.class_names))).difference(_with_images(case.evidence))
+    if unmeasured and case.policy.min_recall > 0:
+        names = few([case.evidence.class_names[index] for index in sorted(unmeasured)])
+        notes.append(
+            f"The recall of {names} is not measured, because there are no test images: nothing is required of it."
+        )
+    if rule == "first-night":
+        notes += filter(None, [limits(case.candidate.n, case.candidate.n - case.candidate.correct, case.policy)])
     if rule == "forced" and champion:
         without = judge(case.evidence, case.policy)
         notes.append(f"Without force: {without.verdict}, {without.reason}.")

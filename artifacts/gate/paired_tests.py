@@ -162,3 +162,14 @@ def models_needed(allotted: float, gain: float, resolution: float) -> int | None
     """
     boundary = -NORMAL.inv_cdf(allotted / 2) * resolution
     return math.ceil(1 / (gain / boundary - 1)) if gain > boundary > 0 else None
+
+
+def fewest_gained(yearly_errors: float) -> int:
+    """Return how many images one model must gain, losing none, to be better beyond chance on the first look.
+
+    k discordant images, all gained, have the two-sided p-value 2 ** (1 - k).
+
+    Args:
+        yearly_errors: the policy's budget, in (0, 1).
+    """
+    return math.ceil(1 - math.log2(spent(yearly_errors / 2, 1)))

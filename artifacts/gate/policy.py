@@ -1,14 +1,18 @@
 """What a model must fulfil to become champion: one frozen value, with its bounds and defaults per dataset."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from data.errors import UnknownName
 from data.fields import described
+
+LARGEST_MARGIN = 0.2  # beyond this, "not worse by the margin" says nothing
+MEASURABLE = 5  # test images of a class; with fewer, a single unlucky image decides about its recall
 
 
 def _within(low: float, high: float, description: str) -> Any:
@@ -26,11 +30,17 @@ class Policy:
     min_accuracy: Annotated[float, _within(0, 1, "lowest test accuracy")] = 0.5
     min_recall: Annotated[float, _within(0, 1, "lowest recall of any class")] = 0.1
     promote_when: Annotated[
-        Literal["better", "not-worse"],
-        Field(description="replace the champion by a model that is better, or by one that is not worse"),
+        Literal["better", "ahead", "not-worse"],
+        Field(
+            description="what replaces the champion: a model that is better beyond chance; one that is ahead, and not "
+            "worse by the margin; or any that is not worse by the margin"
+        ),
     ] = "better"
     margin: Annotated[
-        float, _within(0.0001, 0.2, "not-worse: the loss in accuracy, as a share, that must be ruled out")
+        float,
+        _within(
+            0.0001, LARGEST_MARGIN, "ahead and not-worse: the loss in accuracy, as a share, that must be ruled out"
+        ),
     ] = 0.01
     max_lost: Annotated[
         float, _within(0, 1, "largest share of all images that the champion gets right and the candidate does not")
@@ -43,7 +53,10 @@ class Policy:
     min_rotated: Annotated[float, _within(0, 1, "lowest accuracy on rotated test images; 0: not required")] = 0.0
     yearly_errors: Annotated[float, _within(0.0001, 0.5, "allowed false promotions per year, on average")] = 0.1
     bad_nights: Annotated[
-        int, _within(1, 366, "not-worse: nights per year on which a candidate is worse than allowed by the margin")
+        int,
+        _within(
+            1, 366, "ahead and not-worse: nights per year on which a candidate is worse than allowed by the margin"
+        ),
     ] = 10
     worse_level: Annotated[
         float, _within(0.000001, 0.5, "two-sided p-value below which a loss in accuracy is a REJECT")
@@ -80,7 +93,7 @@ class Policy:
         for name in values:
             if name not in known:
                 raise UnknownName.among("field of a policy", name, known)
-        return dataclasses.replace(self, **{name: value for name, value in values.items() if value is not None})
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as plain values."""
@@ -112,12 +125,21 @@ POLICIES = {
 }
 
 
+# the fields whose default `policy_for` computes from the numbers of test images per class
+COMPUTED = {
+    "min_accuracy": "twice the accuracy of guessing",
+    "min_recall": "that of guessing, at most 0.1",
+    "promote_when": "better, and ahead for a dataset of your own whose test set cannot show a gain of 1 point",
+    "margin": "0.01, or the smallest gain that a small test set can show",
+}
+
+
 def meaning(name: str) -> str:
     """Return what a field of a policy means, and its default for each dataset: for run form and command line."""
     field = described(Policy)[name]
     values = {dataset: _short(getattr(policy, name)) for dataset, policy in POLICIES.items()}
-    usual = "twice the accuracy of guessing" if name == "min_accuracy" else _short(field.default)
-    own = "".join(f"{dataset} {value}, " for dataset, value in values.items() if value != usual)
+    usual = COMPUTED.get(name) or _short(field.default)
+    own = "".join(f"{dataset} {value}, " for dataset, value in values.items() if value != _short(field.default))
     return f"{field.help}; default: {own}{'others ' if own else ''}{usual}"
 
 
@@ -129,13 +151,27 @@ def policy_for(dataset: str, test_counts: Sequence[int] = ()) -> Policy:
     """Return a dataset's default policy.
 
     For a dataset of the user's own, the accuracy floor is twice what always answering the most frequent class would
-    reach, but never more than halfway from there to perfect.
+    reach, but never more than halfway from there to perfect. The recall floor is the accuracy of guessing, at most 0.1,
+    and there is none if a class has too few test images to measure it. Where the test set is too small to show that a
+    model is better by a point, a model that is ahead is promoted if a loss of as much as could be shown is ruled out.
 
     Args:
         dataset: a catalogue name, or one the user chose.
         test_counts: test images per class, used for datasets without a row in POLICIES.
     """
+    from artifacts.gate.paired_tests import fewest_gained  # inside: NumPy stays out of `nightshift --help`
+
     if dataset in POLICIES or not sum(test_counts):
         return POLICIES.get(dataset, Policy())
-    majority = max(test_counts) / sum(test_counts)
-    return Policy(min_accuracy=min(2 * majority, (1 + majority) / 2))
+    n, usual = sum(test_counts), Policy()
+    majority = max(test_counts) / n
+    smallest = min(count for count in test_counts if count)
+    policy = replace(
+        usual,
+        min_accuracy=min(2 * majority, (1 + majority) / 2),
+        min_recall=min(usual.min_recall, majority) if smallest >= MEASURABLE else 0.0,
+    )
+    shown = math.ceil(1000 * fewest_gained(usual.yearly_errors) / n) / 1000  # in tenths of points, rounded up
+    if usual.margin < shown <= LARGEST_MARGIN:
+        return replace(policy, promote_when="ahead", margin=shown)
+    return policy

@@ -4,7 +4,7 @@ A rule is a function of the case. It returns None if it does not apply, otherwis
 the reason, and what would have changed the verdict.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +12,11 @@ import numpy as np
 from artifacts.evaluation.numbers import exact_percent, points
 from artifacts.gate.decision import Budget, Check, Mode, Paired, Share, Verdict, p_text
 from artifacts.gate.evidence import Champion, Evidence, Look
-from artifacts.gate.paired_tests import models_needed
+from artifacts.gate.paired_tests import fewest_gained, models_needed
 from artifacts.gate.policy import Policy
 
 Sentences = tuple[str, str]
+LISTED = 6  # failed requirements, classes: the report has them all
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ def floor(case: Case) -> Sentences | None:
     if not failed:
         return None
     return (
-        f"{case.candidate.name} fails {len(failed)} of {len(case.checks)} requirements: {'; '.join(map(str, failed))}",
+        f"{case.candidate.name} fails {len(failed)} of {len(case.checks)} requirements: {few(failed, '; ')}",
         "a model that meets them, or another policy (force does not override requirements)",
     )
 
@@ -124,8 +125,8 @@ def changed_classes(case: Case) -> Sentences | None:
     champion, names = _champion(case), case.evidence.class_names
     if champion.class_names == names:
         return None
-    gone = ", ".join(name for name in champion.class_names if name not in names)
-    new = ", ".join(name for name in names if name not in champion.class_names)
+    gone = few([name for name in champion.class_names if name not in set(names)])
+    new = few([name for name in names if name not in set(champion.class_names)])
     what = f"gone: {gone or 'none'}; new: {new or 'none'}" if gone or new else "in another order"
     return (
         f"the champion {champion.version} has {len(champion.class_names)} classes and {case.evidence.dataset} has "
@@ -144,13 +145,13 @@ def negative_flips(case: Case) -> Sentences | None:
     broken = [
         f"{lost:,} of {images:,} in class {name}, at most {exact_percent(policy.max_lost_per_class)} allowed"
         for name, lost, images in zip(names, paired.lost_per_class, support, strict=True)
-        if lost > policy.max_lost_per_class * images
+        if lost > _allowed(policy.max_lost_per_class, images)
     ]
-    if paired.lost > policy.max_lost * case.candidate.n:
+    if paired.lost > _allowed(policy.max_lost, case.candidate.n):
         broken.insert(0, f"{paired.lost:,} of {case.candidate.n:,}, at most {exact_percent(policy.max_lost)} allowed")
     if not broken:
         return None
-    return f"{_against(case)}; too many images lost: {'; '.join(broken)}", "fewer lost images, or force with a reason"
+    return f"{_against(case)}; too many images lost: {few(broken, '; ')}", "fewer lost images, or force with a reason"
 
 
 def identical(case: Case) -> Sentences | None:
@@ -162,14 +163,20 @@ def identical(case: Case) -> Sentences | None:
 
 def not_worse(case: Case) -> Sentences | None:
     """The policy promotes what is not worse, and a loss of the margin or more is ruled out."""
-    policy, paired = case.policy, _paired(case)
-    if policy.promote_when != "not-worse" or paired.p_not_worse > policy.not_worse_level:
+    if case.policy.promote_when != "not-worse" or not _loss_ruled_out(case):
         return None
-    return (
-        f"{_against(case)}; a loss of {points(policy.margin)} or more is ruled out, "
-        f"p = {p_text(paired.p_not_worse)} <= {p_text(policy.not_worse_level)}",
-        "more lost images, or a smaller margin",
-    )
+    return f"{_against(case)}; {_ruled_out(case)}", "more lost images, or a smaller margin"
+
+
+def ahead(case: Case) -> Sentences | None:
+    """The policy promotes what has more right answers, and a loss of the margin or more is ruled out.
+
+    Each such promotion takes at least one error from the champion, so the champion's score on these images never falls.
+    """
+    paired = _paired(case)
+    if case.policy.promote_when != "ahead" or paired.gained <= paired.lost or not _loss_ruled_out(case):
+        return None
+    return f"{_against(case)}; {_ruled_out(case)}", "no more right answers than the champion's, or a smaller margin"
 
 
 def worse(case: Case) -> Sentences | None:
@@ -218,17 +225,14 @@ def inside_noise(case: Case) -> Sentences:
     """No other rule applies: the difference is within the noise."""
     paired, pooled = _paired(case), _paired(case).pooled
     if pooled.detectable is None:
-        change = f"more discordant images: {paired.gained + paired.lost} are too few to show any gain"
+        change = f"more discordant images: {paired.gained + paired.lost} are too few to show any gain{_frozen(case)}"
     else:
         change = f"a gain of {points(pooled.detectable)} instead of {points(pooled.gain)}"
         needed = models_needed(_look(case).allotted, pooled.gain, pooled.resolution)
         if needed:
             change += f", or this gain over {needed} models of the recipe instead of {pooled.models}"
-    if case.policy.promote_when == "not-worse":
-        change += (
-            f"; or fewer lost images: a loss of {points(case.policy.margin)} or more is not ruled out, "
-            f"p = {p_text(paired.p_not_worse)} > {p_text(case.policy.not_worse_level)}"
-        )
+    if case.policy.promote_when != "better":
+        change += f"; or {_short_of(case)}"
     return f"{_against(case)}{_over(paired)}: within the noise", change
 
 
@@ -244,6 +248,7 @@ RULES: tuple[tuple[Verdict, str, Callable[[Case], Sentences | None]], ...] = (
     ("REJECT", "negative-flips", negative_flips),
     ("HOLD", "identical", identical),
     ("PROMOTE", "not-worse", not_worse),
+    ("PROMOTE", "ahead", ahead),
     ("REJECT", "worse", worse),
     ("HOLD", "budget", budget),
     ("HOLD", "behind", behind),
@@ -269,6 +274,51 @@ def _over(paired: Paired) -> str:
     if pooled.models == 1:
         return f", {test}"
     return f"; over {pooled.models} models of this recipe a mean gain of {points(pooled.gain)}, {test}"
+
+
+def _frozen(case: Case) -> str:
+    """Return what is to be done if the champion has fewer errors than one model must gain, or ""."""
+    assert case.champion is not None
+    errors, fewest = case.champion.n - case.champion.correct, fewest_gained(case.policy.yearly_errors)
+    if errors >= fewest:
+        return ""
+    other = ", another policy (--promote-when ahead)" if case.policy.promote_when == "better" and errors else ""
+    return (
+        f", and the champion has only {errors:,} of the {fewest} errors that one model must correct: more test images"
+        f"{other}, or force with a reason"
+    )
+
+
+def _loss_ruled_out(case: Case) -> bool:
+    return _paired(case).p_not_worse <= case.policy.not_worse_level
+
+
+def _ruled_out(case: Case) -> str:
+    return (
+        f"a loss of {points(case.policy.margin)} or more is ruled out, "
+        f"p = {p_text(_paired(case).p_not_worse)} <= {p_text(case.policy.not_worse_level)}"
+    )
+
+
+def _short_of(case: Case) -> str:
+    """Return what is missing for a promotion by the margin."""
+    if _loss_ruled_out(case):
+        return "more right answers than the champion's"
+    return (
+        f"fewer lost images: a loss of {points(case.policy.margin)} or more is not ruled out, "
+        f"p = {p_text(_paired(case).p_not_worse)} > {p_text(case.policy.not_worse_level)}"
+    )
+
+
+def _allowed(share: float, images: int) -> float:
+    """Return how many images may be lost; one always may, or in a class of five the share would allow none."""
+    return max(1.0, share * images) if share else 0.0
+
+
+def few(items: Sequence[object], separator: str = ", ") -> str:
+    """Return the first items and the number of the others: a sentence stays one with hundreds of classes."""
+    shown = separator.join(map(str, items[:LISTED]))
+    return f"{shown}{separator}and {len(items) - LISTED:,} more" if len(items) > LISTED else shown
 
 
 def _shown(paired: Paired) -> bool:

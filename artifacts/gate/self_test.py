@@ -1,6 +1,5 @@
 """The gate's self-test: every night it judges models whose verdict is known."""
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -9,7 +8,7 @@ import numpy as np
 from artifacts.gate.decision import Verdict
 from artifacts.gate.evidence import Champion, Evidence, Labels, Scored
 from artifacts.gate.judge import judge
-from artifacts.gate.paired_tests import spent
+from artifacts.gate.paired_tests import fewest_gained
 from artifacts.gate.policy import Policy
 
 
@@ -62,7 +61,7 @@ def _cases(
     lenient = replace(policy, min_accuracy=0.0, min_recall=0.0, promote_when="better")
     yield "the champion against itself", "HOLD", champion, champion, lenient
     # k discordant images, all gained, have the two-sided p-value 2 ** (1 - k)
-    enough = math.ceil(1 - math.log2(spent(policy.yearly_errors / 2, 1)))
+    enough = fewest_gained(policy.yearly_errors)
     for k in (enough - 1, enough):
         better, base = _better_by(labels, champion, k)
         verdict: Verdict = "PROMOTE" if enough <= min(k, labels.size) else "HOLD"

@@ -3,9 +3,11 @@
 No recorded accuracy is used: it may have been measured on other images, by other code, or on another device.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +22,9 @@ from artifacts.registry import champions, ledger, versions
 from artifacts.registry.versions import Version
 from data.dataset import Dataset
 from data.errors import Broken, Corrupt, UnknownName
+from data.split_images import slices
 from data.store import Store
 from data.values import digest_of, from_json
-
-Images = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +47,7 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
         Corrupt: a file of the candidate is missing or has changed.
     """
     folder = store.trained(chosen.ref.digest)
-    model = loading.load_recorded(store, folder)
-    probabilities = loading.predict(model, tests.images)
-    robustness = {
-        name: float(np.mean(loading.predict(model, copies).argmax(axis=1) == tests.labels))
-        for name, copies in perturbed(tests.images).items()
-    }
+    probabilities, robustness = score_images(loading.load_recorded(store, folder), tests)
     scored = Scored(
         name=chosen.ref.candidate.name,
         predicted=probabilities.argmax(axis=1).astype(np.int64),
@@ -60,6 +56,20 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
         robustness=robustness,
     )
     return Scores(scored, probabilities)
+
+
+def score_images(model: Any, tests: TestSet) -> tuple[npt.NDArray[np.float32], dict[str, float]]:
+    """Return a model's probabilities for the test images, and the share it gets right of each kind of changed copy.
+
+    Some megabytes of images, and of their copies, are in memory at a time.
+    """
+    probabilities, hits, noise = [], Counter[str](), np.random.default_rng(0)
+    for part in slices(tests.images):
+        images, labels = tests.images[part], tests.labels[part]
+        probabilities.append(loading.predict(model, images))
+        for name, copies in perturbed(images, noise, tests.ground).items():
+            hits[name] += int(np.sum(loading.predict(model, copies).argmax(axis=1) == labels))
+    return np.concatenate(probabilities), {name: right / len(tests.labels) for name, right in hits.items()}
 
 
 def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | None:
@@ -79,8 +89,7 @@ def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | Non
     if tuple(model.input_shape[1:]) != tests.images.shape[1:]:
         size = "×".join(map(str, model.input_shape[1:]))
         return Champion(name, None, classes, provenance.test_digest, "corrupt", f"it takes images of {size}")
-    predicted = loading.predict(model, tests.images).argmax(axis=1).astype(np.int64)
-    return Champion(name, predicted, classes, provenance.test_digest)
+    return Champion(name, _predicted(model, tests), classes, provenance.test_digest)
 
 
 def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
@@ -91,7 +100,13 @@ def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
         BadInput: it takes images of another size.
     """
     model = loading.load_recorded(store, version.folder)
-    return float(np.mean(loading.predict(model, tests.images).argmax(axis=1) == tests.labels))
+    return float(np.mean(_predicted(model, tests) == tests.labels))
+
+
+def _predicted(model: Any, tests: TestSet) -> npt.NDArray[np.int64]:
+    """Return the most probable class of every test image; some megabytes of images are in memory at a time."""
+    parts = (loading.predict(model, tests.images[part]).argmax(axis=1) for part in slices(tests.images))
+    return np.concatenate([part.astype(np.int64) for part in parts])
 
 
 def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> None:

@@ -80,25 +80,50 @@ def picture(path: Path, width: float, height: float) -> Iterator["Figure"]:
         figure = Figure(figsize=(width, height))
         yield figure
         figure.savefig(pixels, format="rgba")
-    png = _png(figure.canvas.get_width_height(), pixels.getvalue())
+    png = _png(figure.canvas.get_width_height(), pixels.getvalue(), few_colours=not _has_colour_images(figure))
     with storage_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(png)
 
 
-def _png(size: tuple[int, int], rgba: bytes) -> bytes:
-    """Encode with a palette: less than half the bytes, and no channel moves by more than about 6 of 255."""
+def _has_colour_images(figure: "Figure") -> bool:
+    """Return whether a page shows images with colours of their own, rather than ours."""
+    arrays = (image.get_array() for axes in figure.axes for image in axes.images)
+    return any(array is not None and array.ndim == 3 and array.dtype == np.uint8 for array in arrays)
+
+
+def _png(size: tuple[int, int], rgba: bytes, few_colours: bool) -> bytes:
+    """Encode as PNG; a page of few colours with a palette.
+
+    That takes less than half the bytes, and moves no channel by more than about 6 of 255; of colour images it would
+    leave stripes.
+    """
     from PIL import Image
 
-    image = Image.frombytes("RGBA", size, rgba).convert("RGB")
-    content = io.BytesIO()
-    image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+    image, content = Image.frombytes("RGBA", size, rgba).convert("RGB"), io.BytesIO()
+    if few_colours:
+        image = image.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    image.save(content, "PNG", optimize=True)
     return content.getvalue()
 
 
-def show_image(axes: "Axes", image: NDArray[np.uint8]) -> None:
-    """Fill the axes with an image (height, width), uint8, dark on light, pixels as squares."""
-    axes.imshow(image, vmin=0, vmax=255, interpolation="nearest")
+def show_image(axes: "Axes", image: NDArray[np.uint8], **placed: Any) -> None:
+    """Draw an image as it is read best: grey dark on light, colours as they are.
+
+    Pixels are squares where they are large enough to be seen as such; an image that would be drawn at less than three
+    times its size is smoothed, so that no row or column is lost or doubled.
+
+    Args:
+        axes: where to draw.
+        image: uint8, (height, width) or (height, width, 3).
+        placed: what else `imshow` takes, such as `extent`.
+    """
+    axes.imshow(image, vmin=0, vmax=255, interpolation="antialiased", **placed)
+
+
+def fill_with_image(axes: "Axes", image: NDArray[np.uint8]) -> None:
+    """Fill the axes with an image and a thin frame; see `show_image`."""
+    show_image(axes, image)
     axes.set(xticks=[], yticks=[])
     axes.grid(visible=False)
     for spine in axes.spines.values():

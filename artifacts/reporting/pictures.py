@@ -1,6 +1,6 @@
 """Pictures of predictions: an image beside the probabilities of its classes. One PNG each.
 
-Images are shown dark on light, as in the TensorFlow tutorial, however they are stored.
+Grey images are shown dark on light, as in the TensorFlow tutorial, however they are stored; colours as they are.
 """
 
 import math
@@ -18,11 +18,11 @@ from artifacts.reporting.canvas import (
     INK,
     MANY,
     RED,
+    fill_with_image,
     needs_rotation,
     picture,
     rotation,
     short,
-    show_image,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def prediction(
     """Draw an image with its predicted label, confidence and (true label) beside a bar chart of the probabilities.
 
     Args:
-        image: (height, width), uint8.
+        image: (height, width) or (height, width, 3), uint8.
         probabilities: (classes,).
         class_names: one name per class.
         true_label: the true class, or None if it is not known.
@@ -47,7 +47,7 @@ def prediction(
     """
     with picture(path, 6.4, 3.2) as figure:
         axes = figure.add_axes((0.02, 0.16, 0.42, 0.8))
-        show_image(axes, image)
+        fill_with_image(axes, image)
         axes.set_xlabel(*_caption(probabilities, class_names, true_label, 26), size=11, labelpad=8)
         bottom = 0.28 if needs_rotation(class_names) else 0.16
         bars = figure.add_axes((0.53, bottom, 0.45, 0.96 - bottom))
@@ -69,7 +69,7 @@ def predictions(
     """Draw a grid of such pairs for the first `n` images; a single image gets the large form.
 
     Args:
-        images: (images, height, width), uint8.
+        images: (images, height, width) or (images, height, width, 3), uint8.
         probabilities: (images, classes).
         class_names: one name per class.
         labels: (images,), the true classes, or None if they are not known.
@@ -88,7 +88,7 @@ def predictions(
             row, column = divmod(place, columns)
             left, bottom = column / columns, 1 - (row + 1) / rows
             image = figure.add_axes((left + 0.04 / columns, bottom + 0.22 / rows, 0.42 / columns, 0.73 / rows))
-            show_image(image, images[place])
+            fill_with_image(image, images[place])
             image.set_xlabel(*_caption(probabilities[place], class_names, truth[place], 18), size=8, labelpad=4)
             bars = figure.add_axes((left + 0.52 / columns, bottom + 0.32 / rows, 0.42 / columns, 0.63 / rows))
             _bars(bars, probabilities[place], class_names, truth[place], sparse=needs_rotation(class_names))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifacts.evaluation.numbers import short_percent
-from artifacts.reporting.canvas import BLUE, FAINT, INK, RED, picture, short
+from artifacts.reporting.canvas import BLUE, FAINT, INK, RED, picture, short, show_image
 from artifacts.reporting.pictures import Labels, Pixels, Probabilities
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def mistakes(
     """Draw the most confident mistakes: predicted (red) with confidence, and below it the truth (blue).
 
     Args:
-        images: (images, height, width), uint8.
+        images: (images, height, width) or (images, height, width, 3), uint8; those that are drawn are read one by one.
         labels: (images,), the true classes.
         probabilities: (images, classes).
         class_names: one name per class.
@@ -74,7 +74,7 @@ def difference_grid(
     only the second gets right, then those that neither does, in equal shares and the most confident ones of each.
 
     Args:
-        images: (images, height, width), uint8.
+        images: (images, height, width) or (images, height, width, 3), uint8; those that are drawn are read one by one.
         labels: (images,), the true classes.
         probabilities_a: (images, classes) of the first model.
         probabilities_b: (images, classes) of the second model.
@@ -150,7 +150,7 @@ def _cell(axes: "Axes", place: int, image: Pixels, captions: Sequence[tuple[str,
     height, width = scale * image.shape[0], scale * image.shape[1]
     left, bottom = middle - width / 2, top - 0.65 - height / 2
     extent = (left, left + width, bottom, bottom + height)
-    axes.imshow(image, vmin=0, vmax=255, interpolation="nearest", extent=extent, aspect="auto")
+    show_image(axes, image, extent=extent, aspect="auto")
     corners = [(left, bottom), (left + width, bottom), (left + width, bottom + height), (left, bottom + height)]
     axes.plot(*zip(*corners, corners[0], strict=True), color=FAINT, linewidth=0.6)
     for line, (text, colour) in enumerate(captions):

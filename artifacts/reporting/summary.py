@@ -128,18 +128,18 @@ class ScoredImages:
     """Images with the winner's predictions, for the picture of its worst mistakes.
 
     Args:
-        images: uint8 of shape (n, height, width).
+        images: uint8 of shape (n, height, width) or (n, height, width, 3); only those that are shown are read.
         labels: int64 of shape (n,), the true classes.
         probabilities: float32 of shape (n, classes), the predictions.
     """
 
-    images: NDArray[np.uint8]
+    images: Any
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
 
 def scored_test_images(store: Store, prepared: PreparedRef, ref: "TrainedRef") -> ScoredImages:
-    """Return the test images with the predictions that the candidate made when it was evaluated."""
+    """Return the test images, still on disk, with the predictions that the candidate made when it was evaluated."""
     test_set = read_test_set(store, prepared)
     recorded = predictions.read(store.trained(ref.digest) / "predictions-test.parquet")
     return ScoredImages(test_set.images, test_set.labels, recorded.probabilities)

@@ -1,7 +1,7 @@
 """Progress of a night: bars on a terminal, plain lines in a pipe or a log."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -27,6 +27,30 @@ def showing(console: Console) -> Iterator[None]:
     else:
         with listening(_Lines(console)):
             yield
+
+
+@contextmanager
+def counting(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Yield a function that shows what is being done, how many are done, and how many there are (0 if unknown)."""
+    if not console.is_terminal:
+        lines = _Lines(console)
+        yield lambda what, done, total: lines(Event(what, f"{done:,}{_of(total)}", done / total if total else 0.0))
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[n]}"),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        row = progress.add_task("", total=None, n="")
+        yield lambda what, done, total: progress.update(
+            row, description=escape(what), completed=done, total=total or None, n=f"{done:,}{_of(total)}"
+        )
+
+
+def _of(total: int) -> str:
+    return f" of {total:,}" if total else ""
 
 
 class _Bars:

@@ -1,14 +1,15 @@
 """The types of the flows' parameters: what the run form of the UI offers, and what a flow accepts.
 
 Names are dropdowns, numbers have limits, the policy is a group of its own; there is no path, no URL and no secret among
-them. The lists are taken when a flow is deployed, so a dataset that was added later wants a new `make deploy`; the flow
-itself knows it at once.
+them. The lists are taken when a flow is deployed; `nightshift datasets add`, `rename` and `remove` send new ones to a
+running server (flows/server/changes.py). The flow itself knows every dataset at once.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema
 
 from artifacts.gate.policy import Policy, meaning
 from artifacts.recipes.candidate import Candidate
@@ -49,11 +50,15 @@ def _policy_form() -> dict[str, Any]:
     return {"type": "object", "properties": fields, "additionalProperties": False}
 
 
-DatasetName = Annotated[
-    str,
-    AfterValidator(_known_dataset),
-    WithJsonSchema({"type": "string", "enum": list(catalogue.names(settings().store))}),
-]
+class _Names:
+    """The JSON schema of a dataset's name, which lists the datasets there are when it is asked for."""
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "enum": list(catalogue.names(settings().store))}
+
+
+DatasetName = Annotated[str, AfterValidator(_known_dataset), _Names]
 RecipeName = Annotated[str, AfterValidator(_known_recipe), WithJsonSchema({"type": "string", "enum": list(recipes())})]
 Recipes = Annotated[list[RecipeName], Field(min_length=1, max_length=16)]
 Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]  # not lt: the form knows no limit that is excluded

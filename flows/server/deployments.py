@@ -9,14 +9,17 @@ from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
-from zoneinfo import available_timezones
 
 import yaml  # type: ignore[import-untyped]  # Prefect brings it, without types
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from artifacts.models.provenance import CHECKOUT
+from data import catalogue
 from data.errors import BadFile, Broken
-from flows.server import alerts
+from data.store import Store
+from flows.server import alerts, schedules
+from flows.server.schedules import Schedule, Strict
+from flows.settings import settings
 
 if TYPE_CHECKING:
     from prefect import Flow
@@ -24,30 +27,10 @@ if TYPE_CHECKING:
 
 FILE = CHECKOUT / "prefect.yaml"
 POOLS = CHECKOUT / "pools"
-
-
-def _zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError(f"{name!r} is not an IANA time zone such as Europe/Berlin")
-    return name
-
-
-class Strict(BaseModel):
-    """A model that refuses unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+OWN = "own-dataset"  # tag of the deployments that come from schedules in the home
 
 
 Model = TypeVar("Model", bound=Strict)
-
-
-class Schedule(Strict):
-    """When a deployment starts by itself; `slug` lets a later deploy change it instead of adding another."""
-
-    slug: str
-    cron: Annotated[str, StringConstraints(pattern=r"^(\S+ ){4}\S+$")]
-    timezone: Annotated[str, AfterValidator(_zone)]
-    active: bool = True
 
 
 class WorkPool(Strict):
@@ -65,8 +48,8 @@ class Deployment(Strict):
     entrypoint: Annotated[str, StringConstraints(pattern=r"^flows/[a-z_]+\.py:[a-z_]+$")]
     tags: list[str]
     work_pool: WorkPool
-    schedules: list[Schedule] = []
-    parameters: dict[str, Any] = {}
+    schedules: list[Schedule] = Field(default_factory=list)
+    parameters: dict[str, Any] = Field(default_factory=dict)
     enforce_parameter_schema: bool = True
 
     @property
@@ -112,6 +95,34 @@ def read_plan(path: Path = FILE) -> Plan:
     return _checked(Plan, path, yaml.safe_load(path.read_text()))
 
 
+def nightly(dataset: str, when: Schedule) -> Deployment:
+    """Return the deployment that trains a user's dataset by itself."""
+    return Deployment(
+        name=f"{dataset}-nightly",
+        description=f"Retrain on {dataset}, and promote only what the dataset's policy allows.",
+        entrypoint="flows/retrain.py:retrain",
+        tags=["nightshift", "nightly", OWN],
+        work_pool=WorkPool(name="cpu"),
+        schedules=[when],
+        parameters={"dataset": dataset, "mode": "normal"},
+    )
+
+
+def whole_plan(store: Store) -> Plan:
+    """Return the content of prefect.yaml with the nights of the home's own datasets.
+
+    Raises:
+        BadFile: as for `read_plan`.
+        Corrupt: a schedule in the home is not readable.
+    """
+    plan = read_plan()
+    known = {one.full_name for one in plan.deployments}
+    own = [nightly(name, when) for name, when in schedules.read(store).items() if name in catalogue.names(store)]
+    return plan.model_copy(
+        update={"deployments": [*plan.deployments, *(one for one in own if one.full_name not in known)]}
+    )
+
+
 def read_pools(folder: Path = POOLS) -> dict[str, Pool]:
     """Return the work pools by name.
 
@@ -130,7 +141,9 @@ def _checked(model: type[Model], path: Path, value: Any) -> Model:
 
 
 def deploy() -> list[str]:
-    """Send pools and deployments to the server at PREFECT_API_URL, and read them back.
+    """Send pools and deployments, those of the home's own datasets too, to the server at PREFECT_API_URL.
+
+    They are read back and compared.
 
     Unlike `prefect deploy --all`, which drops unknown keys (docs/decisions/0009-server.md).
 
@@ -143,13 +156,14 @@ def deploy() -> list[str]:
     """
     from prefect.client.orchestration import get_client
 
-    plan, pools = read_plan(), read_pools()
+    plan, pools = whole_plan(settings().store), read_pools()
     flows = {one.entrypoint: flow_of(one.entrypoint) for one in plan.deployments}
     with get_client(sync_client=True) as client:
         for name, pool in pools.items():
             _apply_pool(client, name, pool)
         for one in plan.deployments:
-            _apply(client, plan, one, flows[one.entrypoint])
+            apply(client, plan, one, flows[one.entrypoint])
+        _delete_forgotten(client, plan)
         alerts.apply(client)
         wrong = list(differences(client, plan, pools))
     if wrong:
@@ -167,7 +181,8 @@ def flow_of(entrypoint: str) -> "Flow[..., Any]":
     return found
 
 
-def _apply(client: "SyncPrefectClient", plan: Plan, one: Deployment, flow: "Flow[..., Any]") -> None:
+def apply(client: "SyncPrefectClient", plan: Plan, one: Deployment, flow: "Flow[..., Any]") -> None:
+    """Create a deployment, or update the one of this name."""
     from prefect.client.schemas.actions import DeploymentScheduleCreate
     from prefect.client.schemas.schedules import CronSchedule
     from prefect.utilities.callables import parameter_schema
@@ -194,6 +209,16 @@ def _apply(client: "SyncPrefectClient", plan: Plan, one: Deployment, flow: "Flow
         work_queue_name=one.work_pool.work_queue_name,
         paused=False,
     )
+
+
+def _delete_forgotten(client: "SyncPrefectClient", plan: Plan) -> None:
+    """Delete the nights of the home's own datasets whose schedules were removed while the server was down."""
+    from prefect.client.schemas.filters import DeploymentFilter
+
+    wanted = {one.full_name.partition("/")[2] for one in plan.deployments if OWN in one.tags}
+    for found in client.read_deployments(deployment_filter=DeploymentFilter.model_validate({"tags": {"all_": [OWN]}})):
+        if found.name not in wanted:
+            client.delete_deployment(found.id)
 
 
 def _apply_pool(client: "SyncPrefectClient", name: str, pool: Pool) -> None:

@@ -105,6 +105,14 @@ def down(say: Callable[[str], None] = print) -> None:
             _end(store, now, say)
 
 
+def running(store: Store) -> Started | None:
+    """Return this home's server if it answers; nothing is created by asking."""
+    if not (store.root / "server" / "started.json").is_file():
+        return None
+    now = Started.read(store)
+    return now if now and now.ready and not now.supervisor.gone and healthy(now.url) else None
+
+
 def auth(store: Store) -> str:
     """Return the credentials of this home's server as user:password; they are generated on first use."""
     path = _folder(store) / "auth"

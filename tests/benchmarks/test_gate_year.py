@@ -9,6 +9,7 @@ from artifacts.gate.evidence import Champion, Evidence, Look, Scored
 from artifacts.gate.judge import judge
 from artifacts.gate.policy import Policy
 from artifacts.models.predictions import Predictions, write
+from benchmarks.gate_small import margin_for, outcomes
 from benchmarks.gate_year import HALF, LEVELS, ONE, OURS, UNCHANGED, WORSE, Outcome, matched, run, targets
 from benchmarks.gates import POLICY, greedy, lenient, ours, paired
 from benchmarks.nights import Scenario, World, Year, draw, measured, modelled, steady
@@ -91,6 +92,33 @@ def test_the_plain_gates_decide_as_they_say() -> None:
                 expected.append(night)
                 champion = right
         assert paired(year, level) == expected
+
+
+def test_being_ahead_is_simulated_as_the_gate_decides_it() -> None:
+    """Of the nights that exclude the margin, those with more right answers than the champion."""
+    world = modelled(0.9, 0.06, 400)
+    policy = replace(REQUIREMENTS, promote_when="ahead", margin=0.05)
+    promotions = 0
+    for seed in range(4):
+        year = draw(world, steady("unchanged", 0.0, 40), seed)
+        # each night a recipe of its own: what is pooled does not matter to this policy
+        alone = replace(year, recipes=np.arange(40), n=year.champion.size)
+        found = lenient(alone, 0.05, must_gain=True)
+        assert found == replay(alone, policy)
+        promotions += len(found)
+    assert promotions > 0
+
+
+@pytest.mark.parametrize(("n", "accuracy", "discordant"), [(50, 0.9, 0.08), (360, 0.983, 0.015), (360, 0.9, 0.06)])
+def test_the_promise_holds_on_small_test_sets(n: int, accuracy: float, discordant: float) -> None:
+    """At most 0.1 a year: promotions of what is no better, or under the default, of what is worse by the margin."""
+    margin = margin_for(n)
+    assert margin > 0.01
+    found = outcomes(modelled(accuracy, discordant, n), margin, 60, 1)
+    assert found["unchanged"]["better"].promotions <= 0.1
+    assert found["another kind, equally good"]["better"].promotions <= 0.1
+    assert found["worse by the margin"]["ahead"].promotions <= 0.1
+    assert found["half of the errors"]["ahead"].within["30"] > 0.9
 
 
 def test_the_model_of_a_night_has_the_noise_it_claims() -> None:

@@ -76,7 +76,7 @@ def test_the_sample_meets_what_is_pinned(table: pa.Table) -> None:
     result = validate(SAMPLE, table)
     assert result.success, result.failures
     assert result.checks > 50
-    assert set(result.details) == {"table", "train", "test", "classes"}
+    assert set(result.details) == {"table", "train", "test", "classes", "rules"}
     assert result.notes == ()
 
 
@@ -189,12 +189,11 @@ def test_without_pinned_statistics_the_splits_vouch_for_each_other(raw: RawData,
     assert widely["labels permuted"].caught
     assert widely["labels shifted"].caught
     assert widely["pixels inverted"].caught
-    assert not widely["duplicated images"].expected
     assert "no statistics of the genuine images are pinned" in validate(UNPINNED, table).notes[0]
 
 
 def test_images_that_say_nothing_about_their_labels_are_not_held_against_the_suite() -> None:
-    """In pure noise permuted labels are invisible: the catch table says so instead of stopping the night."""
+    """In pure noise wrong labels are hardly visible: the catch table says so instead of stopping the night."""
     rng = np.random.default_rng(0)
     n = 1500
     noise = RawData(
@@ -208,17 +207,17 @@ def test_images_that_say_nothing_about_their_labels_are_not_held_against_the_sui
     )
     assert validate(dataset, summarise(noise)).success
     caught = {catch.corruption: catch for catch in catch_table(dataset, noise)}
-    assert not caught["labels permuted"].expected
+    assert not caught["1 % labels permuted"].expected
     assert all(catch.ok for catch in caught.values()), [catch for catch in caught.values() if not catch.ok]
 
 
-@pytest.mark.parametrize("kind", ["thin", "one class", "blank", "sorted"])
+@pytest.mark.parametrize("kind", ["thin", "one class", "sorted"])
 def test_an_odd_dataset_of_a_user_is_not_held_against_the_suite(kind: str) -> None:
-    """Tiny, thin, blank, sorted or one-sided: it meets what was pinned, and what cannot be seen is not demanded."""
+    """Tiny, thin, sorted or one-sided: it meets what was pinned, and what cannot be seen is not demanded."""
     rng = np.random.default_rng(1)
     shape = (1, 9) if kind == "thin" else (5, 4)
     labels = {"one class": np.zeros(40, np.int64), "sorted": np.sort(np.arange(40) % 3)}.get(kind, np.arange(40) % 3)
-    images = np.zeros((60, *shape), np.uint8) if kind == "blank" else rng.integers(0, 256, (60, *shape), np.uint8)
+    images = rng.integers(0, 256, (60, *shape), np.uint8)
     odd = RawData(images[:40], labels, images[40:], labels[:20])
     row = replace(SAMPLE, height=shape[0], width=shape[1], n_train=40, n_test=20, class_names=("a", "b", "c"))
     row = replace(row, reference=reference(odd, 3))

@@ -39,7 +39,7 @@ def dataset(raw: RawData) -> Dataset:
 
 def test_genuine_classes_do_not_deviate_at_all(dataset: Dataset, table: pa.Table) -> None:
     """Measured against themselves all deviations are rounding."""
-    classes = facts.of_classes(facts.of_images(table), facts.expected_of(dataset, table), 2)
+    classes = facts.of_classes(table, facts.expected_of(dataset, table), 2)
     assert classes["images"].to_pylist() == [60] * 4
     for name in ("share", *NUMERIC):
         assert np.abs(classes[name].to_numpy()).max() < 1e-5
@@ -50,7 +50,7 @@ def test_a_class_that_grows_shows_by_how_much(dataset: Dataset, raw: RawData) ->
     labels = raw.train_labels.copy()
     labels[:60] = 1
     table = summarise(replace(raw, train_labels=labels))
-    classes = facts.of_classes(facts.of_images(table), facts.expected_of(dataset, table), 2)
+    classes = facts.of_classes(table, facts.expected_of(dataset, table), 2)
     assert classes["share"].to_pylist() == pytest.approx([-0.5, 0.5, 0, 0])
 
 
@@ -74,9 +74,37 @@ def test_without_pinned_statistics_each_split_expects_the_other(dataset: Dataset
     assert expected.tolerance.shift > facts.PINNED.shift
 
 
-def test_the_signal_of_the_classes_is_what_labels_can_lose(dataset: Dataset, raw: RawData) -> None:
-    """Dark and bright are well apart; the same images under random labels are not."""
-    assert dataset.reference
-    assert facts.class_signal(dataset.reference, "train") > 1
-    shuffled = replace(raw, train_labels=np.random.default_rng(0).permutation(raw.train_labels))
-    assert facts.class_signal(reference(shuffled, 2), "train") < 0.5
+def test_labels_that_belong_to_other_images_move_their_classes(dataset: Dataset, raw: RawData) -> None:
+    """Dark and bright are well apart: random labels bring both to the middle, by more than a standard deviation."""
+    assert facts.class_moves(summarise(raw), facts.expected_of(dataset, summarise(raw)), 2) < 1e-5
+    table = summarise(replace(raw, train_labels=np.random.default_rng(0).permutation(raw.train_labels)))
+    assert facts.class_moves(table, facts.expected_of(dataset, table), 2) > 1
+
+
+def test_a_statistic_that_hardly_varies_tells_nothing_of_a_class(dataset: Dataset, raw: RawData) -> None:
+    """Every image's brightest pixel is 255: one image that is dimmed moves no class by thousands of deviations."""
+    images = raw.train_images.copy()
+    images[:, 0, 0] = 255
+    stretched = replace(raw, train_images=images)
+    row = replace(dataset, reference=reference(stretched, 2))
+    images = images.copy()
+    images[3] //= 2
+    table = summarise(replace(raw, train_images=images))
+    classes = facts.of_classes(table, facts.expected_of(row, table), 2)
+    assert classes["max"].to_pylist()[:2] == [0, 0]
+
+
+def test_brightness_is_compared_in_both_splits(dataset: Dataset, raw: RawData) -> None:
+    """Inverted test images move the mean of all pixels."""
+    table = summarise(replace(raw, test_images=255 - raw.test_images))
+    assert facts.pixel_moves(table, facts.expected_of(dataset, table)) > 0.1
+
+
+def test_equal_pixels_under_two_labels_are_found_wherever_they_are(raw: RawData) -> None:
+    """A training image that is a test image of another class is marked in both splits, with one number."""
+    images = raw.train_images.copy()
+    images[1] = raw.test_images[0]
+    found = facts.copies(summarise(replace(raw, train_images=images)))
+    assert np.flatnonzero(found["two_labels"]).tolist() == [1, 120]
+    assert np.flatnonzero(found["shared"]).tolist() == [1, 120]
+    assert found["number"][1] == found["number"][120]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from data.errors import BadFile
-from data.idx import TYPES, gunzip_capped, gunzip_head, read_header, read_idx, unpack, write_idx
+from data.idx import TYPES, gunzip_capped, read_header, read_idx, unpack, write_idx
 
 NATIVE = [dtype.newbyteorder("=") for dtype in TYPES.values()]
 IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
@@ -116,7 +116,6 @@ def test_unpacking_stops_at_the_cap() -> None:
     try:
         with pytest.raises(BadFile, match="expected at most 1000 bytes when unpacked, got more"):
             gunzip_capped(bomb, 1000, "it")
-        assert len(gunzip_head(bomb, "it")) == 64
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -63,7 +63,7 @@ def test_rows_say_where_they_come_from(small: RawData) -> None:
     assert [row["split"] for row in rows] == ["train"] * n_train + ["test"] * n_test
     assert [row["row"] for row in rows] == [*range(n_train), *range(n_test)]
     assert [row["label"] for row in rows] == [*small.train_labels, *small.test_labels]
-    assert rows[n_train]["sha256"] == hashlib.sha256(small.test_images[0].tobytes()).hexdigest()
+    assert rows[n_train]["sha256"] == hashlib.sha256(small.test_images[0].tobytes()).digest()
 
 
 def test_the_reference_counts_classes_copies_and_leaks(small: RawData) -> None:

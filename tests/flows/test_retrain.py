@@ -19,6 +19,7 @@ from artifacts.reporting.summary import NightReport
 from artifacts.serving import check, probe
 from data import catalogue
 from data.errors import BadInput, DataRefused, TrainingFailed
+from data.importing.options import ImportOptions
 from data.store import Store
 from flows.retrain import retrain
 from flows.settings import temporary_home
@@ -209,7 +210,7 @@ def test_a_failed_candidate_is_reported_and_not_fatal(home: Store, probed_here: 
 def test_a_dataset_of_ones_own(home: Store, probed_here: None, tmp_path: Path) -> None:
     """Four IDX files of another size and number of classes go all the way to a champion."""
     folder = write_idx_folder(tmp_path / "mine", height=12, width=9, n_classes=3)
-    catalogue.add(home, "mine", folder, ("left", "middle", "right"))
+    catalogue.add(home, "mine", folder, ImportOptions(classes=("left", "middle", "right")))
     summary = night("mine")
     assert summary.promoted
     assert summary.class_names == ("left", "middle", "right")
@@ -219,7 +220,7 @@ def test_refused_data_stops_everything(empty_home: Store, tmp_path: Path) -> Non
     """Data that is not what the reference says is refused with the expectation's name, and nothing is trained."""
     genuine = write_idx_folder(tmp_path / "good", height=12, width=12, n_classes=3)
     dark = write_idx_folder(tmp_path / "dark", height=12, width=12, n_classes=3, brightest=120)
-    expected = catalogue.add(empty_home, "good", genuine).reference
+    expected = catalogue.add(empty_home, "good", genuine).row.reference
     catalogue.add(empty_home, "dark", dark, expected=expected)
     with pytest.raises(DataRefused, match="expect_column"):
         night("dark")

@@ -87,6 +87,20 @@ def _champion(**changes: Any) -> Evidence:
     return _with(champion=replace(CHAMPION, **changes))
 
 
+# a test set as small as scikit-learn's digits: no gain below 9 of 360 images can be shown by one model
+SMALL: Labels = np.arange(360) % 10
+SMALL_POLICY = policy_for("digits", (36,) * 10)
+
+
+def small(errors: int, champion: int | None = 6, **changes: Any) -> Evidence:
+    """A night on 360 images: the candidate gets the last `errors` wrong, the champion the first `champion`."""
+    answered = answers(range(360 - errors, 360), SMALL)
+    theirs = None if champion is None else Champion("digits/1", answers(range(champion), SMALL), NAMES, "test-set-1")
+    scored = Scored("cnn-seed0", answered, **MEASURED)
+    evidence = _with(dataset="digits", labels=SMALL, n_expected=360, candidate=scored, champion=theirs)
+    return replace(evidence, **changes)
+
+
 FORCE = {"mode": "force", "force_reason": "the champion mistakes the new scanner's sevens"}
 NIGHTS = (
     Night("better", "PROMOTE", "better", EVIDENCE),
@@ -132,7 +146,42 @@ NIGHTS = (
         _with(candidate=candidate(12, 27)),
         replace(POLICY, promote_when="not-worse"),
     ),
+    Night(
+        "ahead, where that is the policy",
+        "PROMOTE",
+        "ahead",
+        small(1),
+        SMALL_POLICY,
+    ),
+    Night(
+        "not ahead, where ahead is the policy",
+        "HOLD",
+        "inside-noise",
+        small(6),
+        SMALL_POLICY,
+    ),
+    Night(
+        "too few errors to be beaten by one model",
+        "HOLD",
+        "inside-noise",
+        small(0),
+        replace(SMALL_POLICY, promote_when="better"),
+    ),
     Night("first night", "PROMOTE", "first-night", _with(champion=None)),
+    Night("first night on a small test set", "PROMOTE", "first-night", small(6, None), SMALL_POLICY),
+    Night(
+        "first night on a small test set, where better is the policy",
+        "PROMOTE",
+        "first-night",
+        small(0, None),
+        replace(SMALL_POLICY, promote_when="better"),
+    ),
+    Night(
+        "a class has no test images",
+        "PROMOTE",
+        "first-night",
+        _with(class_names=(*NAMES, "ten"), champion=None),
+    ),
     Night(
         "the test set has changed",
         "PROMOTE",
@@ -173,6 +222,17 @@ NIGHTS = (
         "REJECT",
         "floor",
         _with(candidate=Scored("tiny-seed1", answers(range(3, 3000, 10)), megabytes=120.0, robustness={"noisy": 0.91})),
+    ),
+    Night(
+        "requirements of many classes are not met",
+        "REJECT",
+        "floor",
+        _with(
+            labels=np.arange(N) % 256,
+            candidate=Scored("tiny-seed1", np.zeros(N, np.int64), **MEASURED),
+            class_names=tuple(map(str, range(256))),
+            champion=replace(CHAMPION, class_names=tuple(map(str, range(256)))),
+        ),
     ),
     Night("forced", "PROMOTE", "forced", _with(candidate=candidate(12, 31)), how=FORCE),
     Night(

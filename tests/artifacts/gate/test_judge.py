@@ -128,11 +128,18 @@ def test_requirements(changes: dict[str, Any], policy: dict[str, float], failing
     assert failing in decision.reason
 
 
-def test_a_class_without_test_images_is_not_met() -> None:
-    """The recall of a class that has no test image is not measured."""
+def test_of_a_class_without_test_images_nothing_is_required() -> None:
+    """Its recall is not measured, which a note says; the other requirements stay, and no night ends as a REJECT."""
     decision = judge(replace(EVIDENCE, class_names=(*NAMES, "ten"), champion=None), POLICY)
-    assert decision.rule == "floor"
-    assert "recall of ten is not measured" in decision.reason
+    assert (decision.verdict, decision.rule) == ("PROMOTE", "first-night")
+    assert [check.name for check in decision.checks if "recall" in check.name] == [f"recall of {n}" for n in NAMES]
+    assert decision.notes == (
+        "The recall of ten is not measured, because there are no test images: nothing is required of it.",
+    )
+    many = replace(EVIDENCE, class_names=(*NAMES, *(f"class {k}" for k in range(246))), champion=None)
+    (note,) = judge(many, POLICY).notes
+    assert note.startswith("The recall of class 0, class 1, class 2, class 3, class 4, class 5, and 240 more is not")
+    assert judge(many, replace(POLICY, min_recall=0.0)).notes == ()
 
 
 def test_a_recall_of_zero_is_not_asked_for() -> None:

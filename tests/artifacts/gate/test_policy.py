@@ -8,6 +8,43 @@ from data.errors import BadInput, UnknownName
 from data.fields import described
 
 
+@pytest.mark.parametrize(
+    ("counts", "promote_when", "margin"),
+    [
+        ((36,) * 10, "ahead", 0.025),  # scikit-learn's digits
+        ((100,) * 10, "better", 0.01),
+        ((90,) * 10, "better", 0.01),  # nine images are one point of 900
+        ((89,) * 10, "ahead", 0.011),
+        ((23, 22), "ahead", 0.2),
+        ((22, 22), "better", 0.01),  # no margin that says anything could be ruled out
+    ],
+)
+def test_the_default_depends_on_what_the_test_set_can_show(
+    counts: tuple[int, ...], promote_when: str, margin: float
+) -> None:
+    """Below 900 images, being ahead is enough if a loss of the smallest gain that could be shown is ruled out."""
+    policy = policy_for("letters", counts)
+    assert (policy.promote_when, policy.margin) == (promote_when, margin)
+    assert policy.yearly_errors == Policy().yearly_errors
+
+
+@pytest.mark.parametrize(
+    ("counts", "floor"),
+    [
+        ((36,) * 10, 0.1),
+        ((100, 100), 0.1),
+        ((0, 50, 50), 0.1),
+        ((100,) * 26, 1 / 26),
+        ((10,) * 100, 0.01),
+        ((5, 500), 0.1),
+        ((4, 500), 0.0),
+    ],
+)
+def test_recall_is_required_where_it_can_be_measured(counts: tuple[int, ...], floor: float) -> None:
+    """The accuracy of guessing, at most a tenth; nothing where a class has so few images that one decides."""
+    assert policy_for("letters", counts).min_recall == pytest.approx(floor)
+
+
 def test_the_named_datasets_have_the_accuracy_floors_of_the_field() -> None:
     """MNIST 98.5 %, Fashion-MNIST and KMNIST 90 %, the bundled sample 80 %."""
     floors = {name: policy_for(name).min_accuracy for name in ("mnist", "fashion-mnist", "kmnist", "mnist-sample")}
@@ -105,8 +142,9 @@ def test_every_field_explains_itself() -> None:
     with pytest.raises(BadInput) as refused:
         Policy(promote_when="always")  # type: ignore[arg-type]
     assert str(refused.value) == (
-        "policy: promote_when expected better | not-worse, got 'always'\n"
-        "  -> replace the champion by a model that is better, or by one that is not worse; default: better"
+        "policy: promote_when expected better | ahead | not-worse, got 'always'\n"
+        "  -> what replaces the champion: a model that is better beyond chance; one that is ahead, and not worse by "
+        "the margin; or any that is not worse by the margin; default: better"
     )
     with pytest.raises(BadInput) as refused:
         Policy(max_lost=7)
@@ -129,7 +167,8 @@ def test_whole_numbers_are_asked_for_as_such() -> None:
         Policy(bad_nights=2.5)  # type: ignore[arg-type]
     assert str(refused.value) == (
         "policy: bad_nights expected a whole number in 1..366, got 2.5\n"
-        "  -> not-worse: nights per year on which a candidate is worse than allowed by the margin; default: 10"
+        "  -> ahead and not-worse: nights per year on which a candidate is worse than allowed by the margin; "
+        "default: 10"
     )
     assert Policy(min_accuracy=1).min_accuracy == 1
 
@@ -151,7 +190,12 @@ def test_meanings_tell_the_defaults() -> None:
     """Each field's meaning ends with what the datasets have: alike, by name, or computed from the data."""
     meanings = {name: meaning(name) for name in described(Policy)}
     assert meanings["promote_when"] == (
-        "replace the champion by a model that is better, or by one that is not worse; default: better"
+        "what replaces the champion: a model that is better beyond chance; one that is ahead, and not worse by the "
+        "margin; or any that is not worse by the margin; default: better, and ahead for a dataset of your own "
+        "whose test set cannot show a gain of 1 point"
+    )
+    assert meanings["margin"].endswith(
+        "default: mnist 0.003, others 0.01, or the smallest gain that a small test set can show"
     )
     assert meanings["max_megabytes"] == "largest model file, in MB; default: 100"
     assert meanings["max_lost"] == (

@@ -71,9 +71,9 @@ def test_every_field_of_the_policy_is_in_the_form() -> None:
         text = _policy()[name]["description"]
         assert text.lower() == f"{meaning(name).lower()}."
         assert text[0].isupper()
-    assert "mnist 0.003, others 0.01." in _policy()["margin"]["description"]
+    assert "mnist 0.003, others 0.01, or the smallest gain" in _policy()["margin"]["description"]
     assert all(f"{name} {POLICIES[name].min_recall:g}" in _policy()["min_recall"]["description"] for name in POLICIES)
-    assert _policy()["promote_when"]["enum"] == ["better", "not-worse"]
+    assert _policy()["promote_when"]["enum"] == ["better", "ahead", "not-worse"]
     assert _policy()["bad_nights"]["type"] == "integer"
 
 

@@ -1,0 +1,1 @@
+"""One module per kind of source, each of which turns places into batches of images, labels and splits."""

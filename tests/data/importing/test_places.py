@@ -1,0 +1,132 @@
+"""Places that are not folders of this machine, and hostile ones."""
+
+import io
+import os
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import BadFile, BadInput, SourceUnavailable
+from tests.data.importing.buckets import bucket, credentials
+from tests.data.importing.made import images, png, read, tar, write
+from tests.data.servers import Server, answer
+
+PIXELS = images(12)
+FOLDER: dict[str, bytes | str] = {
+    f"pets/{'train' if i < 8 else 'test'}/{'cat' if i % 2 else 'dög'}/{i}.png": png(image)
+    for i, image in enumerate(PIXELS)
+}
+
+
+def npz() -> bytes:
+    """An .npz as bytes."""
+    stream = io.BytesIO()
+    np.savez(stream, x_train=PIXELS[:8], y_train=np.arange(8) % 2, x_test=PIXELS[8:], y_test=np.arange(4) % 2)
+    return stream.getvalue()
+
+
+def test_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A prefix is a folder, an object is a file; what is missing is said; credentials come from the environment."""
+    pytest.importorskip("obstore")
+    write(tmp_path / "bucket", {**FOLDER, "arrays/a.npz": npz()})
+    tar(
+        tmp_path / "bucket" / "shards" / "train-0.tar",
+        [
+            pair
+            for i, content in enumerate(FOLDER.values())
+            for pair in ((f"{i}.png", content), (f"{i}.cls", str(i % 2).encode()))
+        ],
+    )  # type: ignore[list-item]
+    with bucket(tmp_path / "bucket") as endpoint:
+        for name, value in credentials(endpoint).items():
+            monkeypatch.setenv(name, value)
+        got = read("s3://pictures/pets", tmp_path / "out")
+        assert got.classes == ("cat", "dög")
+        assert sorted(image.tobytes() for image in got.train_images) == sorted(image.tobytes() for image in PIXELS[:8])
+        assert np.array_equal(read("s3://pictures/arrays/a.npz", tmp_path / "out2").train_images, PIXELS[:8])
+        assert read("s3://pictures/shards/", tmp_path / "out3").classes == ("0", "1")
+        for url in ("s3://pictures/nothing", "s3://elsewhere/pets"):
+            with pytest.raises(SourceUnavailable, match=url):
+                read(url, tmp_path / "out4")
+
+
+def test_without_obstore_the_command_that_installs_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is an extra."""
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(BadInput, match="reading buckets needs obstore") as error:
+        read("s3://pictures/pets", tmp_path / "out")
+    assert error.value.hint == "pip install 'nightshift[cloud]'"
+
+
+def test_a_file_on_the_web(tmp_path: Path, server: Server) -> None:
+    """Fetched, then read like a local one; a page that is not there is an error with its address."""
+    server.routes["/data/a.npz"] = answer(npz())
+    assert np.array_equal(read(f"{server.url}/data/a.npz", tmp_path / "out").train_images, PIXELS[:8])
+    with pytest.raises(SourceUnavailable, match=r"/data/b\.npz: HTTP 404"):
+        read(f"{server.url}/data/b.npz", tmp_path / "out2")
+
+
+@pytest.mark.parametrize(
+    ("location", "problem"),
+    [
+        ("ftp://example.com/x.zip", "expected a path or a URL that begins with"),
+        ("file:///etc", "expected a path or a URL"),
+        ("https://me:secret@example.com/x.zip", "without a password"),
+        ("https://example.com/x.zip?token=secret", "without a password, a query"),
+        ("s3://key:secret@pictures/pets", "without a password"),
+    ],
+)
+def test_addresses_that_are_refused(tmp_path: Path, location: str, problem: str) -> None:
+    """Other schemes, and whatever may hold a secret, which is not repeated."""
+    with pytest.raises(BadInput, match=problem) as error:
+        read(location, tmp_path / "out")
+    assert "secret@" not in str(error.value)
+    assert "token" not in str(error.value)
+
+
+def test_devices_and_pipes(tmp_path: Path) -> None:
+    """Reading them might never end."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadFile, match="device or a pipe"):
+        read(tmp_path / "pipe", tmp_path / "out")
+    write(tmp_path / "in", FOLDER)
+    os.mkfifo(tmp_path / "in" / "pets" / "train" / "cat" / "pipe.png")
+    assert len(read(tmp_path / "in", tmp_path / "out").train_images) == 8
+
+
+def test_zip_bombs(tmp_path: Path) -> None:
+    """A member is never read beyond the size of an image, whatever it announces."""
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in FOLDER.items():
+            archive.writestr(name, content)
+        archive.writestr("pets/train/cat/bomb.png", bytes(300 << 20))
+    with pytest.raises(
+        BadFile, match=r"1 of 13 images cannot be used:\n.*bomb\.png: expected an image of at most 256 MiB"
+    ):
+        read(tmp_path / "bomb.zip", tmp_path / "out")
+
+
+def test_encrypted_zips(tmp_path: Path) -> None:
+    """Members with a password are named."""
+    path = tmp_path / "locked.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in FOLDER.items():
+            archive.writestr(name, content)
+    content = bytearray(path.read_bytes())
+    at = 0
+    while (at := content.find(b"PK\x01\x02", at)) >= 0:  # the flag in each entry of the directory
+        content[at + 8] |= 1
+        at += 4
+    path.write_bytes(content)
+    with pytest.raises(BadFile, match="encrypted"):
+        read(path, tmp_path / "out")
+
+
+def test_a_path_that_is_not_there(tmp_path: Path) -> None:
+    """Is said to be missing, at any depth."""
+    for name in ("nowhere", "no/where/at/all"):
+        with pytest.raises(BadFile, match="is not there"):
+            read(tmp_path / name, tmp_path / "out")
