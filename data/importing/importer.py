@@ -14,7 +14,7 @@ from data.idx import write_idx
 from data.importing import classes, survey
 from data.importing.batches import Batch, Label, Source, Split
 from data.importing.options import ImportOptions
-from data.importing.places import open_place
+from data.importing.places.locations import open_place
 from data.importing.recognise import recognised
 from data.importing.writing import Part, join, write_parts
 
@@ -50,7 +50,7 @@ def read_source(
     """Read a source into four IDX files.
 
     Args:
-        location: a path or URL: see `data.importing.places.open_place`.
+        location: a path or URL: see `data.importing.places.locations.open_place`.
         options: how it is read.
         folder: an existing temporary folder; the caller removes it.
         report: called with what is being done, the number done, and the number expected (0 if unknown).
