@@ -140,8 +140,8 @@ def _set_apart(parts: list[Part], options: ImportOptions, notes: list[str]) -> t
             "give test images of their own with --test, or more images",
         )
     notes.append(
-        f"no test images are given: {n_test:,} of {n:,}, about {options.test_share:.0%} of each class, are set apart "
-        "by their content (--test-share), the same ones whenever the source is read"
+        f"no test images are given: {n_test:,} of {n:,}, about {100 * options.test_share:g} % of each class, are set "
+        "apart by their content (--test-share), the same ones whenever the source is read"
     )
     train = [(part, np.flatnonzero(~mask)) for part, mask in zip(parts, chosen, strict=True)]
     return train, [(part, np.flatnonzero(mask)) for part, mask in zip(parts, chosen, strict=True)]

@@ -13,7 +13,7 @@ class Folder(Place):
 
     def fill(self, folder: Path) -> "Folder":
         """List the files below a folder."""
-        self._root, self._top = folder, str(folder)
+        self._root, self.top = folder, str(folder)
         seen: set[tuple[int, int]] = set()
         for top, folders, names in os.walk(folder, followlinks=True):
             status = Path(top).stat()
@@ -44,7 +44,7 @@ class Folder(Place):
     def read(self, file: File) -> bytes:
         """Return the content of a file: without Python's layers of streams, which cost more than a small image."""
         try:
-            descriptor = os.open(f"{self._top}/{file.name}", os.O_RDONLY)
+            descriptor = os.open(f"{self.top}/{file.name}", os.O_RDONLY)
             try:
                 content = os.read(descriptor, file.size + 1)
             finally:
