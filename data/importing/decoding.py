@@ -20,13 +20,15 @@ from data.dataset import Geometry
 from data.errors import BadFile
 from data.images import fit
 from data.importing.batches import Encoded
-from data.importing.places.local import Folder
+from data.importing.places.local import Folder, read_file
 from data.importing.places.place import MAX_IMAGE_BYTES, File
 from data.importing.quick import decoded
 
 AHEAD = 4  # batches per core that are being decoded or wait to be written
 SMALL = 64 * 64  # pixels; larger images are decoded in threads
 THREADS_FIRST = 8  # batches before processes are started, which takes half a second
+
+UNNAMED = "\0"  # stands for the name of an image, which only messages need: names cost time to make and to send
 
 Item = bytes | str | Encoded  # str: the path of a file
 T = TypeVar("T")
@@ -40,21 +42,20 @@ class Pixels:
         images: uint8, of shape (n, *geometry.shape).
         hashes: first 8 bytes of the SHA-256 of each image's pixels, uint64 of shape (n,).
         kept: index of each image among the items that were given.
-        damaged: what is wrong with each of the others.
+        damaged: index of each of the others, and what is wrong with it: see `named`.
     """
 
     images: np.ndarray
     hashes: np.ndarray
     kept: list[int]
-    damaged: list[str]
+    damaged: list[tuple[int, str]]
 
 
-def decode_items(items: "Sequence[Item] | np.ndarray", where: list[str], geometry: Geometry, transpose: bool) -> Pixels:
+def decode_items(items: "Sequence[Item] | np.ndarray", geometry: Geometry, transpose: bool) -> Pixels:
     """Decode some images, and bring them to a geometry.
 
     Args:
         items: image files, or pixels.
-        where: the name of each in messages.
         geometry: of the result.
         transpose: whether to swap rows and columns first.
     """
@@ -66,13 +67,19 @@ def decode_items(items: "Sequence[Item] | np.ndarray", where: list[str], geometr
     images, kept, damaged = [], [], []
     for i, item in enumerate(items):
         try:
-            image = decoded(_content(item), where[i], geometry.channels, geometry.ground)
+            image = decoded(_content(item), UNNAMED, geometry.channels, geometry.ground)
             images.append(fit(image.swapaxes(0, 1) if transpose else image, geometry))
             kept.append(i)
         except BadFile as error:
-            damaged.append(error.problem if error.problem.startswith(where[i]) else f"{where[i]}: {error.problem}")
+            damaged.append((i, error.problem))
     pixels = _stack(images, geometry)
     return Pixels(pixels, hashes_of(pixels), kept, damaged)
+
+
+def named(problem: str, where: str) -> str:
+    """Return what is wrong with an image as a sentence that begins with its name."""
+    text = problem.replace(UNNAMED, where)
+    return text if text.startswith(where) else f"{where}: {text}"
 
 
 def _content(item: Item) -> bytes:
@@ -81,10 +88,9 @@ def _content(item: Item) -> bytes:
     if not isinstance(item, str):
         return item.read()
     try:
-        with open(item, "rb", buffering=0) as stream:  # noqa: PTH123  a Path costs as much as a small image
-            return stream.read(MAX_IMAGE_BYTES)
+        return read_file(item)
     except OSError as error:
-        raise BadFile(f"it cannot be read: {error.strerror}") from error
+        raise BadFile(f"{UNNAMED}: it cannot be read: {error.strerror}") from error
 
 
 def hashes_of(images: np.ndarray) -> np.ndarray:
@@ -121,7 +127,7 @@ class Pool:
         if self._processes:
             self._processes.shutdown(cancel_futures=True)
 
-    def submit(self, items: "Sequence[Item] | np.ndarray", where: list[str]) -> "Future[Pixels]":
+    def submit(self, items: "Sequence[Item] | np.ndarray") -> "Future[Pixels]":
         """Decode some images, some time: see `decode_items`."""
         self._asked += 1
         pool: Any = self._threads
@@ -130,7 +136,7 @@ class Pool:
             portable = [_portable(item) for item in items]
             if None not in portable:
                 items, pool = portable, self._started()  # type: ignore[assignment]
-        future: Future[Pixels] = pool.submit(decode_items, items, where, self._geometry, self._transpose)
+        future: Future[Pixels] = pool.submit(decode_items, items, self._geometry, self._transpose)
         return future
 
     def _started(self) -> ProcessPoolExecutor:

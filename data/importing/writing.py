@@ -13,7 +13,7 @@ from data.errors import BadFile
 from data.files import storage_errors
 from data.idx import IdxWriter, map_idx
 from data.importing.batches import Batch, Label, Split
-from data.importing.decoding import Pixels, Pool, in_order
+from data.importing.decoding import Pixels, Pool, in_order, named
 from data.importing.options import ImportOptions
 
 COPIED = 1 << 24  # bytes copied together
@@ -101,14 +101,14 @@ def _decoded(pool: Pool, batches: Iterable[Batch], options: ImportOptions) -> It
     chosen = ((batch, _only(batch, [label is not None for label in batch.labels])) for batch in wanted)
 
     def start(pair: tuple[Batch, Batch]) -> "Future[Pixels]":
-        files = not isinstance(pair[1].images, np.ndarray)
-        return pool.submit(pair[1].images, [pair[1].where(i) for i in range(len(pair[1]))] if files else [])
+        return pool.submit(pair[1].images)
 
     for (batch, labelled), pixels in in_order(pool, chosen, start):
         unlabelled = [f"{batch.where(i)}: it has no label" for i, label in enumerate(batch.labels) if label is None]
+        damaged = [named(problem, labelled.where(i)) for i, problem in pixels.damaged]
         whole = len(pixels.kept) == len(labelled)
         kept = labelled if whole else _only(labelled, np.isin(np.arange(len(labelled)), pixels.kept).tolist())
-        yield dataclasses.replace(kept, images=pixels.images), pixels, [*pixels.damaged, *unlabelled]
+        yield dataclasses.replace(kept, images=pixels.images), pixels, [*damaged, *unlabelled]
 
 
 def _only(batch: Batch, wanted: list[bool]) -> Batch:

@@ -5,7 +5,24 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from data.importing.places.place import File, Place, unreadable
+from data.importing.places.place import HIDDEN, MAX_IMAGE_BYTES, File, Place, unreadable
+
+PIECE = 1 << 16  # bytes
+
+
+def read_file(path: str) -> bytes:
+    """Return the content of an image file, at most one byte more than the largest may have.
+
+    Python's streams and paths take as long as decoding a small image.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        content = os.read(descriptor, PIECE)
+        while len(content) <= MAX_IMAGE_BYTES and (piece := os.read(descriptor, max(PIECE, len(content)))):
+            content += piece
+        return content
+    finally:
+        os.close(descriptor)
 
 
 class Folder(Place):
@@ -21,21 +38,24 @@ class Folder(Place):
                 folders.clear()
                 continue
             seen.add((status.st_dev, status.st_ino))
-            folders.sort()
+            self.left_out += sum(bool(HIDDEN.match(name)) for name in folders)
+            folders[:] = sorted(name for name in folders if not HIDDEN.match(name))
             relative = Path(top).relative_to(folder).as_posix()
             for name in names:
-                self._list(f"{relative}/{name}" if relative != "." else name)
+                self._list(f"{top}/{name}", f"{relative}/{name}" if relative != "." else name, name)
         self.files.sort(key=lambda file: file.name)
         return self
 
-    def _list(self, name: str) -> None:
+    def _list(self, path: str, relative: str, name: str) -> None:
         try:
-            status = (self._root / name).stat()
+            status = os.stat(path)  # noqa: PTH116  once per image: a Path takes longer than the call
         except OSError:  # a dangling link
             self.left_out += 1
             return
-        if stat.S_ISREG(status.st_mode):  # reading a device or a pipe might never end
-            self.add(name, status.st_size)
+        if HIDDEN.match(name):
+            self.left_out += 1
+        elif stat.S_ISREG(status.st_mode):  # reading a device or a pipe might never end
+            self.files.append(File(relative, status.st_size, self))
 
     def stream(self, file: File) -> BinaryIO:
         """Open the file itself."""
@@ -44,14 +64,10 @@ class Folder(Place):
     def read(self, file: File) -> bytes:
         """Return the content of a file: without Python's layers of streams, which cost more than a small image."""
         try:
-            descriptor = os.open(f"{self.top}/{file.name}", os.O_RDONLY)
-            try:
-                content = os.read(descriptor, file.size + 1)
-            finally:
-                os.close(descriptor)
+            content = read_file(f"{self.top}/{file.name}")
         except OSError as error:
             raise unreadable(file.where, error) from error
-        return content if len(content) == file.size else super().read(file)  # it changed, or comes in pieces
+        return content
 
     def local(self, file: File) -> Path:
         """Return the file itself."""

@@ -23,7 +23,7 @@ class _Image:
 
 def is_image(file: File) -> bool:
     """Whether a file's name is that of an image."""
-    return PurePosixPath(file.name.lower()).suffix in ENDINGS
+    return f".{file.name.rpartition('.')[2].lower()}" in ENDINGS
 
 
 def open_folder(place: Place, options: ImportOptions) -> Source:  # noqa: ARG001
