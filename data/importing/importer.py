@@ -14,7 +14,7 @@ from data.idx import write_idx
 from data.importing import classes, survey
 from data.importing.batches import Batch, Label, Source, Split
 from data.importing.options import ImportOptions
-from data.importing.places import open_place
+from data.importing.places.locations import open_place
 from data.importing.recognise import recognised
 from data.importing.writing import Part, join, write_parts
 
@@ -50,7 +50,7 @@ def read_source(
     """Read a source into four IDX files.
 
     Args:
-        location: a path or URL: see `data.importing.places.open_place`.
+        location: a path or URL: see `data.importing.places.locations.open_place`.
         options: how it is read.
         folder: an existing temporary folder; the caller removes it.
         report: called with what is being done, the number done, and the number expected (0 if unknown).
@@ -140,8 +140,8 @@ def _set_apart(parts: list[Part], options: ImportOptions, notes: list[str]) -> t
             "give test images of their own with --test, or more images",
         )
     notes.append(
-        f"no test images are given: {n_test:,} of {n:,}, about {options.test_share:.0%} of each class, are set apart "
-        "by their content (--test-share), the same ones whenever the source is read"
+        f"no test images are given: {n_test:,} of {n:,}, about {100 * options.test_share:g} % of each class, are set "
+        "apart by their content (--test-share), the same ones whenever the source is read"
     )
     train = [(part, np.flatnonzero(~mask)) for part, mask in zip(parts, chosen, strict=True)]
     return train, [(part, np.flatnonzero(mask)) for part, mask in zip(parts, chosen, strict=True)]

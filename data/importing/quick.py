@@ -26,9 +26,10 @@ def decoded(content: bytes, where: str, channels: int, ground: tuple[int, ...]) 
     from PIL import Image
 
     try:
-        pixels = np.array(Image.frombytes(mode, size, data, "zip", mode))
+        raw = Image.frombytes(mode, size, data, "zip", mode).tobytes()
     except (ValueError, OSError, SyntaxError):
         return decode(content, where, channels=channels, ground=ground)
+    pixels = np.frombuffer(raw, np.uint8).reshape(size[1], size[0], *((3,) if mode == "RGB" else ()))
     return pixels if channels == 1 or pixels.ndim == 3 else np.repeat(pixels[..., None], 3, axis=-1)
 
 

@@ -8,7 +8,9 @@ from data.errors import BadFile
 from data.idx import GZIP_MAGIC
 from data.importing.batches import Source
 from data.importing.options import ImportOptions, Kind
-from data.importing.places import OneFile, Place, archive, is_archive
+from data.importing.places.archives import archive, is_archive
+from data.importing.places.local import OneFile
+from data.importing.places.place import Place
 from data.importing.readers import arrays, folders, idx_files, shards, tables
 
 CALLED: dict[Kind, str] = {

@@ -1,10 +1,8 @@
-"""Decodes the images of a source on all cores and appends them to IDX files, in order and in bounded memory."""
+"""Appends the images of a source to IDX files, one per split, in order and in bounded memory."""
 
-import hashlib
-import os
-from collections import deque
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +12,10 @@ from data.dataset import Geometry
 from data.errors import BadFile
 from data.files import storage_errors
 from data.idx import IdxWriter, map_idx
-from data.images import fit
 from data.importing.batches import Batch, Label, Split
+from data.importing.decoding import Pixels, Pool, in_order, named
 from data.importing.options import ImportOptions
-from data.importing.quick import decoded
 
-AHEAD = 4  # batches per core that are decoded or wait for being written
 COPIED = 1 << 24  # bytes copied together
 NAMED = 5  # damaged images that a message names
 
@@ -49,15 +45,6 @@ class Part:
         return np.concatenate(self.hashes) if self.hashes else np.empty(0, np.uint64)
 
 
-@dataclass(frozen=True)
-class _Decoded:
-    images: np.ndarray
-    hashes: np.ndarray
-    labels: list[Label]
-    splits: list[Split]
-    damaged: list[str]
-
-
 def write_parts(
     batches: Iterable[Batch],
     geometry: Geometry,
@@ -83,13 +70,14 @@ def write_parts(
     damaged: list[str] = []
     n_damaged = done = 0
     try:
-        for some in _in_order(batches, lambda batch: _decoded(batch, geometry, options)):
-            done += len(some.labels)
-            n_damaged += len(some.damaged)
-            damaged += some.damaged[: NAMED - len(damaged)]
-            with storage_errors(folder):
-                _append(some, parts, writers, folder, geometry)
-            progress(done + n_damaged)
+        with Pool(geometry, transpose=options.transpose) as pool:
+            for batch, pixels, problems in _decoded(pool, batches, options):
+                done += len(batch) + len(problems)
+                n_damaged += len(problems)
+                damaged += problems[: NAMED - len(damaged)]
+                with storage_errors(folder):
+                    _append(batch, pixels, parts, writers, folder, geometry)
+                progress(done)
         with storage_errors(folder):
             for writer in writers.values():
                 writer.close()
@@ -100,85 +88,57 @@ def write_parts(
         listed = "".join(f"\n    {problem}" for problem in damaged)
         more = f"\n    and {n_damaged - len(damaged):,} more" if n_damaged > len(damaged) else ""
         raise BadFile(
-            f"{n_damaged:,} of {done + n_damaged:,} images cannot be used:{listed}{more}",
+            f"{n_damaged:,} of {done:,} images cannot be used:{listed}{more}",
             "replace them or remove them from the source, then add it again",
         )
     return parts
 
 
+def _decoded(pool: Pool, batches: Iterable[Batch], options: ImportOptions) -> Iterator[tuple[Batch, Pixels, list[str]]]:
+    """Yield batches without the ignored labels, with their pixels and with what is damaged or has no label."""
+    ignored = set(options.ignore_labels)
+    wanted = (_only(batch, [str(label) not in ignored for label in batch.labels]) for batch in batches)
+    chosen = ((batch, _only(batch, [label is not None for label in batch.labels])) for batch in wanted)
+
+    def start(pair: tuple[Batch, Batch]) -> "Future[Pixels]":
+        return pool.submit(pair[1].images)
+
+    for (batch, labelled), pixels in in_order(pool, chosen, start):
+        unlabelled = [f"{batch.where(i)}: it has no label" for i, label in enumerate(batch.labels) if label is None]
+        damaged = [named(problem, labelled.where(i)) for i, problem in pixels.damaged]
+        whole = len(pixels.kept) == len(labelled)
+        kept = labelled if whole else _only(labelled, np.isin(np.arange(len(labelled)), pixels.kept).tolist())
+        yield dataclasses.replace(kept, images=pixels.images), pixels, [*damaged, *unlabelled]
+
+
+def _only(batch: Batch, wanted: list[bool]) -> Batch:
+    if all(wanted):
+        return batch
+    rows = [i for i, so in enumerate(wanted) if so]
+    images = batch.images[rows] if isinstance(batch.images, np.ndarray) else [batch.images[i] for i in rows]
+    return Batch(
+        images, [batch.labels[i] for i in rows], [batch.splits[i] for i in rows], lambda i: batch.where(rows[i])
+    )
+
+
 def _append(
-    decoded: _Decoded, parts: dict[Split, Part], writers: dict[Split, IdxWriter], folder: Path, geometry: Geometry
+    batch: Batch,
+    pixels: Pixels,
+    parts: dict[Split, Part],
+    writers: dict[Split, IdxWriter],
+    folder: Path,
+    geometry: Geometry,
 ) -> None:
-    splits = np.array(decoded.splits)
-    for split in dict.fromkeys(decoded.splits):
+    splits = np.array(batch.splits)
+    for split in dict.fromkeys(batch.splits):
         if split not in parts:
             parts[split] = Part(folder / f"{split or 'all'}.idx")
             writers[split] = IdxWriter(parts[split].path, geometry.shape)
         rows = np.flatnonzero(splits == split)
         whole = len(rows) == len(splits)
-        writers[split].append(decoded.images if whole else decoded.images[rows])
-        parts[split].labels += decoded.labels if whole else [decoded.labels[row] for row in rows]
-        parts[split].hashes.append(decoded.hashes[rows])
-
-
-def _in_order(batches: Iterable[Batch], work: Callable[[Batch], _Decoded]) -> Iterator[_Decoded]:
-    """Do the work on all cores and yield the results in order, a bounded number ahead."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    waiting: deque[Future[_Decoded]] = deque()
-    with ThreadPoolExecutor(cores, "decode") as pool:
-        try:
-            for batch in batches:
-                waiting.append(pool.submit(work, batch))
-                if len(waiting) >= AHEAD * cores:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-def _decoded(batch: Batch, geometry: Geometry, options: ImportOptions) -> _Decoded:
-    ignored = set(options.ignore_labels)
-    rows = [i for i, label in enumerate(batch.labels) if not ignored or str(label) not in ignored]
-    images, labels, splits, damaged = [], [], [], []
-    if isinstance(batch.images, np.ndarray) and None not in batch.labels:
-        pixels = batch.images if len(rows) == len(batch) else batch.images[rows]
-        pixels = pixels.swapaxes(1, 2) if options.transpose else pixels
-        labels, splits = [batch.labels[i] for i in rows], [batch.splits[i] for i in rows]
-        if pixels.shape[1:] != geometry.shape:
-            pixels = _stack([fit(image, geometry) for image in pixels], geometry)
-        return _Decoded(pixels, _hashes(pixels), labels, splits, [])
-    for i in rows:
-        try:
-            if batch.labels[i] is None:
-                raise BadFile(f"{batch.where(i)}: it has no label")
-            images.append(_image(batch, i, geometry, options))
-            labels.append(batch.labels[i])
-            splits.append(batch.splits[i])
-        except BadFile as error:
-            where = batch.where(i)
-            damaged.append(error.problem if error.problem.startswith(where) else f"{where}: {error.problem}")
-    pixels = _stack(images, geometry)
-    return _Decoded(pixels, _hashes(pixels), labels, splits, damaged)
-
-
-def _image(batch: Batch, i: int, geometry: Geometry, options: ImportOptions) -> np.ndarray:
-    image = batch.images[i]
-    if not isinstance(image, np.ndarray):
-        content = image if isinstance(image, bytes) else image.read()
-        image = decoded(content, batch.where(i), geometry.channels, geometry.ground)
-    return fit(image.swapaxes(0, 1) if options.transpose else image, geometry)
-
-
-def _stack(images: list[np.ndarray], geometry: Geometry) -> np.ndarray:
-    return np.stack(images) if images else np.empty((0, *geometry.shape), np.uint8)
-
-
-def _hashes(images: np.ndarray) -> np.ndarray:
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
-    digests = b"".join(hashlib.sha256(row.data).digest()[:8] for row in rows)
-    return np.frombuffer(digests, ">u8").astype(np.uint64)
+        writers[split].append(pixels.images if whole else pixels.images[rows])
+        parts[split].labels += batch.labels if whole else [batch.labels[int(row)] for row in rows]
+        parts[split].hashes.append(pixels.hashes[rows])
 
 
 def join(sources: list[tuple[np.ndarray, np.ndarray]], target: Path, item: tuple[int, ...]) -> None:

@@ -11,7 +11,8 @@ from data.errors import BadFile
 from data.importing.batches import Batch, Label, Source, Split, split_of
 from data.importing.options import ImportOptions
 from data.importing.pixels import Numbers, batches_of, check_shapes, check_sizes, images_of, labels_of, sample_of
-from data.importing.places import File, Place, archive
+from data.importing.places.archives import archive
+from data.importing.places.place import File, Place
 
 IMAGES = ("images", "imgs", "image", "img", "x", "data", "pixels", "features")  # the first that is there wins
 LABELS = ("labels", "label", "targets", "target", "y", "classes")

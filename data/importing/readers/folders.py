@@ -9,7 +9,7 @@ from data.errors import BadFile
 from data.images import ENDINGS
 from data.importing.batches import BATCH, Batch, Source, Split, split_of, spread
 from data.importing.options import ImportOptions
-from data.importing.places import File, Place
+from data.importing.places.place import File, Place
 
 METADATA = "or list them in a metadata.csv beside them, with the columns file_name and label"
 
@@ -23,7 +23,7 @@ class _Image:
 
 def is_image(file: File) -> bool:
     """Whether a file's name is that of an image."""
-    return PurePosixPath(file.name.lower()).suffix in ENDINGS
+    return f".{file.name.rpartition('.')[2].lower()}" in ENDINGS
 
 
 def open_folder(place: Place, options: ImportOptions) -> Source:  # noqa: ARG001

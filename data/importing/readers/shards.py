@@ -8,7 +8,8 @@ from data.errors import BadFile
 from data.images import ENDINGS
 from data.importing.batches import BATCH, Batch, Label, Source, Split, split_of
 from data.importing.options import ImportOptions
-from data.importing.places import File, Place, archive
+from data.importing.places.archives import archive
+from data.importing.places.place import File, Place
 from data.importing.readers.tables import label_of
 
 LABELS = (".cls", ".label", ".txt", ".json")  # the first that is there wins

@@ -21,7 +21,8 @@ from data.idx import GZIP_MAGIC
 from data.importing.batches import BATCH, Batch, Encoded, Label, Missing, Source, Split, counted, split_of, spread
 from data.importing.options import ImportOptions
 from data.importing.pixels import Numbers, factor_of, image_shape
-from data.importing.places import File, OneFile, Place
+from data.importing.places.local import OneFile
+from data.importing.places.place import File, Place
 
 ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 IMAGE_NAMES = (

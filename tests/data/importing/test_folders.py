@@ -60,7 +60,7 @@ def test_without_splits_a_share_is_set_apart_by_content(tmp_path: Path) -> None:
     assert tests[0] <= tests[1]
     assert not tests[1] & {image.tobytes() for image in second.train_images}
     assert set(first.test_labels) == {0, 1}
-    assert "of 40, about 25% of each class, are set apart by their content" in first.notes
+    assert "of 40, about 25 % of each class, are set apart by their content" in first.notes
 
 
 def test_validation_folders(tmp_path: Path) -> None:

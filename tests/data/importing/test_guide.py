@@ -61,6 +61,7 @@ def test_the_page_is_true(
         name: catalogue.get(home, name) for name in ("drawings", "from-the-hub", "from-kaggle", "inks", "from-a-bucket")
     }
     assert rows["drawings"].geometry.shape == (20, 20)
+    assert rows["from-the-hub"].geometry.shape == (20, 20)
     assert rows["from-the-hub"].class_names == ("cross", "disc", "square")
     assert rows["from-kaggle"].n_train + rows["from-kaggle"].n_test == 400
     assert rows["inks"].geometry.shape == (20, 20, 3)

@@ -184,7 +184,7 @@ def test_the_same_file_under_both_names(tmp_path: Path) -> None:
 
 
 def test_what_is_written_is_what_was_read(tmp_path: Path) -> None:
-    """Grey uint8 files are copied byte for byte, so that known datasets are recognised by their hashes; colour is 4-D."""
+    """Grey uint8 files are copied byte for byte, so that known datasets are recognised by hash; colour is 4-D."""
     got = read(write(tmp_path / "in", files()), tmp_path / "out")
     for role, name in zip(("train_images", "train_labels", "test_images", "test_labels"), NAMES, strict=True):
         assert got.imported.paths[role].read_bytes() == files()[name]

@@ -1,0 +1,106 @@
+"""Zip and tar archives, read in place."""
+
+import gzip
+import shutil
+import tarfile
+import threading
+import uuid
+import zipfile
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from data.files import storage_errors
+from data.importing.places.place import File, Place, unreadable
+
+ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz")
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file's name is that of an archive that can be looked into."""
+    return name.lower().endswith(ENDINGS)
+
+
+def archive(file: File) -> Place:
+    """Return the members of an archive that lies in a place."""
+    path = file.local()
+    kind = Zip if file.name.lower().endswith((".zip", ".npz")) else Tar
+    return kind(file.where, file.place.scratch).fill(path)
+
+
+class Zip(Place):
+    """The members of a zip archive, read in place."""
+
+    def fill(self, path: Path) -> "Zip":
+        """List the members."""
+        try:
+            self._zip = zipfile.ZipFile(path)
+        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+            raise unreadable(self.location, error) from error
+        for member in self._zip.infolist():
+            if not member.is_dir():
+                self.add(member.filename, member.file_size, member)
+        self.files.sort(key=lambda file: file.name)
+        return self
+
+    def stream(self, file: File) -> BinaryIO:
+        """Open a member; more than it announces is never read."""
+        return cast("BinaryIO", self._zip.open(file.key))
+
+
+class Tar(Place):
+    """The members of a tar archive, read in place; a compressed one is unpacked into one temporary file first."""
+
+    def fill(self, path: Path) -> "Tar":
+        """List the members: regular files only, whatever links or devices the archive holds."""
+        self._path, self._lock = path, threading.Lock()
+        try:
+            with tarfile.open(path, "r:*") as archive:
+                for member in archive:
+                    if member.isreg():
+                        self.add(member.name, member.size, member.offset_data)
+                packed = archive.fileobj is not None and not _is_plain_tar(path)
+        except (OSError, EOFError, tarfile.TarError, ValueError, zipfile.BadZipFile) as error:
+            raise unreadable(self.location, error) from error
+        if packed:
+            self._path = self._unpacked(path)
+        self.files.sort(key=lambda file: file.name)
+        return self
+
+    def _unpacked(self, path: Path) -> Path:
+        plain = self.scratch / uuid.uuid4().hex
+        with storage_errors(plain), gzip.open(path) as stream, plain.open("wb") as target:
+            shutil.copyfileobj(stream, target, 1 << 20)
+        return plain
+
+    def stream(self, file: File) -> BinaryIO:
+        """Open a member."""
+        stream = self._path.open("rb")
+        stream.seek(file.key)
+        return cast("BinaryIO", _Part(stream, file.size))
+
+
+def _is_plain_tar(path: Path) -> bool:
+    try:
+        with tarfile.open(path, "r:"):
+            return True
+    except tarfile.TarError:
+        return False
+
+
+class _Part:
+    """The next bytes of a stream as a stream of their own."""
+
+    def __init__(self, stream: BinaryIO, size: int) -> None:
+        self._stream, self._left = stream, size
+
+    def read(self, size: int = -1) -> bytes:
+        wanted = self._left if size < 0 else min(size, self._left)
+        content = self._stream.read(wanted)
+        self._left -= len(content)
+        return content
+
+    def __enter__(self) -> "_Part":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
