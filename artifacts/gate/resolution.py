@@ -8,7 +8,7 @@ first night, and is said then. docs/decisions/0019-what-a-test-set-can-show.md h
 
 import math
 
-from artifacts.evaluation.numbers import percent, points
+from artifacts.evaluation.numbers import exact_percent, points
 from artifacts.gate.paired_tests import fewest_gained
 from artifacts.gate.policy import LARGEST_MARGIN, Policy
 
@@ -42,7 +42,8 @@ def in_words(n: int, policy: Policy) -> str:
         n: number of test images, at least 1.
         policy: as it applies to them.
     """
-    recall = f" and a recall of {percent(policy.min_recall, 0)} in every class with test images"
+    accuracy, recall = (exact_percent(round(share, 3)) for share in (policy.min_accuracy, policy.min_recall))
+    also = f" and a recall of {recall} in every class with test images" if policy.min_recall else ""
     shown = points(min(1.0, fewest_gained(policy.yearly_errors) / n))
     replaces = {
         "better": f"is better beyond chance ({n:,} test images show gains from {shown} on)",
@@ -50,10 +51,7 @@ def in_words(n: int, policy: Policy) -> str:
         f"({n:,} test images cannot show gains below {shown})",
         "not-worse": f"is not worse by {points(policy.margin)} or more",
     }[policy.promote_when]
-    return (
-        f"a model needs a test accuracy of {percent(policy.min_accuracy, 0)}{recall if policy.min_recall else ''}, "
-        f"and replaces a champion if it {replaces}"
-    )
+    return f"a model needs a test accuracy of {accuracy}{also}, and replaces a champion if it {replaces}"
 
 
 def _errors(errors: int) -> str:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = App(
     name="datasets",
-    help="List and show the datasets; add, update, rename, remove and schedule your own.",
+    help="List the datasets; add, change and schedule your own.",
     help_epilogue="Example: nightshift datasets show mnist",
 )
 
@@ -67,13 +67,15 @@ def show(name: str, *, json: Json = False) -> None:
     Args:
         name: Name of the dataset.
     """
-    from flows.commands import dataset_screens
+    from artifacts.operations.known_dataset import known
+    from flows.commands.tables import dataset_screen
+    from flows.server import deployments
 
-    known = dataset_screens.known(store(), name)
+    found = known(store(), name, deployments.schedules_of(store(), name))
     if json:
-        print_json(known.to_json())
+        print_json(found.to_json())
     else:
-        console().print(dataset_screens.screen(known), soft_wrap=True)
+        console().print(dataset_screen(found), soft_wrap=True)
 
 
 @app.command(help_epilogue="Example: nightshift datasets add letters ~/letters --fit crop --licence 'CC BY 4.0'")
@@ -141,8 +143,8 @@ def rename(name: str, new: str, *, leave_models: Annotated[bool, Flag] = False, 
         new: Its new name.
         leave_models: Rename although versions are registered under the old name; they stay there.
     """
+    from artifacts.operations.known_dataset import references
     from data import catalogue
-    from flows.commands.dataset_screens import references
     from flows.server import changes
 
     home = store()
@@ -172,8 +174,8 @@ def remove(name: str, *, files: Annotated[bool, Flag] = False, json: Json = Fals
         name: Name of the dataset.
         files: Remove its imported images too; without it they stay in the home.
     """
+    from artifacts.operations.known_dataset import references
     from data import catalogue
-    from flows.commands.dataset_screens import references
     from flows.server import changes
 
     home = store()
@@ -191,7 +193,8 @@ def remove(name: str, *, files: Annotated[bool, Flag] = False, json: Json = Fals
             + (f"; {refers.champion} is champion, and predicts as before" if refers.champion else "")
         )
     if refers.nights:
-        lines.append(f"the reports of {refers.nights:,} nights stay in {home.root / 'runs'}")
+        reports = "report of 1 night stays" if refers.nights == 1 else f"reports of {refers.nights:,} nights stay"
+        lines.append(f"the {reports} in {home.root / 'runs'}")
     lines += _refreshed()
     _print({"dataset": name, "versions_left": list(refers.versions)}, lines, json=json)
 
@@ -237,7 +240,7 @@ def _more_at_once() -> list[str]:
 
 
 def _require_no_night(name: str, done: str) -> None:
-    from flows.commands.dataset_screens import references
+    from artifacts.operations.known_dataset import references
 
     active = references(store(), name).active
     if active:
@@ -248,14 +251,16 @@ def _require_no_night(name: str, done: str) -> None:
 
 
 def _print_added(added: "Added", what: str, *, json: bool) -> None:
-    from flows.commands import dataset_screens
+    from artifacts.operations.known_dataset import known
+    from flows.commands.tables import added_screen
+    from flows.server import deployments
 
-    known = dataset_screens.known(store(), added.row.name)
+    found = known(store(), added.row.name, deployments.schedules_of(store(), added.row.name))
     if json:
-        print_json({**known.to_json(), "notes": list(added.notes)})
+        print_json({**found.to_json(), "notes": list(added.notes)})
         _refreshed()
         return
-    console().print(dataset_screens.added_screen(known, added.notes, what), soft_wrap=True)
+    console().print(added_screen(found, added.notes, what), soft_wrap=True)
     print("\n".join([*_refreshed(), f"  -> nightshift retrain {added.row.name}"]))
 
 

@@ -1,5 +1,6 @@
 """Tables and screens for a terminal, in the same words as the report."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,12 @@ from artifacts.evaluation.numbers import with_interval
 
 if TYPE_CHECKING:
     from artifacts.gate.decision import Decision
+    from artifacts.operations.known_dataset import Known, References
     from artifacts.registry.ledger import Entry
     from artifacts.reporting.summary import CandidateRow, NightReport
+    from data.dataset import Dataset
 
+MANY_CLASSES = 40  # on a screen
 CANDIDATE_COLUMNS = ("candidate", "validation", "test", "training", "images/s", "result")
 
 
@@ -110,3 +114,85 @@ def _candidate(row: "CandidateRow", winner: str) -> list[Text]:
     texts = row.texts(winner)
     style = "red" if row.failed else "bold" if row.name == winner else ""
     return [Text(texts[column], style=style) for column in CANDIDATE_COLUMNS]
+
+
+# -- datasets ----------------------------------------------------------------------------------------------------------
+
+
+def dataset_screen(known: "Known") -> Group:
+    """Return the screen of `nightshift datasets show`."""
+    row, refers = known.row, known.refers
+    facts = [
+        ("title", row.title),
+        ("images", f"{row.n_train:,} for training, {row.n_test:,} for testing"),
+        ("size", _geometry(row)),
+        ("licence", row.licence),
+        ("cite", row.citation),
+        ("read from", _origin(row)),
+        ("contact sheet", known.about.sheet),
+        ("promotion", known.policy),
+        ("schedule", "; ".join(known.schedules)),
+        ("champion", refers.champion),
+        ("registered", _versions(refers)),
+        ("nights", f"{refers.nights:,}, the last {refers.last}" if refers.nights else ""),
+    ]
+    parts: list[Any] = [Text(row.name, style="bold"), table(("", ""), [fact for fact in facts if fact[1]])]
+    if known.counts:
+        parts.append(_classes(known))
+    return Group(*parts, *_findings(known))
+
+
+def added_screen(known: "Known", notes: tuple[str, ...], what: str) -> Group:
+    """Return the screen after a dataset was added or updated: what was found, and what it means."""
+    row = known.row
+    head = f"{row.name}: {row.n_train:,} + {row.n_test:,} images of {_geometry(row)}, {row.n_classes} classes; {what}"
+    lines = [Text(head, style="bold"), *(Text(f"  {note}") for note in notes)]
+    lines.append(_classes(known))
+    lines += _findings(known)
+    if known.about.sheet:
+        lines.append(Text(f"look at it: {known.about.sheet}"))
+    return Group(*lines, Text(f"promotion: {known.policy}"))
+
+
+def _geometry(row: "Dataset") -> str:
+    """Return size, colour, fit and ground in words."""
+    fitted = {"pad": "padded", "crop": "cropped", "stretch": "stretched"}[row.fit]
+    return f"{row.geometry}, others {fitted}, ground {' '.join(map(str, row.ground))}"
+
+
+def _origin(row: "Dataset") -> str:
+    if row.origin is None:
+        return ""
+    from data.importing.options import flag
+
+    options = [
+        flag(name) if value is True else f"{flag(name)} {_value(value)}" for name, value in row.origin.options.items()
+    ]
+    return " ".join([shlex.quote(row.origin.location), *options])
+
+
+def _value(value: Any) -> str:
+    return " ".join(shlex.quote(str(one)) for one in (value if isinstance(value, list | tuple) else [value]))
+
+
+def _versions(refers: "References") -> str:
+    if not refers.versions:
+        return ""
+    first, last = refers.versions[0], refers.versions[-1]
+    return first if first == last else f"{len(refers.versions)} versions, {first} to {last}"
+
+
+def _classes(known: "Known") -> Any:
+    counts = known.counts
+    shown: list[tuple[Any, ...]] = [(name, f"{train:,}", f"{test:,}") for name, train, test in counts[:MANY_CLASSES]]
+    if len(counts) > MANY_CLASSES:
+        shown.append((f"and {len(counts) - MANY_CLASSES:,} more", "", ""))
+    return table(("class", "training", "test"), shown)
+
+
+def _findings(known: "Known") -> list[Text]:
+    lines = []
+    for finding in known.about.findings:
+        lines.append(Text(f"note: {finding['sentence']}", style="yellow"))
+        lines.append(Text(f"  -> {finding['remedy']}"))
+    return lines

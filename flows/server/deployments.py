@@ -123,6 +123,16 @@ def whole_plan(store: Store) -> Plan:
     )
 
 
+def schedules_of(store: Store, dataset: str) -> tuple[str, ...]:
+    """Return the deployments that train a dataset by themselves: "retrain/mine-nightly at '0 3 * * *' UTC"."""
+    return tuple(
+        f"{one.full_name} at '{when.cron}' {when.timezone}"
+        for one in whole_plan(store).deployments
+        for when in one.schedules
+        if one.parameters.get("dataset") == dataset
+    )
+
+
 def read_pools(folder: Path = POOLS) -> dict[str, Pool]:
     """Return the work pools by name.
 
