@@ -1,7 +1,7 @@
 """Calibration: one temperature, fitted on the validation images, that makes a model's confidence its accuracy.
 
 Logits divided by a temperature keep their order, so no prediction changes; only how sure the model says it is. Guo et
-al., On Calibration of Modern Neural Networks, 2017. Why here and so: docs/decisions/0018-calibrated-and-none-of-these.md.
+al., On Calibration of Modern Neural Networks, 2017. The reasons are in decision 0018.
 """
 
 from typing import Any
@@ -27,7 +27,7 @@ def temperature(logits: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) 
     Returns:
         A number in 0.05..20; 1 where the logits say nothing.
     """
-    n, n_classes = logits.shape
+    n = len(logits)
     if n == 0 or not np.isfinite(logits).all():
         return 1.0
     centred = logits.astype(np.float64) - logits.mean(axis=1, keepdims=True, dtype=np.float64)

@@ -76,7 +76,7 @@ def test_logits_that_say_nothing_are_left_alone() -> None:
     divisor=st.floats(LOWEST, HIGHEST),
 )
 def test_no_order_is_reversed(rows: list[list[float]], divisor: float) -> None:
-    """Multiplication by one positive number is monotonic in float32, so the largest logit is still one of the largest."""
+    """One positive factor is monotonic in float32: the largest logit is still one of the largest."""
     logits = np.array(rows, np.float32)
     scaled = logits * np.float32(1 / divisor)
     assert (scaled[np.arange(len(rows)), logits.argmax(axis=1)] == scaled.max(axis=1)).all()
@@ -102,7 +102,7 @@ def test_a_stream_is_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("recipe", ["tiny:epochs=3", "cnn:epochs=1,width=2,members=2"])
 def test_the_saved_model_is_calibrated_and_predicts_the_same(recipe: str, tmp_path: Path) -> None:
-    """The most probable class of every image stays, the digest of the weights too, and confidence is nearer the truth."""
+    """Every image keeps its class, the network its digest, and confidence comes nearer the truth."""
     import keras
 
     examples, held_out = blobs(300), blobs(200, seed=1)
