@@ -4,6 +4,7 @@ from pathlib import Path
 
 from prefect import task
 
+from artifacts.evaluation.numbers import percent
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.trainer import Trainer
 from data.parquet import PreparedRef
@@ -17,6 +18,6 @@ def evaluate(store: Store, prepared: PreparedRef, candidate: Candidate, folder: 
     result = trainer.evaluate(store, prepared, folder)
     say(
         f"evaluate {candidate.name}",
-        f"validation {result.validation.accuracy:.2%} of {result.validation.n_examples:,}, "
-        f"test {result.test.accuracy:.2%} of {result.test.n_examples:,}",
+        f"validation {percent(result.validation.accuracy)} of {result.validation.n_examples:,}, "
+        f"test {percent(result.test.accuracy)} of {result.test.n_examples:,}",
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from prefect import task
 
+from artifacts.evaluation.numbers import percent
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from artifacts.training.racing import Race
@@ -35,7 +36,7 @@ def train(
     def on_progress(now: Progress) -> None:
         bar(
             now.epoch / (now.epochs + 1),
-            f"epoch {now.epoch} of {now.epochs}: loss {now.loss:.4f}, validation {now.val_accuracy:.2%}, "
+            f"epoch {now.epoch} of {now.epochs}: loss {now.loss:.4f}, validation {percent(now.val_accuracy)}, "
             f"{now.images_per_s:,.0f} images/s",
         )
         race.check(now)

@@ -13,6 +13,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from artifacts.evaluation.metrics import Metrics
+from artifacts.evaluation.numbers import percent
 from artifacts.recipes.candidate import Candidate
 from data.store import Store
 from data.values import digest_of, from_json
@@ -88,8 +89,8 @@ class Standing:
 
     def __str__(self) -> str:
         if self.standard_error is None:
-            return f"{self.mean:.2%}"
-        return f"{self.mean:.2%} ± {self.standard_error:.2%} (mean of {self.n} seeds and its standard error)"
+            return percent(self.mean)
+        return f"{percent(self.mean)} ± {percent(self.standard_error)} (mean of {self.n} seeds and its standard error)"
 
 
 def standings(trained: Sequence[Trained]) -> list[Standing]:

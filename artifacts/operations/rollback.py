@@ -1,6 +1,7 @@
 """Roll back: an earlier version is checked and scored again before it becomes champion."""
 
 from artifacts.evaluation import test_set
+from artifacts.evaluation.numbers import percent
 from artifacts.gate.policy import Policy
 from artifacts.judging import scoring, verdict
 from artifacts.registry import champions, ledger
@@ -68,6 +69,6 @@ def require_accuracy(store: Store, dataset: str, target: Version, required: floa
     accuracy = scoring.accuracy_of(store, target, tests)
     if not accuracy >= required:
         raise BadInput(
-            f"{target.id} gets {accuracy:.2%} of today's test images right, required are {required:.2%}",
+            f"{target.id} gets {percent(accuracy)} of today's test images right, required are {percent(required)}",
             "choose another version with --to",
         )

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Sequence
 
+from artifacts.evaluation.numbers import percent
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from data.errors import TrainingFailed
@@ -48,9 +49,9 @@ class Race:
                 attainable = attainable_accuracy(self._best, now.epoch / now.epochs, rival, result["n_validation"])
                 if attainable < rival[-1].val_accuracy:
                     raise TrainingFailed(
-                        f"gave up after epoch {now.epoch} of {now.epochs}: from {self._best:.2%} it could reach "
-                        f"{attainable:.2%} on the validation images, and {result['recipe']} has "
-                        f"{rival[-1].val_accuracy:.2%}",
+                        f"gave up after epoch {now.epoch} of {now.epochs}: from {percent(self._best)} it could reach "
+                        f"{percent(attainable)} on the validation images, and {result['recipe']} has "
+                        f"{percent(rival[-1].val_accuracy)}",
                         f"train {self._candidate.recipe} without race=yes to see where it would have ended",
                     )
 

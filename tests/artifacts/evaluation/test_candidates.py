@@ -39,8 +39,8 @@ def test_standings_have_a_mean_and_its_standard_error() -> None:
     )
     assert (one.recipe, one.n, one.mean) == ("cnn", 3, pytest.approx(0.94))
     assert one.standard_error == pytest.approx(0.02 / 3**0.5)
-    assert str(one) == "94.00% ± 1.15% (mean of 3 seeds and its standard error)"
-    assert (other.recipe, other.standard_error, str(other)) == ("mlp:epochs=3", None, "90.00%")
+    assert str(one) == "94.00 % ± 1.15 % (mean of 3 seeds and its standard error)"
+    assert (other.recipe, other.standard_error, str(other)) == ("mlp:epochs=3", None, "90.00 %")
 
 
 def test_ties_go_to_the_one_listed_first() -> None:

@@ -65,7 +65,7 @@ def test_a_version_below_the_accuracy_of_its_policy_is_refused(trained: TrainedH
     trained.promote(0, Policy(min_accuracy=1.0))
     trained.promote(1)
     with pytest.raises(
-        BadInput, match=r"mnist-sample/1 gets \d\d\.\d\d% of today's test images right, required are 100"
+        BadInput, match=r"mnist-sample/1 gets \d\d\.\d\d % of today's test images right, required are 100"
     ):
         rollback.roll_back(trained.store, SAMPLE, **nights.BY_ME)
     assert served.folders == []

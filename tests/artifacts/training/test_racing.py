@@ -38,7 +38,7 @@ def run(store: Store, accuracies: tuple[float, ...], spec: str = "mlp:race=yes",
 def test_a_candidate_that_cannot_win_gives_up_at_half_time(store: Store) -> None:
     """Far behind at half of its epochs: it ends there, and says which accuracy it could reach."""
     finish(store)
-    with pytest.raises(TrainingFailed, match=r"gave up after epoch 2 of 4: .* and cnn has 98.00%") as gave_up:
+    with pytest.raises(TrainingFailed, match=r"gave up after epoch 2 of 4: .* and cnn has 98.00 %") as gave_up:
         run(store, (0.50, 0.60, 0.61, 0.62))
     assert "race=yes" in gave_up.value.hint
 
