@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 
 from artifacts.evaluation.metrics import Metrics, measure
-from artifacts.models import bundle, predictions
+from artifacts.models import bundle, novelty, predictions
 from artifacts.models.bundle import MODEL
 from artifacts.models.loading import load, predict, raw_pixels
+from artifacts.models.novelty import Novelty
 from artifacts.models.predictions import Predictions
 from data import parquet
 from data.parquet import PreparedRef
@@ -52,7 +53,7 @@ def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
     """Score the model in a folder on all validation and test images.
 
     Reads model.keras and training.json; writes predictions-validation.parquet, predictions-test.parquet,
-    metrics.json, interface.json and the request set.
+    metrics.json, interface.json, novelty.npz and the request set.
 
     Raises:
         Corrupt: the model or the prepared data are not what was recorded.
@@ -67,7 +68,15 @@ def evaluate(store: Store, prepared: PreparedRef, folder: Path) -> Evaluation:
     )
     (folder / "metrics.json").write_bytes(canonical_json(evaluation.to_json()))
     bundle.write_interface(folder, parquet.geometry(described), described["class_names"])
+    _novelty(store, prepared, model, described["splits"]["train"]["rows"]).save(folder)
     return evaluation
+
+
+def _novelty(store: Store, prepared: PreparedRef, model: Any, n_train: int) -> Novelty:
+    """Learn what genuine images are like; the training was the one to hash its file."""
+    training = parquet.chunks(store, prepared, "train", READ_AT_ONCE, verify=False)
+    validation = parquet.chunks(store, prepared, "validation", READ_AT_ONCE, verify=False)
+    return novelty.fit_model(model, training, n_train, validation)
 
 
 def _score(store: Store, prepared: PreparedRef, model: Any, split: str, folder: Path) -> Metrics:

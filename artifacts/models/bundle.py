@@ -6,6 +6,7 @@ metrics.json                      its accuracy and other metrics
 predictions-validation.parquet    its prediction for every image
 predictions-test.parquet
 interface.json                    size and form of the images, and what the classes are called
+novelty.npz                       what genuine images are like (older ones have none)
 requests.npy, responses.npy       raw uint8 images, and the probabilities that any process must reproduce
 decision.json                     why it was promoted           (added on registration)
 provenance.json                   what it was made from         (added on registration)

@@ -9,8 +9,12 @@ import numpy as np
 from data.errors import TrainingFailed
 
 
-def serving_model(model: Any) -> Any:
+def serving_model(model: Any, temperature: float = 1.0) -> Any:
     """Return the model to save: uint8 images (b, h, w) to float32 probabilities (b, c), of standard Keras layers.
+
+    Args:
+        model: float32 images in [0, 1] to logits (b, c).
+        temperature: the logits are divided by it, in a layer of its own, so that the network keeps its weights.
 
     The scaling inside is exactly uint8 / float32(255): Normalization divides by sqrt(255 ** 2), whereas Rescaling would
     multiply by 1 / 255, which differs in the last bit for 126 of the 256 values.
@@ -20,7 +24,8 @@ def serving_model(model: Any) -> Any:
 
     raw = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     scaled = layers.Normalization(axis=None, mean=0.0, variance=255.0**2, name="scale")(raw)
-    return keras.Model(raw, layers.Softmax(name="probabilities")(model(scaled)), name="nightshift")
+    logits = layers.Rescaling(1 / temperature, name="temperature")(model(scaled))
+    return keras.Model(raw, layers.Softmax(name="probabilities")(logits), name="nightshift")
 
 
 def flip_averaged(model: Any) -> Any:
@@ -33,8 +38,13 @@ def flip_averaged(model: Any) -> Any:
     return keras.Model(images, both, name="flip_averaged")
 
 
-def save(model: Any, path: Path) -> None:
+def save(model: Any, path: Path, temperature: float = 1.0) -> None:
     """Write the serving model of a trained network, and keep the file only if it loads back with the same weights.
+
+    Args:
+        model: float32 images in [0, 1] to logits (b, c).
+        path: the file to write.
+        temperature: see `serving_model`.
 
     Raises:
         TrainingFailed: the file that was written has other weights.
@@ -42,7 +52,7 @@ def save(model: Any, path: Path) -> None:
     import keras
 
     temporary = path.with_name(f"tmp-{path.name}")
-    serving_model(model).save(temporary)
+    serving_model(model, temperature).save(temporary)
     back = keras.saving.load_model(temporary, compile=False, safe_mode=True)
     if weights_digest(back.get_layer(model.name)) != weights_digest(model):
         raise TrainingFailed(f"{path.name} does not load back with the weights it was saved with", "run again")

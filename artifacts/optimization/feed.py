@@ -65,6 +65,11 @@ def size(source: Source) -> int:
     return source.n if isinstance(source, Stream) else len(source.labels)
 
 
+def parts(source: Source) -> Iterable[Examples]:
+    """Return the images in as many parts as they come in: all at once from memory, or the chunks of a stream."""
+    return source.chunks(1) if isinstance(source, Stream) else (source,)
+
+
 @dataclass(frozen=True)
 class Block:
     """The input of one compiled call.
@@ -123,7 +128,7 @@ def survey(source: Source, shape: tuple[int, ...], n_classes: int, what: str) ->
             range would not raise an error later, it would give NaN.
     """
     light, n = np.zeros(shape), 0
-    for examples in source.chunks(1) if isinstance(source, Stream) else (source,):
+    for examples in parts(source):
         _check(examples, shape, n_classes, what)
         light += examples.images.sum(axis=0, dtype=np.float64)
         n += len(examples.labels)

@@ -12,9 +12,19 @@ from typing import Any
 
 import numpy as np
 
+from artifacts.models import calibration
 from artifacts.models.bundle import MODEL
 from artifacts.models.saving import save, weights_digest
-from artifacts.optimization.feed import CHUNK_BYTES, IN_MEMORY_BYTES, Source, Stream, dataset_info, size, survey
+from artifacts.optimization.feed import (
+    CHUNK_BYTES,
+    IN_MEMORY_BYTES,
+    Source,
+    Stream,
+    dataset_info,
+    parts,
+    size,
+    survey,
+)
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.parameters import Value
 from artifacts.recipes.recipe import DatasetInfo
@@ -49,6 +59,7 @@ class TrainingResult:
         weights_digest: SHA-256 over positions, names, dtypes, shapes and bytes of all weights.
         model_sha256: SHA-256 of the model file.
         backend: what Keras ran on, `tensorflow` or `jax`.
+        temperature: what the saved model divides its logits by: see `artifacts.models.calibration`.
     """
 
     recipe: str
@@ -67,6 +78,7 @@ class TrainingResult:
     weights_digest: str
     model_sha256: str
     backend: str = "tensorflow"  # the only one when results had no such field
+    temperature: float = 1.0  # likewise
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
@@ -114,8 +126,9 @@ def train(
         survey(validation, geometry.shape, info.n_classes, "validation")
     resume = Resume(checkpoint, prepared.digest) if checkpoint else None
     fitted = fit(training, validation, info, candidate, device=device, on_progress=on_progress, resume=resume)
-    save(fitted.model, folder / MODEL)
-    result = summarise(fitted, candidate, info, size(validation), file_sha256(folder / MODEL))
+    temperature = calibration.fitted_on(fitted.model, parts(validation), size(validation))
+    save(fitted.model, folder / MODEL, temperature)
+    result = summarise(fitted, candidate, info, size(validation), file_sha256(folder / MODEL), temperature)
     (folder / "training.json").write_bytes(canonical_json(result.to_json()))
     (folder / "history.json").write_bytes(canonical_json([asdict(entry) for entry in result.history]))
     if checkpoint:
@@ -132,7 +145,12 @@ def _source(store: Store, prepared: PreparedRef, split: str, described: dict[str
 
 
 def summarise(
-    fitted: Fitted, candidate: Candidate, info: DatasetInfo, n_validation: int, model_sha256: str
+    fitted: Fitted,
+    candidate: Candidate,
+    info: DatasetInfo,
+    n_validation: int,
+    model_sha256: str,
+    temperature: float = 1.0,
 ) -> TrainingResult:
     """Return the result of a training, as it is recorded in training.json."""
     # without the first epoch, which compiles
@@ -155,4 +173,5 @@ def summarise(
         weights_digest=weights_digest(fitted.model),
         model_sha256=model_sha256,
         backend=device.backend,
+        temperature=temperature,
     )

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
+from data.dataset import Fit
 from data.errors import NightshiftError
 from flows.commands.console import (
     BROKEN,
@@ -95,38 +96,47 @@ def show(version: VersionName, *, json: Json = False) -> None:
     help_epilogue="Example: nightshift predict digit.png --model mnist --true 7 --save digit-prediction.png",
 )
 def predict(
-    image: Path,
-    *,
+    *images: str,
     model: VersionName = "mnist",
     true: Annotated[tuple[str, ...], Several] = (),
     top: int = 3,
     save: Path | None = None,
-    resize: Annotated[bool, Flag] = False,
+    fit: Annotated[Fit | None, Parameter(show_default=False)] = None,
+    from_photo: Annotated[bool, Flag] = False,
     invert: Annotated[bool, Flag] = False,
+    resize: Annotated[bool, Flag] = False,  # noqa: ARG001  (scripts give it; it is what always happens now)
     json: Json = False,
 ) -> None:
-    """Ask a version what an image shows.
+    """Ask a version what images show.
+
+    Probabilities are calibrated on the validation images. An image that is unlike the training images is marked, with
+    its novelty: above 1 it may be none of the classes. What was done with the images is said before the
+    answers.
 
     Args:
-        image: PNG, JPEG, NPY or IDX file with one image or several.
+        images: PNG, JPEG, GIF, WebP, BMP, TIFF, NPY or IDX files, folders of pictures, http(s) URLs; - is standard
+            input.
         true: Correct class, by name or number; repeat it for each image.
         top: Number of classes to print.
         save: PNG file to create, showing image, answer and probabilities.
-        resize: Resize an image of another size.
-        invert: Invert an image that is dark on light; the datasets are light on dark.
+        fit: How an image of another size is fitted. Default: as the training images were.
+        from_photo: Cut a character out of a photograph of paper, as MNIST was made.
+        invert: Invert an image whose ink is dark where the training images' is light, or the other way round.
+        resize: Not needed any more: images of another size are always fitted.
     """
     from artifacts.operations.predict import ask
     from flows.settings import prepare_environment
 
     prepare_environment()
     with native_messages_to(store().root / "native.log"):
-        answer = ask(store(), find_version(model), image, true=true, resize=resize, invert=invert)
+        answer = ask(store(), find_version(model), images, true=true, fit=fit, from_photo=from_photo, invert=invert)
     if save:
         answer.save(save)
     if json:
         print_json(answer.to_json())
     else:
-        print("\n".join((*(f"note: {warning}" for warning in answer.warnings), *answer.lines(top))))
+        notes = (f"note: {text}" for text in (*answer.notes, *answer.warnings))
+        print("\n".join((*notes, *answer.lines(top))))
         if save:
             print(f"picture: {save}")
 
