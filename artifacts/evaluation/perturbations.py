@@ -3,6 +3,8 @@
 Three kinds of MNIST-C (Mu, Gilmer 2019, arXiv:1906.02337), mild enough that a person still recognises every image.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -13,20 +15,22 @@ NOISE = 0.1  # standard deviation, as a share of full scale
 ROTATION = 15  # degrees
 
 
-def perturbed(images: Images) -> dict[str, Images]:
+def perturbed(images: Images, ground: Sequence[int] = (0,)) -> dict[str, Images]:
     """Return three copies of the images by name, deterministically.
 
     Args:
-        images: uint8 (n, h, w), light on dark: pixels that move in are 0.
+        images: uint8 (n, h, w) or (n, h, w, 3).
+        ground: the colour of pixels that move in, one value in 0..255 per channel.
     """
-    return {"shifted": shifted(images), "noisy": noisy(images), "rotated": rotated(images)}
+    return {"shifted": shifted(images, ground), "noisy": noisy(images), "rotated": rotated(images, ground)}
 
 
-def shifted(images: Images) -> Images:
+def shifted(images: Images, ground: Sequence[int] = (0,)) -> Images:
     """Return the images moved right and down by a fourteenth of their size."""
-    height, width = images.shape[1:]
+    height, width = images.shape[1:3]
     down, right = max(1, round(height * SHIFT)), max(1, round(width * SHIFT))
-    moved = np.zeros_like(images)
+    moved = np.empty_like(images)
+    moved[:] = ground if images.ndim == 4 else ground[0]
     moved[:, down:, right:] = images[:, :-down, :-right]
     return moved
 
@@ -37,9 +41,12 @@ def noisy(images: Images) -> Images:
     return np.clip(np.rint(images + noise), 0, 255).astype(np.uint8)
 
 
-def rotated(images: Images) -> Images:
+def rotated(images: Images, ground: Sequence[int] = (0,)) -> Images:
     """Return the images rotated counter-clockwise by 15 degrees around their centre, bilinearly interpolated."""
     from PIL import Image
 
-    rotated_images = [Image.fromarray(image).rotate(ROTATION, Image.Resampling.BILINEAR) for image in images]
+    fill = ground[0] if images.ndim == 3 else tuple(ground)
+    rotated_images = [
+        Image.fromarray(image).rotate(ROTATION, Image.Resampling.BILINEAR, fillcolor=fill) for image in images
+    ]
     return np.stack([np.asarray(image) for image in rotated_images]) if rotated_images else images.copy()

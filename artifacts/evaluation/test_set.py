@@ -21,6 +21,7 @@ class TestSet:
         images: uint8 of shape (n, h, w).
         labels: int64 of shape (n,).
         digest: SHA-256 of their content.
+        ground: the colour around what they show, one value in 0..255 per channel.
     """
 
     __test__ = False  # otherwise pytest collects it because of its name
@@ -28,6 +29,7 @@ class TestSet:
     images: Images
     labels: npt.NDArray[np.int64]
     digest: str
+    ground: tuple[int, ...] = (0,)
 
 
 def read_test_set(store: Store, prepared: PreparedRef) -> TestSet:
@@ -37,5 +39,6 @@ def read_test_set(store: Store, prepared: PreparedRef) -> TestSet:
         Corrupt: a prepared file is missing or has changed.
     """
     split = parquet.read_split(store, prepared, "test")
-    digest = parquet.describe(store, prepared)["splits"]["test"]["digest"]
-    return TestSet(raw_pixels(split.images), split.labels, digest)
+    described = parquet.describe(store, prepared)
+    digest, ground = described["splits"]["test"]["digest"], parquet.geometry(described).ground
+    return TestSet(raw_pixels(split.images), split.labels, digest, ground)

@@ -50,7 +50,7 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
     probabilities = loading.predict(model, tests.images)
     robustness = {
         name: float(np.mean(loading.predict(model, copies).argmax(axis=1) == tests.labels))
-        for name, copies in perturbed(tests.images).items()
+        for name, copies in perturbed(tests.images, tests.ground).items()
     }
     scored = Scored(
         name=chosen.ref.candidate.name,
