@@ -58,6 +58,8 @@ def _read_one(source: str) -> Iterator[File]:
         yield _standard_input()
     elif is_url(source):
         yield _downloaded(source)
+    elif source.startswith("-") and not Path(source).exists():
+        raise BadInput(f"there is no option {source}", "see: nightshift predict --help")
     elif "://" in source:
         raise BadInput(f"expected an http or https URL, got {scrubbed(source)}", "copy the file here first")
     elif Path(source).is_dir():

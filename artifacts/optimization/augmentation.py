@@ -6,6 +6,7 @@ training draws the same numbers as an uninterrupted one, and the compiled loop c
 
 import itertools
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,20 +106,52 @@ def _flips(order: npt.NDArray[np.int32], n: int, seed: tuple[int, int, int]) -> 
     return np.asarray(first[order] ^ (epoch % 2 == 1))
 
 
-def augment(plan: Plan, images: Any, shifts: Any, flips: Any, cutouts: Any, affine: Any) -> Any:
+def augment(
+    plan: Plan, images: Any, shifts: Any, flips: Any, cutouts: Any, affine: Any, *, ground: Sequence[float] = (0.0,)
+) -> Any:
     """Return a batch in which each image is flipped, rotated, zoomed, shifted and cut out, as the plan switches on.
 
     Args:
         plan: switches and maxima.
-        images: float32 (b, h, w).
+        images: float32 (b, h, w) or (b, h, w, 3).
         shifts: int32 (b, 2), from Draws.shifts.
         flips: bool (b,), from Draws.flips.
         cutouts: float32 (b, 2), from Draws.cutouts.
         affine: float32 (b, 2), from Draws.affine.
+        ground: the colour that moves in from outside and replaces what is cut out, in [0, 1], one value per channel.
 
     Returns:
-        float32 (b, h, w).
+        float32 of the shape of the images.
     """
+    if len(images.shape) == 3:
+        return _on_ground(ground, images, lambda grey: _augment(plan, grey, shifts, flips, cutouts, affine))
+    channels = images.shape[3]
+    draws = [ops.repeat(drawn, channels, axis=0) for drawn in (shifts, flips, cutouts, affine)]  # all move together
+    return _on_ground(ground, images, lambda colour: _joined(_augment(plan, _apart(colour), *draws), channels))
+
+
+def _on_ground(ground: Sequence[float], images: Any, change: Callable[[Any], Any]) -> Any:
+    """Return changed images where what was 0 in the change is the ground instead."""
+    if not any(ground):
+        return change(images)  # bit by bit what it was before there were other grounds
+    colour = ops.convert_to_tensor(ground if len(images.shape) == 4 else ground[0], "float32")
+    return change(images - colour) + colour
+
+
+def _apart(images: Any) -> Any:
+    """Return the channels of (b, h, w, c) as images of their own, (b * c, h, w)."""
+    _, height, width, _ = images.shape
+    return ops.reshape(ops.transpose(images, (0, 3, 1, 2)), (-1, height, width))
+
+
+def _joined(images: Any, channels: int) -> Any:
+    """Return what `_apart` took apart."""
+    _, height, width = images.shape
+    return ops.transpose(ops.reshape(images, (-1, channels, height, width)), (0, 2, 3, 1))
+
+
+def _augment(plan: Plan, images: Any, shifts: Any, flips: Any, cutouts: Any, affine: Any) -> Any:
+    """Augment (b, h, w), where 0 moves in."""
     if plan.flip:
         images = ops.where(flips[:, None, None], ops.flip(images, axis=2), images)
     if plan.rotation or plan.zoom:

@@ -1,6 +1,6 @@
 """How images reach the loop: all at once where they fit into memory, otherwise chunk by chunk, read ahead."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -120,8 +120,10 @@ def _block(examples: Examples, first: int, rows: int) -> Block:
     return Block(images, labels, first, n)
 
 
-def survey(source: Source, shape: tuple[int, ...], n_classes: int, what: str) -> npt.NDArray[np.float64]:
-    """Check all images and labels, and return the sum of the images, float64 of this shape.
+def survey(
+    source: Source, shape: tuple[int, ...], n_classes: int, what: str, ground: Sequence[float] = (0.0,)
+) -> npt.NDArray[np.float64]:
+    """Check all images and labels, and return how far all together are from the ground, float64 of this shape.
 
     Raises:
         DataRefused: a shape does not fit, a label is out of range, or a pixel is not in [0, 1]. On a GPU a label out of
@@ -130,31 +132,35 @@ def survey(source: Source, shape: tuple[int, ...], n_classes: int, what: str) ->
     light, n = np.zeros(shape), 0
     for examples in parts(source):
         _check(examples, shape, n_classes, what)
-        light += examples.images.sum(axis=0, dtype=np.float64)
+        light += _from_ground(examples.images, ground).sum(axis=0, dtype=np.float64)
         n += len(examples.labels)
     if n != size(source):
         raise DataRefused(f"expected {size(source)} {what} images, got {n}", "prepare the dataset again")
     return light
 
 
+def _from_ground(images: npt.NDArray[np.float32], ground: Sequence[float]) -> npt.NDArray[np.float32]:
+    return np.abs(images - np.asarray(ground, np.float32)) if any(ground) else images
+
+
 def dataset_info(training: Source, geometry: Geometry, n_classes: int, mirror_symmetric: bool = False) -> DatasetInfo:
     """Return what a recipe may know about a dataset, its margin measured on the training images.
 
-    The margin is the widest frame, up to 8 pixels, that contains at most half a percent of the sum of all pixels: 2 for
-    MNIST, 0 for Fashion-MNIST, whose clothes touch the border.
+    The margin is the widest frame, up to 8 pixels, that contains at most half a percent of what differs from the
+    ground, summed over all pixels: 2 for MNIST, 0 for Fashion-MNIST, whose clothes touch the border.
 
     Raises:
         DataRefused: see `survey`.
     """
     height, width = geometry.height, geometry.width
-    light = survey(training, geometry.shape, n_classes, "training")
+    ground = tuple(value / 255 for value in geometry.ground)
+    light = survey(training, geometry.shape, n_classes, "training", ground)
     total, margin = max(float(light.sum()), 1e-12), 0
     while margin < min(8, (min(height, width) - 1) // 2):
         frame = margin + 1
         if 1 - float(light[frame:-frame, frame:-frame].sum()) / total > 0.005:
             break
         margin = frame
-    ground = tuple(value / 255 for value in geometry.ground)
     return DatasetInfo(height, width, n_classes, size(training), mirror_symmetric, margin, geometry.channels, ground)
 
 

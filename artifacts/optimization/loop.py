@@ -28,14 +28,16 @@ class Loop:
     """Trains one Keras model by one plan.
 
     Args:
-        model: float32 images (b, h, w) in [0, 1] to float32 logits (b, n_classes), or a list of logits, one per member.
+        model: float32 images (b, h, w) or (b, h, w, 3) in [0, 1] to float32 logits (b, n_classes), or a list of
+            logits, one per member.
         plan: how to train it.
         n: number of training images, which decides how many steps the schedule spans.
         jit: whether XLA compiles the epoch as a whole.
+        ground: the colour that moves in where images are shifted, in [0, 1], one value per channel.
     """
 
-    def __init__(self, model: Any, plan: Plan, n: int, jit: bool) -> None:
-        self.model, self.plan = model, plan
+    def __init__(self, model: Any, plan: Plan, n: int, jit: bool, ground: Sequence[float] = (0.0,)) -> None:
+        self.model, self.plan, self.ground = model, plan, ground
         self.optimizer = optimizer(plan, sum(plan.lengths(n)))
         self.optimizer.build(model.trainable_variables)
         self.backend = current()
@@ -131,7 +133,7 @@ class Loop:
     def _train(self, state: State, _: Any, images: Any, labels: Any, order: Any, weights: Any, *moves: Any) -> State:
         sums, seen, step = state[:4], state[4:], state[0]
         x, y, mask = self._batch(images, labels, order[step])
-        x = augment(self.plan, x, *(drawn[step] for drawn in moves))
+        x = augment(self.plan, x, *(drawn[step] for drawn in moves), ground=self.ground)
         counted = mask * weights[step]
         logits, losses = self._learn(x, y, counted)
         noted = (ops.slice_update(kept, (step, 0), _true_losses(y, logits)[None]) for kept in seen)
@@ -143,7 +145,7 @@ class Loop:
         return _added(state, _true_losses(y, logits), logits, y, mask)
 
     def _batch(self, images: Any, labels: Any, rows: Any) -> tuple[Any, Any, Any]:
-        """Return images (b, h, w), labels (b,) and a mask (b,) that is 0 for the padding of the last batch."""
+        """Return images (b, ...), labels (b,) and a mask (b,) that is 0 for the padding of the last batch."""
         some = ops.where(rows < 0, -1 - rows, rows)
         return ops.take(images, some, axis=0), ops.take(labels, some, axis=0), ops.cast(rows >= 0, "float32")
 

@@ -10,6 +10,7 @@ from typing import Any, get_args
 
 from artifacts.backends.current import current
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
+from artifacts.recipes.sizes import fitted
 from data.errors import BadFile, BadInput, NightshiftError
 
 ACTIVATIONS = ("softmax", "sigmoid", "hard_sigmoid")  # their outputs are bounded, which logits are not
@@ -39,7 +40,7 @@ def checked_plan(recipe: Recipe, info: DatasetInfo, settings: Settings) -> Plan:
         options = get_args(Plan.__annotations__[name])
         if getattr(plan, name) not in options:
             raise _wrong(recipe, f"a plan with {name} {' | '.join(options)}", repr(getattr(plan, name)))
-    return plan
+    return fitted(plan, info.n_train, int(settings.get("least_steps", 0)))
 
 
 def checked_build(recipe: Recipe) -> Callable[[DatasetInfo, Settings], Any]:

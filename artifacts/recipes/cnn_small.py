@@ -12,31 +12,30 @@ Command: python -m benchmarks.training --rows times --only cnn-small --seeds 5
 from dataclasses import replace
 from typing import Any
 
-from artifacts.recipes import cnn
+from artifacts.recipes import cnn, sizes
 from artifacts.recipes.parameters import integer, with_defaults
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
 def build(info: DatasetInfo, _settings: Settings) -> Any:
-    """Return Conv 5x5 - pool - Conv 3x3 - pool - Dense, each with relu, then the logits in float32."""
+    """Return Conv 5x5 - pool, Conv 3x3 - pool as often as the size asks for, Dense, each with relu; float32 logits."""
     import keras
     from keras import layers
 
-    def conv(filters: int, size: int) -> Any:
+    def conv(filters: int, size: int, stride: int = 1) -> Any:
         # Unpadded where there is room: digits do not touch the border, and the second convolution has half the work.
-        padding = "valid" if min(info.height, info.width) >= 20 else "same"
-        return layers.Conv2D(filters, size, padding=padding, kernel_initializer="he_normal")
+        padding = "valid" if min(info.height, info.width) >= 20 and max(info.height, info.width) <= 40 else "same"
+        return layers.Conv2D(filters, size, stride, padding=padding, kernel_initializer="he_normal")
+
+    first, *others = sizes.widths((16, 48, 64), sizes.pools(info))
 
     return keras.Sequential(
         [
-            layers.Input(info.shape),
-            layers.Reshape((info.height, info.width, info.channels)),
-            conv(16, 5),
+            *sizes.entrance(info),
+            conv(first, sizes.kernel(info, 5), sizes.stride(info)),
             layers.MaxPooling2D(),
             layers.ReLU(),
-            conv(48, 3),
-            layers.MaxPooling2D(),
-            layers.ReLU(),
+            *(layer for filters in others for layer in (conv(filters, 3), layers.MaxPooling2D(), layers.ReLU())),
             layers.Flatten(),
             layers.Dense(64, activation="relu", kernel_initializer="he_normal"),
             layers.Dense(info.n_classes, dtype="float32"),
@@ -56,7 +55,7 @@ RECIPE = Recipe(
     build=build,
     plan=plan,
     bfloat16=True,
-    min_size=4,  # two pools
+    min_size=2,
     parameters={
         **with_defaults(cnn.TRAINING, shift=1, weight_decay=0.1),
         "steps": integer(0, 0, 1_000_000, "stop after this many updates of the weights; 0: train all epochs"),

@@ -56,13 +56,13 @@ class BatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc] # keras 
         return done
 
 
-def normed_conv(filters: int) -> list[Any]:
-    """Return a padded convolution of 3x3 and its batch norm, to be followed by a nonlinearity or a pool.
+def normed_conv(filters: int, stride: int = 1) -> list[Any]:
+    """Return a padded convolution of 3x3, larger with a stride, and its batch norm; a nonlinearity or pool follows.
 
     Padded: without, Fashion-MNIST, whose clothes touch the border, loses a whole point of accuracy. Normalised before
     the pool, though that is four times the work: only so can the norm be folded into the kernel.
     """
     return [
-        keras.layers.Conv2D(filters, 3, padding="same", kernel_initializer="he_normal"),
+        keras.layers.Conv2D(filters, max(3, 2 * stride - 1), stride, padding="same", kernel_initializer="he_normal"),
         BatchNorm(momentum=0.95),  # the default, 0.99, is slow for trainings of hundreds of steps
     ]

@@ -8,10 +8,14 @@ validation included, on two idle cores.
 Command: python -m benchmarks.training --rows times --only mlp
 """
 
+import math
 from typing import Any
 
-from artifacts.recipes.parameters import PATIENCE, RACE, choice, integer, real, sizes, sizes_of
+from artifacts.recipes import sizes as sizes_of_images
+from artifacts.recipes.parameters import LEAST_STEPS, PATIENCE, RACE, choice, integer, real, sizes, sizes_of
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
+
+LONGEST_SIDE = 40  # pixels
 
 
 def build(info: DatasetInfo, settings: Settings) -> Any:
@@ -25,11 +29,22 @@ def build(info: DatasetInfo, settings: Settings) -> Any:
     return keras.Sequential(
         [
             layers.Input(info.shape),
+            *reduced(info),
             layers.Flatten(),
             *hidden,
             layers.Dense(info.n_classes),
         ]
     )
+
+
+def reduced(info: DatasetInfo) -> list[Any]:
+    """Return layers that average pixels until no side is longer than 40: 96 x 96 x 3 would need 7 million weights."""
+    from keras import layers
+
+    factor = math.ceil(max(info.height, info.width) / LONGEST_SIDE)
+    if factor == 1:
+        return []
+    return [*sizes_of_images.entrance(info)[1:], layers.AveragePooling2D(factor, padding="same")]
 
 
 def plan(info: DatasetInfo, settings: Settings) -> Plan:
@@ -63,6 +78,7 @@ RECIPE = Recipe(
         "weight_decay": real(0.02, 0, 1, "decoupled weight decay, multiplied by the learning rate"),
         "label_smoothing": real(0.1, 0, 0.9, "share of the target that is spread over all classes"),
         "shift": integer(2, 0, 8, "largest random shift, in pixels, within the dark frame of the images"),
+        "least_steps": LEAST_STEPS,
         "patience": PATIENCE,
         "race": RACE,
     },

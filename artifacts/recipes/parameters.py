@@ -49,6 +49,12 @@ def _canonical(text: str) -> str:
 
 # What several recipes offer in the same way.
 PATIENCE = integer(0, 0, 1000, "stop after this many epochs without a better validation accuracy; 0: never")
+LEAST_STEPS = integer(
+    600,
+    0,
+    1_000_000,
+    "where few images make fewer steps than this, smaller batches and more epochs; 0: epochs and batch as they are",
+)
 RACE = choice("no", ("no", "yes"), "whether to stop once it can no longer overtake another recipe of the run")
 
 

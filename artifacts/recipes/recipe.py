@@ -198,6 +198,8 @@ class Recipe:
                 values[name] = self.parameters[name].read(given)
             except ValueError as error:
                 raise self.parameters[name].refusal(f"{self.name}: {name}", given) from error
+        if "least_steps" in values and "least_steps" not in overrides and {"epochs", "batch"} & set(overrides):
+            values["least_steps"] = 0  # who says how long, is obeyed
         return values
 
     def renamed(self, overrides: Mapping[str, object]) -> dict[str, object]:

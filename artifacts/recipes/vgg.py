@@ -10,26 +10,31 @@ Command: python -m benchmarks.training --rows times --only vgg
 
 from typing import Any
 
-from artifacts.recipes import cnn
+from artifacts.recipes import cnn, sizes
 from artifacts.recipes.parameters import integer, with_defaults
 from artifacts.recipes.recipe import DatasetInfo, Recipe, Settings
 
+LAST_MAP = 4  # pixels: three pools at 28 x 28
+
 
 def build(info: DatasetInfo, settings: Settings) -> Any:
-    """Return one convolution, two and two more, all with batch norm and relu, a pool after each group; Dense."""
+    """Return one convolution, then pairs of them, all with batch norm and relu, a pool after each group; Dense."""
     import keras
     from keras import layers
 
     from artifacts.recipes.layers import normed_conv as conv
 
     width, relu = settings["width"], layers.ReLU
+    first, *others = sizes.widths((width, 2 * width, 4 * width), sizes.pools(info, LAST_MAP))
+
+    def twice(filters: int) -> list[Any]:
+        return [*conv(filters), relu(), *conv(filters), layers.MaxPooling2D(), relu()]
+
     return keras.Sequential(
         [
-            layers.Input(info.shape),
-            layers.Reshape((info.height, info.width, info.channels)),
-            *(*conv(width), layers.MaxPooling2D(), relu()),
-            *(*conv(2 * width), relu(), *conv(2 * width), layers.MaxPooling2D(), relu()),
-            *(*conv(4 * width), relu(), *conv(4 * width), layers.MaxPooling2D(), relu()),
+            *sizes.entrance(info),
+            *(*conv(first, stride=sizes.stride(info)), layers.MaxPooling2D(), relu()),
+            *(layer for filters in others for layer in twice(filters)),
             layers.Flatten(),
             layers.Dense(128, activation="relu", kernel_initializer="he_normal"),
             layers.Dense(info.n_classes, dtype="float32"),
@@ -44,7 +49,7 @@ RECIPE = Recipe(
     build=build,
     plan=cnn.plan,
     bfloat16=True,
-    min_size=8,  # three pools
+    min_size=2,
     parameters={
         "width": integer(32, 1, 1024, "filters of the first convolution; the others have 2 and 4 times as many"),
         **with_defaults(

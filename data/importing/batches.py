@@ -15,6 +15,7 @@ Label = int | str | None  # None: the source gives none, which counts as damaged
 Split = Literal["train", "val", "test", ""]  # "": the source does not say
 
 BATCH = 256  # images
+SAMPLE = 400  # images that are looked at before all are read
 
 SPLIT_WORDS: dict[str, Split] = {
     **dict.fromkeys(("train", "training", "trn"), "train"),
@@ -86,7 +87,7 @@ class Source:
     class_names: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
-    def sampled(self, batches: int = 4) -> Iterator[Batch]:
+    def sampled(self, batches: int = 2) -> Iterator[Batch]:
         """Yield some images from all over the source."""
         yield from self.sample() if self.sample else islice(self.batches(), batches)
 

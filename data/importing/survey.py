@@ -2,13 +2,14 @@
 
 import statistics
 from collections import Counter
+from dataclasses import dataclass
 
 import numpy as np
 
 from data.dataset import Geometry
 from data.errors import BadFile, BadInput
 from data.images import convert, decode
-from data.importing.batches import Batch, Source
+from data.importing.batches import Batch, Source, Split
 from data.importing.options import ImportOptions
 
 MOST = 224  # pixels of the longer side, unless an option says more: larger images are scaled down
@@ -29,30 +30,50 @@ def geometry_of(source: Source, options: ImportOptions, notes: list[str]) -> Geo
         BadFile: no image of the sample can be read.
         BadInput: the options contradict each other.
     """
-    images, splits = _sample(source, options)
-    if options.transpose:
-        images = [image.swapaxes(0, 1) for image in images]
-    height, width = _size([image.shape[:2] for image in images], options, notes)
-    channels = options.channels or (3 if any(_has_colour(image) for image in images) else 1)
-    training = [image for image, split in zip(images, splits, strict=True) if split != "test"] or images
-    ground = _ground(training, channels, options)
-    return Geometry(height, width, channels, options.fit, ground)
+    seen = _sample(source, options)
+    height, width = _size([one.size for one in seen], options, notes)
+    channels = options.channels or (3 if any(one.colour for one in seen) else 1)
+    training = [one for one in seen if one.split != "test"] or seen
+    return Geometry(height, width, channels, options.fit, _ground(training, channels, options))
 
 
-def _sample(source: Source, options: ImportOptions) -> tuple[list[np.ndarray], list[str]]:
-    images, splits, problem = [], [], None
+@dataclass(frozen=True)
+class _Seen:
+    """What is kept of an image of the sample, which may be a camera's.
+
+    Args:
+        size: (height, width).
+        colour: whether it has any.
+        border: its outermost pixels, uint8 of shape (1, n) or (1, n, 3).
+        split: where it belongs.
+    """
+
+    size: tuple[int, int]
+    colour: bool
+    border: np.ndarray
+    split: Split
+
+
+def _sample(source: Source, options: ImportOptions) -> list[_Seen]:
+    seen: list[_Seen] = []
+    problem = None
     for batch in source.sampled():
         for i, label in enumerate(batch.labels):
             if str(label) in options.ignore_labels:
                 continue
             try:
-                images.append(_pixels(batch, i, options))
-                splits.append(batch.splits[i])
+                seen.append(_seen(_pixels(batch, i, options), batch.splits[i], options))
             except BadFile as error:  # counted and named when all are read
                 problem = problem or error
-    if not images:
+    if not seen:
         raise problem or BadFile("the source holds no images", "check what it holds")
-    return images, list(splits)
+    return seen
+
+
+def _seen(image: np.ndarray, split: Split, options: ImportOptions) -> _Seen:
+    height, width = image.shape[1::-1] if options.transpose else image.shape[:2]
+    border = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
+    return _Seen((height, width), _has_colour(image), border[None], split)
 
 
 def _pixels(batch: Batch, i: int, options: ImportOptions) -> np.ndarray:
@@ -63,7 +84,7 @@ def _pixels(batch: Batch, i: int, options: ImportOptions) -> np.ndarray:
     return decode(content, batch.where(i), channels=options.channels, ground=options.ground)
 
 
-def _size(sizes: list[tuple[int, ...]], options: ImportOptions, notes: list[str]) -> tuple[int, int]:
+def _size(sizes: list[tuple[int, int]], options: ImportOptions, notes: list[str]) -> tuple[int, int]:
     size, times = Counter(sizes).most_common(1)[0]
     uniform = times >= UNIFORM * len(sizes)
     height, width = size if uniform else _typical(sizes)
@@ -85,7 +106,7 @@ def _size(sizes: list[tuple[int, ...]], options: ImportOptions, notes: list[str]
     return height, width
 
 
-def _typical(sizes: list[tuple[int, ...]]) -> tuple[int, int]:
+def _typical(sizes: list[tuple[int, int]]) -> tuple[int, int]:
     """Return the median of heights and of widths, rounded; a square if they are nearly equal."""
     height, width = (statistics.median(size[side] for size in sizes) for side in (0, 1))
     if 0.75 < height / width < 1.34:
@@ -103,19 +124,15 @@ def _has_colour(image: np.ndarray) -> bool:
     return bool((image.max(axis=-1).astype(np.int16) - image.min(axis=-1) > COLOUR).any())
 
 
-def _ground(images: list[np.ndarray], channels: int, options: ImportOptions) -> tuple[int, ...]:
+def _ground(images: list[_Seen], channels: int, options: ImportOptions) -> tuple[int, ...]:
     if options.ground is not None:
         if len(options.ground) not in (1, channels):
             raise BadInput(
                 f"--ground has {len(options.ground)} values, but the images are grey", "give one, or --channels 3"
             )
         return options.ground * (channels // len(options.ground))
-    borders = np.concatenate([_border(convert(image, channels)).reshape(-1, channels) for image in images])
+    borders = np.concatenate([convert(one.border, channels).reshape(-1, channels) for one in images])
     return tuple(int(level) for level in np.median(borders, axis=0))
-
-
-def _border(image: np.ndarray) -> np.ndarray:
-    return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 
 
 def described(geometry: Geometry) -> str:

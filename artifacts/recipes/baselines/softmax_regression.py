@@ -10,7 +10,7 @@ Command: python -m benchmarks.fidelity --only softmax-regression
 
 from typing import Any
 
-from artifacts.recipes.parameters import integer, real
+from artifacts.recipes.parameters import LEAST_STEPS, integer, real
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -47,6 +47,7 @@ RECIPE = Recipe(
     parameters={
         "epochs": integer(10, 1, 1000, "passes over the training images"),
         "batch": integer(100, 1, 4096, "images per step"),
+        "least_steps": LEAST_STEPS,
         "learning_rate": real(0.1, 1e-6, 10, "learning rate of gradient descent"),
     },
 )

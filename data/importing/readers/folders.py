@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from data.errors import BadFile
 from data.images import ENDINGS
-from data.importing.batches import BATCH, Batch, Source, Split, split_of, spread
+from data.importing.batches import BATCH, SAMPLE, Batch, Source, Split, split_of, spread
 from data.importing.options import ImportOptions
 from data.importing.places.place import File, Place
 
@@ -58,7 +58,7 @@ def open_folder(place: Place, options: ImportOptions) -> Source:  # noqa: ARG001
         "folder",
         len(images),
         batches,
-        lambda: batches([images[i] for i in spread(len(images), 4 * BATCH)]),
+        lambda: batches([images[i] for i in spread(len(images), SAMPLE)]),
         notes=notes,
     )
 

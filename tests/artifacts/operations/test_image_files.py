@@ -14,14 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from artifacts.operations import image_files
-from artifacts.operations.image_files import read_images
+from artifacts.operations.prepare import prepare
+from data.dataset import Geometry
 from data.errors import BadFile
 from data.idx import write_idx
 
 RNG = np.random.default_rng(0)
 INK = np.zeros((28, 28), np.uint8)  # light on dark, with every grey and a dark border
 INK[6:22, 6:22] = RNG.integers(0, 256, (16, 16))
+
+
+def read_images(path: Path, height: int, width: int, channels: Any = 1) -> np.ndarray:
+    """The images of a file, as a model of this size takes them."""
+    return prepare([str(path)], Geometry(height, width, channels, "pad", (0,) * channels)).images
 
 
 def saved(path: Path, array: np.ndarray, **options: Any) -> Path:
