@@ -1,10 +1,11 @@
 """Real images that scikit-learn and scikit-image ship, as arrays: small, grey and coloured, of several sizes."""
 
+import hashlib
 from functools import cache
 
 import numpy as np
 
-from data.dataset import RawData
+from data.dataset import Geometry, RawData
 
 
 @cache
@@ -52,3 +53,17 @@ def _patches(pictures: list[np.ndarray], side: int, n_train: int, n_test: int) -
             parts[part].append(np.stack([region[y : y + side, x : x + side] for y, x in zip(top, left, strict=True)]))
     labels = {part: np.repeat(np.arange(len(pictures)), len(found[0])) for part, found in parts.items()}
     return RawData(np.concatenate(parts["train"]), labels["train"], np.concatenate(parts["test"]), labels["test"])
+
+
+def geometry_of(raw: RawData) -> Geometry:
+    """Return the geometry of images whose ground is the median of their upper and lower borders."""
+    height, width, *colours = raw.train_images.shape[1:]
+    channels = 3 if colours else 1
+    border = np.concatenate([raw.train_images[:, 0], raw.train_images[:, -1]], axis=1).reshape(-1, channels)
+    return Geometry(height, width, channels, "pad", tuple(int(level) for level in np.median(border, axis=0)))
+
+
+def hashes_of(images: np.ndarray) -> np.ndarray:
+    """Return the SHA-256 of each image, uint8 of shape (n, 32)."""
+    digests = b"".join(hashlib.sha256(np.ascontiguousarray(image)).digest() for image in images)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
