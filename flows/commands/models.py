@@ -124,7 +124,7 @@ def predict(
         invert: Invert an image whose ink is dark where the training images' is light, or the other way round.
         resize: Not needed any more: images of another size are always fitted.
     """
-    from artifacts.operations.predict import ask
+    from artifacts.prediction.predict import ask
     from flows.settings import prepare_environment
 
     prepare_environment()

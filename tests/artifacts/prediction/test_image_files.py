@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from artifacts.operations.prepare import prepare
+from artifacts.prediction.prepare import prepare
 from data.dataset import Geometry
 from data.errors import BadFile
 from data.idx import write_idx
@@ -311,7 +311,7 @@ def test_bombs_are_refused_before_they_are_decoded(tmp_path: Path, monkeypatch: 
     (tmp_path / "bomb.npy").write_bytes(header.getvalue() + bytes(1000))
     with pytest.raises(BadFile):
         read_images(tmp_path / "bomb.npy", 28, 28)
-    monkeypatch.setattr("artifacts.operations.image_files.MAX_BYTES", 10_000_000)
+    monkeypatch.setattr("artifacts.prediction.image_files.MAX_BYTES", 10_000_000)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(20_000_000)))
     with pytest.raises(BadFile, match="more"):
         read_images(tmp_path / "bomb.gz", 28, 28)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from artifacts.evaluation.numbers import percent
 from artifacts.models import bundle, loading, novelty
-from artifacts.operations import likeness, prepare
-from artifacts.operations.likeness import Seen
+from artifacts.prediction import likeness, prepare
+from artifacts.prediction.likeness import Seen
 from artifacts.registry.versions import Version
 from artifacts.reporting import pictures
 from artifacts.reporting.markdown import bars
@@ -110,10 +110,10 @@ def ask(
     Args:
         store: the home.
         version: the version that predicts.
-        sources: files, folders, URLs, or "-" for standard input; see `artifacts.operations.inputs`.
+        sources: files, folders, URLs, or "-" for standard input; see `artifacts.prediction.inputs`.
         true: the true class of each image, as a class name or number; empty if they are not known.
         fit: how images of another size are brought to the model's; None as the training images were.
-        from_photo: cut the ink out of each photograph; see `artifacts.operations.photo`.
+        from_photo: cut the ink out of each photograph; see `artifacts.prediction.photo`.
         invert: invert images, whose ink is dark where that of the training images is light, or the other way round.
 
     Raises:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from artifacts.models import bundle
 from artifacts.models.novelty import STATISTICS, Novelty, statistics
-from artifacts.operations.image_files import FLAT
+from artifacts.prediction.image_files import FLAT
 
 Images = npt.NDArray[np.uint8]
 Bands = npt.NDArray[np.float32]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from artifacts.operations.inputs import MAX_BYTES, File, ending
+from artifacts.prediction.inputs import MAX_BYTES, File, ending
 from data import images
 from data.dataset import Geometry
 from data.errors import BadFile

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from artifacts.operations import inputs, photo
-from artifacts.operations.image_files import read_file
+from artifacts.prediction import inputs, photo
+from artifacts.prediction.image_files import read_file
 from data.dataset import Geometry
 from data.errors import BadFile, BadInput
 from data.images import Pixels, fit
@@ -45,9 +45,9 @@ def prepare(sources: Sequence[str], geometry: Geometry, *, from_photo: bool = Fa
     """Read all files and bring their images to a geometry.
 
     Args:
-        sources: see `artifacts.operations.inputs.read`.
+        sources: see `artifacts.prediction.inputs.read`.
         geometry: of the model's images.
-        from_photo: cut the ink out of each photograph; see `artifacts.operations.photo`.
+        from_photo: cut the ink out of each photograph; see `artifacts.prediction.photo`.
         invert: make light what is dark, before anything is added around it.
 
     Raises:
