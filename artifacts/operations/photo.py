@@ -85,8 +85,10 @@ def _ink(grey: Floats) -> Floats:
 
 
 def _tail(difference: Floats) -> float:
-    """Return how far the most different part of an image is above the paper: 0.5 % of its pixels are further."""
-    return float(np.quantile(difference, 0.995))
+    """Return how far the most different part is above the paper: 0.05 % of the pixels, 60 of them, are further."""
+    from scipy import ndimage
+
+    return float(np.quantile(ndimage.uniform_filter(difference, size=3), 0.9995))
 
 
 def _paper(grey: Floats) -> Floats:

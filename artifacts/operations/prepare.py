@@ -116,4 +116,5 @@ def _skipped(log: _Log) -> Iterator[str]:
     if log.unreadable:
         listed = "; ".join(error.problem for error in log.unreadable[:LISTED])
         more = len(log.unreadable) - LISTED
-        yield f"{len(log.unreadable):,} files were left out: {listed}{f'; and {more:,} more' if more > 0 else ''}."
+        who = "One file was" if len(log.unreadable) == 1 else f"{len(log.unreadable):,} files were"
+        yield f"{who} left out: {listed}{f'; and {more:,} more' if more > 0 else ''}."

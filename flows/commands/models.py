@@ -96,7 +96,7 @@ def show(version: VersionName, *, json: Json = False) -> None:
     help_epilogue="Example: nightshift predict digit.png --model mnist --true 7 --save digit-prediction.png",
 )
 def predict(
-    *images: str,
+    *images: Annotated[str, Parameter(allow_leading_hyphen=True)],  # - is standard input
     model: VersionName = "mnist",
     true: Annotated[tuple[str, ...], Several] = (),
     top: int = 3,
