@@ -63,6 +63,8 @@ def _picture(file: File, geometry: Geometry) -> Pixels:
 def _kind(file: File) -> str:
     """Return the file's format; a file name that contradicts the content is refused."""
     array = next((name for name, (magic, _) in ARRAYS.items() if file.content.startswith(magic)), "")
+    if file.content[4:8] == b"ftyp":  # HEIC and others: they begin with zeros, as IDX does
+        array = ""
     kind, named = image_format(file.content) or array, ENDINGS.get(ending(file.name), "")
     if not kind:
         raise BadFile(

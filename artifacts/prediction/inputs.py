@@ -3,7 +3,7 @@
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -58,15 +58,23 @@ def _read_one(source: str) -> Iterator[File]:
         yield _standard_input()
     elif is_url(source):
         yield _downloaded(source)
-    elif source.startswith("-") and not Path(source).exists():
+    elif source.startswith("-") and not _holds(Path(source), Path.exists):
         raise BadInput(f"there is no option {source}", "see: nightshift predict --help")
     elif "://" in source:
         raise BadInput(f"expected an http or https URL, got {scrubbed(source)}", "copy the file here first")
-    elif Path(source).is_dir():
+    elif _holds(Path(source), Path.is_dir):
         for path in in_folder(Path(source)):
             yield File(str(path), _content(path), found=True)
     else:
         yield File(source, _content(Path(source)))
+
+
+def _holds(path: Path, question: Callable[[Path], bool]) -> bool:
+    """Ask something about a path; of one that the system refuses, such as too long a name, nothing holds."""
+    try:
+        return question(path)
+    except (OSError, ValueError):
+        return False
 
 
 def in_folder(folder: Path) -> list[Path]:

@@ -180,7 +180,7 @@ def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(
     catalogue.add(home, "mine", write_idx_folder(tmp_path / "now", **size, first=1))
     summary = night("mine")
     assert summary.champion_after == "mine/2", summary.reason
-    with pytest.raises(BadInput, match=r"mine/1 gets \d\.00% of today's test images right, required are "):
+    with pytest.raises(BadInput, match=r"mine/1 gets \d\.00 % of today's test images right, required are "):
         roll_back(home, "mine", who="a test", why="to see whether it would do")
     assert champions.champion_id(home, "mine") == "mine/2"
     assert [entry.action for entry in champions.history(home, "mine")] == ["promote", "promote"]
