@@ -40,7 +40,7 @@ def test_what_is_no_digit_is_flagged(kind: str, built: TrainedHome) -> None:
 
 def test_genuine_images_are_rarely_flagged(built: TrainedHome) -> None:
     """Of the test images, which nothing was fitted on, about as many as of the validation images: 1 %."""
-    found = scores(built, built.tests.images)
+    found = scores(built, np.asarray(built.tests.images))
     assert (found > 1).mean() <= 0.03
     assert (found >= 0).all()
 
@@ -57,7 +57,7 @@ def test_clothes_are_no_digits(built: TrainedHome, mirror: Path) -> None:
 def test_logits_belong_to_the_recorded_probabilities(built: TrainedHome) -> None:
     """Asking for the logits too changes no answer."""
     model = loading.load_recorded(built.store, built.store.trained(built.refs[0].digest))
-    images = built.tests.images
+    images = np.asarray(built.tests.images)
     logits, probabilities = novelty.predict(novelty.with_logits(model), images)
     np.testing.assert_allclose(probabilities, loading.predict(model, images), atol=1e-6)
     assert (logits.argmax(axis=1) == probabilities.argmax(axis=1)).all()
