@@ -130,7 +130,8 @@ def test_own_dataset_is_known_everywhere(tmp_path: Path) -> None:
     folder = write_idx_folder(tmp_path / "mine", height=9, width=12, n_classes=3)
     added = nightshift(tmp_path / "home", "datasets", "add", "mine", str(folder), "--classes", "a", "b", "c")
     assert added.returncode == 0, added.stderr
-    assert "9×12, 3 classes" in added.stdout
+    assert "9 × 12 pixels, grey" in added.stdout
+    assert "3 classes; added" in added.stdout
     listed = json.loads(nightshift(tmp_path / "home", "datasets", "--json").stdout)
     assert [row["class_names"] for row in listed if row["name"] == "mine"] == [["a", "b", "c"]]
     assert nightshift(tmp_path / "home", "datasets", "remove", "mine").returncode == 0
