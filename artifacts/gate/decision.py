@@ -167,6 +167,7 @@ class Decision:
             if self.policy.promote_when != "better":
                 test = f"p = {p_text(paired.p_not_worse)}, level {p_text(self.policy.not_worse_level)}"
                 rows.append((f"worse by {points(self.policy.margin)} or more", test))
+                rows.append(("policy", f"promote what is {self.policy.promote_when}"))
         return (*rows, ("requirements met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))
 
     def to_json(self) -> dict[str, Any]:

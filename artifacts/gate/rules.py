@@ -231,8 +231,10 @@ def inside_noise(case: Case) -> Sentences:
         needed = models_needed(_look(case).allotted, pooled.gain, pooled.resolution)
         if needed:
             change += f", or this gain over {needed} models of the recipe instead of {pooled.models}"
-    if case.policy.promote_when != "better":
+    if case.policy.promote_when == "not-worse":
         change += f"; or {_short_of(case)}"
+    if case.policy.promote_when == "ahead":
+        change = _short_of(case) if pooled.detectable is None else f"{_short_of(case)}; or {change}"
     return f"{_against(case)}{_over(paired)}: within the noise", change
 
 

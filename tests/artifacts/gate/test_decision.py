@@ -47,7 +47,8 @@ def test_the_rows_show_all_that_the_verdict_rests_on() -> None:
         judge(replace(EVIDENCE, candidate=candidate(12, 27)), replace(POLICY, promote_when="not-worse")).rows()
     )
     assert lenient["worse by 0.30 points or more"] == "p = 0.0154, level 0.0100"
-    assert lenient.keys() == {*rows, "worse by 0.30 points or more"}
+    assert lenient["policy"] == "promote what is not-worse"
+    assert lenient.keys() == {*rows, "worse by 0.30 points or more", "policy"}
     few = dict(judge(replace(EVIDENCE, candidate=candidate(4, 1)), POLICY).rows())
     assert few["smallest gain it could detect"] == "none"
     alone = judge(replace(EVIDENCE, champion=None), POLICY).rows()
