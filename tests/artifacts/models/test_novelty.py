@@ -46,7 +46,7 @@ def test_genuine_images_are_rarely_flagged(built: TrainedHome) -> None:
 
 
 def test_clothes_are_no_digits(built: TrainedHome, mirror: Path) -> None:
-    """Fashion-MNIST on a tiny model of digits; on the default candidate 98.6 % are flagged (docs/log.md)."""
+    """Fashion-MNIST on a tiny model of digits: at least nine in ten are flagged."""
     from data.idx import read_idx, unpack
 
     content = (mirror / "fashion-mnist" / "t10k-images-idx3-ubyte.gz").read_bytes()
