@@ -18,6 +18,8 @@ IN_MEMORY_BYTES = 1 << 28
 # and as a tensor, one waiting and one being decoded. Below 32 MiB, because larger blocks are returned to the system by
 # glibc's malloc and mapped again, page by page, which costs half as much as the decoding.
 CHUNK_BYTES = 3 << 23
+# A chunk has at least so many batches, however large the images are: images are shuffled within chunks only.
+BATCHES_PER_CHUNK = 4
 
 
 class Examples(Protocol):
@@ -34,22 +36,27 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """Images that are read again in every epoch, in a fixed order, and shuffled within chunks.
+    """Images that are read again in every epoch, in a fixed and mixed order, and shuffled within chunks.
 
     Args:
         n: total number of images.
         rows: images per chunk; the last chunk may have fewer.
         read: (rows) -> chunks of `rows` images each; the last one may have fewer.
+        batches: batches that a chunk has at least, also if these are more than `rows` images.
     """
 
     n: int
     rows: int
     read: Callable[[int], Iterable[Examples]]
+    batches: int = 1
+
+    def rows_of(self, batch: int) -> int:
+        """Return how many images a chunk of whole batches has."""
+        return max(self.rows // batch, self.batches) * batch
 
     def chunks(self, multiple_of: int) -> Iterator[Examples]:
         """Yield the chunks and read one ahead; all but the last have a multiple of `multiple_of` images."""
-        rows = max(self.rows // multiple_of, 1) * multiple_of
-        chunks = iter(self.read(rows))
+        chunks = iter(self.read(self.rows_of(multiple_of)))
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(next, chunks, None)
             while (chunk := waiting.result()) is not None:
@@ -101,7 +108,7 @@ class Feed:
 
     def __iter__(self) -> Iterator[Block]:
         if isinstance(self.source, Stream):
-            rows = min(max(self.source.rows // self.multiple_of, 1) * self.multiple_of, self.source.n)
+            rows = min(self.source.rows_of(self.multiple_of), self.source.n)
             for index, chunk in enumerate(self.source.chunks(self.multiple_of)):
                 yield _block(chunk, index * rows, rows)
         elif self._whole is not None:

@@ -20,8 +20,7 @@ from artifacts.optimization.augmentation import augment, draw
 from artifacts.optimization.feed import Block, Feed
 from artifacts.optimization.schedules import optimizer
 from artifacts.recipes.recipe import Plan
-
-MEASURED_AT_ONCE = 1000
+from artifacts.recipes.sizes import at_once
 
 
 class Loop:
@@ -83,7 +82,7 @@ class Loop:
         loss, correct, n = 0.0, 0.0, 0
         with self.averaged():
             for block in feed:
-                batch = min(MEASURED_AT_ONCE, int(block.labels.shape[0]))
+                batch = min(at_once(tuple(block.images.shape[1:])), int(block.labels.shape[0]))
                 order: npt.NDArray[np.int32] = np.full(-(-int(block.labels.shape[0]) // batch) * batch, -1, np.int32)
                 order[: block.n] = np.arange(block.n)
                 rows = _int32(order.reshape(-1, batch))
