@@ -127,23 +127,36 @@ def _block(examples: Examples, first: int, rows: int) -> Block:
     return Block(images, labels, first, n)
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What all images of a source are like together.
+
+    Args:
+        light: how far all pixels together are from the ground, float64 of the shape of an image.
+        counts: images of each class.
+    """
+
+    light: npt.NDArray[np.float64]
+    counts: tuple[int, ...]
+
+
 def survey(
     source: Source, shape: tuple[int, ...], n_classes: int, what: str, ground: Sequence[float] = (0.0,)
-) -> npt.NDArray[np.float64]:
-    """Check all images and labels, and return how far all together are from the ground, float64 of this shape.
+) -> Survey:
+    """Check all images and labels, and return what they are like together.
 
     Raises:
         DataRefused: a shape does not fit, a label is out of range, or a pixel is not in [0, 1]. On a GPU a label out of
             range would not raise an error later, it would give NaN.
     """
-    light, n = np.zeros(shape), 0
+    light, counts = np.zeros(shape), np.zeros(n_classes, np.int64)
     for examples in parts(source):
         _check(examples, shape, n_classes, what)
         light += _from_ground(examples.images, ground).sum(axis=0, dtype=np.float64)
-        n += len(examples.labels)
-    if n != size(source):
+        counts += np.bincount(examples.labels, minlength=n_classes)
+    if (n := int(counts.sum())) != size(source):
         raise DataRefused(f"expected {size(source)} {what} images, got {n}", "prepare the dataset again")
-    return light
+    return Survey(light, tuple(counts.tolist()))
 
 
 def _from_ground(images: npt.NDArray[np.float32], ground: Sequence[float]) -> npt.NDArray[np.float32]:
@@ -161,14 +174,25 @@ def dataset_info(training: Source, geometry: Geometry, n_classes: int, mirror_sy
     """
     height, width = geometry.height, geometry.width
     ground = tuple(value / 255 for value in geometry.ground)
-    light = survey(training, geometry.shape, n_classes, "training", ground)
+    surveyed = survey(training, geometry.shape, n_classes, "training", ground)
+    light = surveyed.light
     total, margin = max(float(light.sum()), 1e-12), 0
     while margin < min(8, (min(height, width) - 1) // 2):
         frame = margin + 1
         if 1 - float(light[frame:-frame, frame:-frame].sum()) / total > 0.005:
             break
         margin = frame
-    return DatasetInfo(height, width, n_classes, size(training), mirror_symmetric, margin, geometry.channels, ground)
+    return DatasetInfo(
+        height,
+        width,
+        n_classes,
+        size(training),
+        mirror_symmetric,
+        margin,
+        geometry.channels,
+        ground,
+        surveyed.counts,
+    )
 
 
 def _check(examples: Examples, shape: tuple[int, ...], n_classes: int, what: str) -> None:
