@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from data.dataset import Dataset, Geometry, RawData, RawRef
 from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
 from data.source import read_raw
-from data.splits import validation_mask
+from data.splits import training_order, validation_mask
 from data.store import Store
 from data.summary import image_digests
 from data.validation import ValidationRef
@@ -132,7 +132,9 @@ def write_splits(folder: Path, dataset: Dataset, raw: RawData, raw_digest: str) 
     train, test = _hashes(raw.train_images), _hashes(raw.test_images)
     mask = validation_mask(raw.train_labels, train)
     parts = {
-        "train": _Part(raw.train_images, raw.train_labels, train, np.flatnonzero(~mask)),
+        "train": _Part(
+            raw.train_images, raw.train_labels, train, training_order(np.flatnonzero(~mask), raw.train_labels, train)
+        ),
         "validation": _Part(raw.train_images, raw.train_labels, train, np.flatnonzero(mask)),
         "test": _Part(raw.test_images, raw.test_labels, test, np.arange(len(test))),
     }

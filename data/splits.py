@@ -1,8 +1,10 @@
-"""The validation split: which training images candidates are not trained on, chosen by the images' content."""
+"""The validation split and the order of the training images, both decided by the images' content."""
 
 import numpy as np
 
 from data.errors import BadInput
+
+MIXED = 0.8  # share of the neighbours that a random order would make differ; MNIST's has 1.00, Fashion-MNIST's 0.99
 
 
 def validation_mask(labels: np.ndarray, hashes: np.ndarray, fraction: float = 1 / 12) -> np.ndarray:
@@ -45,6 +47,33 @@ def validation_mask(labels: np.ndarray, hashes: np.ndarray, fraction: float = 1 
         members = np.flatnonzero(group_labels == label)
         chosen[members[: _count(sizes[members], fraction)]] = True
     return chosen[group]
+
+
+def training_order(rows: np.ndarray, labels: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+    """Return the rows of the training images in the order in which they are written: mixed.
+
+    A folder is read class by class. What does not fit into memory is trained chunk by chunk, and a chunk must not hold
+    one class alone: six kinds of photographs got 53 % in such chunks and 90 % in mixed ones. Rows that are mixed
+    already, as MNIST's are, stay as they are; others are ordered by their content hashes, whatever order they came in.
+
+    Args:
+        rows: positions in `labels` and `hashes`, ascending, of shape (m,).
+        labels: class of each image, integers of shape (n,).
+        hashes: content hash of each image, uint8 of shape (n, 32).
+    """
+    if is_mixed(labels[rows]):
+        return rows
+    content = np.ascontiguousarray(hashes[rows]).view("S32").reshape(-1)
+    return np.asarray(rows[np.argsort(content, kind="stable")])
+
+
+def is_mixed(labels: np.ndarray) -> bool:
+    """Return whether neighbours differ nearly as often as in a random order of the same labels."""
+    if len(labels) < 2:
+        return True
+    _, counts = np.unique(labels, return_counts=True)
+    differ = 1.0 - float(((counts / len(labels)) ** 2).sum())
+    return float((labels[1:] != labels[:-1]).mean()) >= MIXED * differ
 
 
 def _count(sizes: np.ndarray, fraction: float) -> int:

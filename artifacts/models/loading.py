@@ -11,11 +11,10 @@ import numpy.typing as npt
 
 from artifacts.models.bundle import MODEL
 from artifacts.recipes import catalogue
+from artifacts.recipes.sizes import at_once
 from data.errors import BadInput, Corrupt
 from data.files import file_sha256
 from data.store import Store
-
-AT_ONCE = 1000  # images per call: enough to keep the processor busy, small enough for any memory
 
 
 def load_recorded(store: Store, folder: Path) -> Any:
@@ -89,7 +88,7 @@ def predict(model: Any, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32
         )
     if len(images) == 0:
         return np.zeros((0, model.output_shape[-1]), np.float32)
-    return np.asarray(model.predict(images, batch_size=AT_ONCE, verbose=0), np.float32)
+    return np.asarray(model.predict(images, batch_size=at_once(images.shape[1:]), verbose=0), np.float32)
 
 
 def raw_pixels(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from artifacts.models.loading import AT_ONCE, raw_pixels
+from artifacts.models.loading import raw_pixels
+from artifacts.recipes.sizes import at_once
 from data.errors import Corrupt
 
 Images = npt.NDArray[np.uint8]
@@ -187,7 +188,7 @@ def with_logits(model: Any) -> Any:
 
 def predict(both: Any, images: Images) -> tuple[Floats, Floats]:
     """Return logits and probabilities, float32 (n, c), of a model from `with_logits`."""
-    logits, probabilities = both.predict(images, batch_size=AT_ONCE, verbose=0)
+    logits, probabilities = both.predict(images, batch_size=at_once(images.shape[1:]), verbose=0)
     return np.asarray(logits, np.float32), np.asarray(probabilities, np.float32)
 
 

@@ -18,6 +18,8 @@ IN_MEMORY_BYTES = 1 << 28
 # and as a tensor, one waiting and one being decoded. Below 32 MiB, because larger blocks are returned to the system by
 # glibc's malloc and mapped again, page by page, which costs half as much as the decoding.
 CHUNK_BYTES = 3 << 23
+# A chunk has at least so many batches, however large the images are: images are shuffled within chunks only.
+BATCHES_PER_CHUNK = 4
 
 
 class Examples(Protocol):
@@ -34,22 +36,27 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class Stream:
-    """Images that are read again in every epoch, in a fixed order, and shuffled within chunks.
+    """Images that are read again in every epoch, in a fixed and mixed order, and shuffled within chunks.
 
     Args:
         n: total number of images.
         rows: images per chunk; the last chunk may have fewer.
         read: (rows) -> chunks of `rows` images each; the last one may have fewer.
+        batches: batches that a chunk has at least, also if these are more than `rows` images.
     """
 
     n: int
     rows: int
     read: Callable[[int], Iterable[Examples]]
+    batches: int = 1
+
+    def rows_of(self, batch: int) -> int:
+        """Return how many images a chunk of whole batches has."""
+        return max(self.rows // batch, self.batches) * batch
 
     def chunks(self, multiple_of: int) -> Iterator[Examples]:
         """Yield the chunks and read one ahead; all but the last have a multiple of `multiple_of` images."""
-        rows = max(self.rows // multiple_of, 1) * multiple_of
-        chunks = iter(self.read(rows))
+        chunks = iter(self.read(self.rows_of(multiple_of)))
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(next, chunks, None)
             while (chunk := waiting.result()) is not None:
@@ -101,7 +108,7 @@ class Feed:
 
     def __iter__(self) -> Iterator[Block]:
         if isinstance(self.source, Stream):
-            rows = min(max(self.source.rows // self.multiple_of, 1) * self.multiple_of, self.source.n)
+            rows = min(self.source.rows_of(self.multiple_of), self.source.n)
             for index, chunk in enumerate(self.source.chunks(self.multiple_of)):
                 yield _block(chunk, index * rows, rows)
         elif self._whole is not None:
@@ -120,23 +127,36 @@ def _block(examples: Examples, first: int, rows: int) -> Block:
     return Block(images, labels, first, n)
 
 
+@dataclass(frozen=True)
+class Survey:
+    """What all images of a source are like together.
+
+    Args:
+        light: how far all pixels together are from the ground, float64 of the shape of an image.
+        counts: images of each class.
+    """
+
+    light: npt.NDArray[np.float64]
+    counts: tuple[int, ...]
+
+
 def survey(
     source: Source, shape: tuple[int, ...], n_classes: int, what: str, ground: Sequence[float] = (0.0,)
-) -> npt.NDArray[np.float64]:
-    """Check all images and labels, and return how far all together are from the ground, float64 of this shape.
+) -> Survey:
+    """Check all images and labels, and return what they are like together.
 
     Raises:
         DataRefused: a shape does not fit, a label is out of range, or a pixel is not in [0, 1]. On a GPU a label out of
             range would not raise an error later, it would give NaN.
     """
-    light, n = np.zeros(shape), 0
+    light, counts = np.zeros(shape), np.zeros(n_classes, np.int64)
     for examples in parts(source):
         _check(examples, shape, n_classes, what)
         light += _from_ground(examples.images, ground).sum(axis=0, dtype=np.float64)
-        n += len(examples.labels)
-    if n != size(source):
+        counts += np.bincount(examples.labels, minlength=n_classes)
+    if (n := int(counts.sum())) != size(source):
         raise DataRefused(f"expected {size(source)} {what} images, got {n}", "prepare the dataset again")
-    return light
+    return Survey(light, tuple(counts.tolist()))
 
 
 def _from_ground(images: npt.NDArray[np.float32], ground: Sequence[float]) -> npt.NDArray[np.float32]:
@@ -154,14 +174,25 @@ def dataset_info(training: Source, geometry: Geometry, n_classes: int, mirror_sy
     """
     height, width = geometry.height, geometry.width
     ground = tuple(value / 255 for value in geometry.ground)
-    light = survey(training, geometry.shape, n_classes, "training", ground)
+    surveyed = survey(training, geometry.shape, n_classes, "training", ground)
+    light = surveyed.light
     total, margin = max(float(light.sum()), 1e-12), 0
     while margin < min(8, (min(height, width) - 1) // 2):
         frame = margin + 1
         if 1 - float(light[frame:-frame, frame:-frame].sum()) / total > 0.005:
             break
         margin = frame
-    return DatasetInfo(height, width, n_classes, size(training), mirror_symmetric, margin, geometry.channels, ground)
+    return DatasetInfo(
+        height,
+        width,
+        n_classes,
+        size(training),
+        mirror_symmetric,
+        margin,
+        geometry.channels,
+        ground,
+        surveyed.counts,
+    )
 
 
 def _check(examples: Examples, shape: tuple[int, ...], n_classes: int, what: str) -> None:

@@ -20,8 +20,7 @@ from artifacts.optimization.augmentation import augment, draw
 from artifacts.optimization.feed import Block, Feed
 from artifacts.optimization.schedules import optimizer
 from artifacts.recipes.recipe import Plan
-
-MEASURED_AT_ONCE = 1000
+from artifacts.recipes.sizes import at_once
 
 
 class Loop:
@@ -34,10 +33,20 @@ class Loop:
         n: number of training images, which decides how many steps the schedule spans.
         jit: whether XLA compiles the epoch as a whole.
         ground: the colour that moves in where images are shifted, in [0, 1], one value per channel.
+        class_counts: training images of each class; needed where the plan balances them.
     """
 
-    def __init__(self, model: Any, plan: Plan, n: int, jit: bool, ground: Sequence[float] = (0.0,)) -> None:
+    def __init__(
+        self,
+        model: Any,
+        plan: Plan,
+        n: int,
+        jit: bool,
+        ground: Sequence[float] = (0.0,),
+        class_counts: Sequence[int] = (),
+    ) -> None:
         self.model, self.plan, self.ground = model, plan, ground
+        self.class_weights = class_weights(class_counts, plan.balance)
         self.optimizer = optimizer(plan, sum(plan.lengths(n)))
         self.optimizer.build(model.trainable_variables)
         self.backend = current()
@@ -83,7 +92,7 @@ class Loop:
         loss, correct, n = 0.0, 0.0, 0
         with self.averaged():
             for block in feed:
-                batch = min(MEASURED_AT_ONCE, int(block.labels.shape[0]))
+                batch = min(at_once(tuple(block.images.shape[1:])), int(block.labels.shape[0]))
                 order: npt.NDArray[np.int32] = np.full(-(-int(block.labels.shape[0]) // batch) * batch, -1, np.int32)
                 order[: block.n] = np.arange(block.n)
                 rows = _int32(order.reshape(-1, batch))
@@ -135,6 +144,8 @@ class Loop:
         x, y, mask = self._batch(images, labels, order[step])
         x = augment(self.plan, x, *(drawn[step] for drawn in moves), ground=self.ground)
         counted = mask * weights[step]
+        if self.plan.balance:
+            counted = counted * ops.take(ops.convert_to_tensor(self.class_weights), y)
         logits, losses = self._learn(x, y, counted)
         noted = (ops.slice_update(kept, (step, 0), _true_losses(y, logits)[None]) for kept in seen)
         return (*_added(sums, losses, logits, y, counted), *noted)
@@ -176,6 +187,18 @@ class Loop:
         if self.plan.average_flips:
             logits = (logits + _mean(_members(self.model(ops.flip(x, axis=2), training=False)))) / 2.0
         return logits
+
+
+def class_weights(counts: Sequence[int], balance: float) -> npt.NDArray[np.float32]:
+    """Return the weight of an image of each class, float32 (n_classes,): 1 on average over all images.
+
+    Args:
+        counts: images of each class; a class without any gets the weight 0.
+        balance: 0..1, see `Plan.balance`.
+    """
+    images = np.asarray(counts, np.float64)
+    raw = np.where(images > 0, np.maximum(images, 1) ** -balance, 0.0)
+    return np.asarray(raw * images.sum() / max(float((raw * images).sum()), 1e-12), np.float32)
 
 
 def _start() -> State:

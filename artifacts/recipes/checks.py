@@ -10,7 +10,7 @@ from typing import Any, get_args
 
 from artifacts.backends.current import current
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
-from artifacts.recipes.sizes import fitted
+from artifacts.recipes.sizes import bounded, fitted
 from data.errors import BadFile, BadInput, NightshiftError
 
 ACTIVATIONS = ("softmax", "sigmoid", "hard_sigmoid")  # their outputs are bounded, which logits are not
@@ -18,7 +18,9 @@ LONGEST_MESSAGE = 300  # characters of an exception: those of Keras have several
 
 
 def checked_plan(recipe: Recipe, info: DatasetInfo, settings: Settings) -> Plan:
-    """Return a recipe's plan.
+    """Return a recipe's plan, with the lengths that few images need and the batch that large images allow.
+
+    A batch other than the recipe's default is taken as it is: whoever gives one has counted the memory.
 
     Raises:
         BadInput: the images are smaller than the recipe takes, or what it returned is no plan.
@@ -40,6 +42,9 @@ def checked_plan(recipe: Recipe, info: DatasetInfo, settings: Settings) -> Plan:
         options = get_args(Plan.__annotations__[name])
         if getattr(plan, name) not in options:
             raise _wrong(recipe, f"a plan with {name} {' | '.join(options)}", repr(getattr(plan, name)))
+    batch = recipe.parameters.get("batch")
+    if batch is None or settings.get("batch") == batch.default:
+        plan = bounded(plan, info)
     return fitted(plan, info.n_train, int(settings.get("least_steps", 0)))
 
 

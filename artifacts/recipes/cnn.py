@@ -13,7 +13,7 @@ Command: python -m benchmarks.training --rows times --only cnn
 from typing import Any
 
 from artifacts.recipes import sizes
-from artifacts.recipes.parameters import LEAST_STEPS, PATIENCE, RACE, Parameter, choice, integer, real
+from artifacts.recipes.parameters import BALANCE, LEAST_STEPS, PATIENCE, RACE, Parameter, choice, integer, real
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -59,6 +59,7 @@ def plan(info: DatasetInfo, settings: Settings) -> Plan:
         betas=(0.8, 0.95),
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
+        balance=settings["balance"],
         shift=min(settings["shift"], furthest),
         rotation=settings["rotation"],
         zoom=settings["zoom"],
@@ -80,8 +81,9 @@ TRAINING: dict[str, Parameter] = {
     "warmup": real(0.1, 0, 1, "share of the steps in which the learning rate rises to its peak"),
     "weight_decay": real(0.0, 0, 1, "decoupled weight decay, multiplied by the learning rate"),
     "label_smoothing": real(0.1, 0, 0.9, "share of the target that is spread over all classes"),
-    "shift": integer(2, 0, 8, "largest random shift, in pixels, within the dark frame of the images"),
-    "beyond": choice("no", ("no", "yes"), "whether shifts may push light over the edge; helps in long trainings"),
+    "balance": BALANCE,
+    "shift": integer(2, 0, 8, "largest random shift, in pixels, within the empty frame of the images"),
+    "beyond": choice("no", ("no", "yes"), "whether shifts may go beyond that frame; helps in long trainings"),
     "rotation": real(0.0, 0, 180, "largest random rotation, in degrees to either side"),
     "zoom": real(0.0, 0, 0.5, "largest random change of size, as a share of the size"),
     "cutout": integer(0, 0, 64, "side, in pixels, of the square that is blanked at random in every image"),

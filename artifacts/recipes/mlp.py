@@ -12,7 +12,7 @@ import math
 from typing import Any
 
 from artifacts.recipes import sizes as sizes_of_images
-from artifacts.recipes.parameters import LEAST_STEPS, PATIENCE, RACE, choice, integer, real, sizes, sizes_of
+from artifacts.recipes.parameters import BALANCE, LEAST_STEPS, PATIENCE, RACE, choice, integer, real, sizes, sizes_of
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 LONGEST_SIDE = 40  # pixels
@@ -57,6 +57,7 @@ def plan(info: DatasetInfo, settings: Settings) -> Plan:
         schedule=settings["schedule"],
         weight_decay=settings["weight_decay"],
         label_smoothing=settings["label_smoothing"],
+        balance=settings["balance"],
         shift=min(settings["shift"], info.margin),
         patience=settings["patience"],
     )
@@ -77,7 +78,8 @@ RECIPE = Recipe(
         "schedule": choice("triangular", ("constant", "triangular", "cosine"), "schedule of the learning rate"),
         "weight_decay": real(0.02, 0, 1, "decoupled weight decay, multiplied by the learning rate"),
         "label_smoothing": real(0.1, 0, 0.9, "share of the target that is spread over all classes"),
-        "shift": integer(2, 0, 8, "largest random shift, in pixels, within the dark frame of the images"),
+        "balance": BALANCE,
+        "shift": integer(2, 0, 8, "largest random shift, in pixels, within the empty frame of the images"),
         "least_steps": LEAST_STEPS,
         "patience": PATIENCE,
         "race": RACE,

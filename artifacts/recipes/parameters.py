@@ -55,6 +55,7 @@ LEAST_STEPS = integer(
     1_000_000,
     "where few images make fewer steps than this, smaller batches and more epochs; 0: epochs and batch as they are",
 )
+BALANCE = real(0.0, 0, 1, "0: every image counts alike; 1: every class does, for classes of very different sizes")
 RACE = choice("no", ("no", "yes"), "whether to stop once it can no longer overtake another recipe of the run")
 
 

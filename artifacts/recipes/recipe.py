@@ -33,6 +33,7 @@ class DatasetInfo:
         margin: width, in pixels, of the empty frame around the images: they can be shifted by so much without loss.
         channels: 1 for grey images, 3 for colour.
         ground: the colour around what is shown, one value in [0, 1] per channel: it moves in where images are shifted.
+        class_counts: training images of each class; empty where they are not known.
     """
 
     height: int
@@ -43,6 +44,7 @@ class DatasetInfo:
     margin: int = 0
     channels: int = 1
     ground: tuple[float, ...] = (0.0,)
+    class_counts: tuple[int, ...] = ()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -50,7 +52,7 @@ class DatasetInfo:
         return (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
 
 
-# A hand-written training step: (model, images (b, h, w), one-hot targets (b, c), mask (b,)) -> logits (b, c).
+# A hand-written training step: (model, images (b, ...), one-hot targets (b, c), mask (b,)) -> logits (b, c).
 Step = Callable[[Any, Any, Any, Any], Any]
 
 
@@ -71,11 +73,13 @@ class Plan:
         momentum: decay rate of Muon's sum over gradients.
         weight_decay: decoupled from the gradient, times the learning rate.
         label_smoothing: share of the target spread evenly over all classes, 0..1.
-        shift: largest shift of an image up, down, left and right, in pixels; zeros move in.
+        balance: 0 counts every image alike; 1 counts every class alike: an image weighs one over the images of its
+            class; between them, that to this power. On average an image weighs 1.
+        shift: largest shift of an image up, down, left and right, in pixels; the dataset's ground moves in.
         flip: each image is mirrored in every other epoch, at random beginning with the first or the second.
         rotation: largest random rotation of an image about its centre to either side, in degrees.
         zoom: largest change of an image's size, as a share of it.
-        cutout: side of a square, in pixels, that is blanked at a random place of each image.
+        cutout: side of a square, in pixels, that becomes ground at a random place of each image.
         average_flips: what is validated and kept gives the mean of the logits of an image and of its mirror image.
         members: nets trained side by side from different initial weights; what is validated and kept gives the mean of
             their logits. Not with a hand-written step.
@@ -98,6 +102,7 @@ class Plan:
     momentum: float = 0.6
     weight_decay: float = 0.0
     label_smoothing: float = 0.0
+    balance: float = 0.0
     shift: int = 0
     flip: bool = False
     rotation: float = 0.0
@@ -132,7 +137,7 @@ class Recipe:
             accuracy that was measured, the seconds it took, and what to run to measure it again.
         family: `dense` or `conv`; decides whether a CPU trains it through XLA.
         parameters: what may be changed.
-        build: (info, settings) -> Keras model from float32 images (b, h, w) in [0, 1] to float32 logits (b, c).
+        build: (info, settings) -> Keras model from float32 images (b, *info.shape) in [0, 1] to float32 logits (b, c).
         plan: (info, settings) -> how to train it.
         bfloat16: whether its accuracy has been shown unharmed in mixed bfloat16 (`benchmarks/precision.py`).
         min_size: least height and width, in pixels, of the images that it takes.

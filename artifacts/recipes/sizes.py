@@ -2,7 +2,8 @@
 
 Sizes: images with a side above `FULL` are first reduced by a convolution whose stride halves the longer side until it
 is at most `FULL`, so that no image costs much more than one of 64 x 64; then come as many pools as bring the longer
-side to at most `MAP`. At 28 x 28 that is no reduction and two pools. Numbers: see `fitted`.
+side to at most `MAP`. At 28 x 28 that is no reduction and two pools. Numbers: see `fitted`. Memory: see `bounded` and
+`at_once`.
 """
 
 import math
@@ -16,6 +17,9 @@ FULL = 64  # pixels: the longer side up to which all of an image is looked at in
 MAP = 8  # pixels: the longer side of the last map
 IMAGES_PER_BATCH = 40  # a batch has at most one in so many of the training images, if there are few
 SMALLEST_BATCH = 16
+BATCH_BYTES = 1 << 25  # of float32 pixels in a batch, at most: 341 images of 64 x 64 x 3, 55 of 224 x 224 x 3
+MEASURED = 1000  # images that are measured or predicted together: enough to keep the processor busy
+MEASURED_PIXELS = 1 << 22  # height x width, of all of them: 1000 images up to 64 x 64, 83 of 224 x 224
 
 
 def stride(info: DatasetInfo) -> int:
@@ -66,3 +70,18 @@ def fitted(plan: Plan, n_train: int, least_steps: int) -> Plan:
     largest = 2 ** int(math.log2(max(n_train // IMAGES_PER_BATCH, SMALLEST_BATCH)))
     batch = min(plan.batch, largest)
     return replace(plan, batch=batch, epochs=max(plan.epochs, math.ceil(least_steps / math.ceil(n_train / batch))))
+
+
+def bounded(plan: Plan, info: DatasetInfo) -> Plan:
+    """Return a plan whose batches hold at most `BATCH_BYTES` of pixels: a power of two where they held more.
+
+    Pixels, what augmentation makes of them, and the first maps decide how much memory a step takes.
+    """
+    most = max(BATCH_BYTES // (4 * math.prod(info.shape)), 1)
+    return plan if plan.batch <= most else replace(plan, batch=2 ** int(math.log2(most)))
+
+
+def at_once(shape: tuple[int, ...]) -> int:
+    """Return how many images (h, w) or (h, w, 3) to measure or predict together, so that memory stays bounded."""
+    height, width = shape[:2]
+    return max(min(MEASURED, MEASURED_PIXELS // (height * width)), 1)

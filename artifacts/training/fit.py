@@ -92,7 +92,7 @@ def fit(
     with _out_of_memory_explained(candidate, chosen):
         with keras.device(chosen.name), dtype_policy(chosen.precision):
             model = build()
-            loop = Loop(model, plan, size(training), chosen.jit, info.ground)
+            loop = Loop(model, plan, size(training), chosen.jit, info.ground, info.class_counts)
             checkpointer = Checkpointer(resume, plan, candidate, chosen)
             for progress in _epochs(loop, training, validation, candidate, checkpointer):
                 if on_progress is not None:

@@ -16,6 +16,7 @@ from artifacts.models import calibration
 from artifacts.models.bundle import MODEL
 from artifacts.models.saving import save, weights_digest
 from artifacts.optimization.feed import (
+    BATCHES_PER_CHUNK,
     CHUNK_BYTES,
     IN_MEMORY_BYTES,
     Source,
@@ -141,7 +142,8 @@ def _source(store: Store, prepared: PreparedRef, split: str, described: dict[str
     rows, image_bytes = described["splits"][split]["rows"], 4 * math.prod(parquet.geometry(described).shape)
     if rows * image_bytes <= IN_MEMORY_BYTES:
         return parquet.read_split(store, prepared, split)
-    return Stream(rows, max(CHUNK_BYTES // image_bytes, 1), partial(parquet.chunks, store, prepared, split))
+    read = partial(parquet.chunks, store, prepared, split)
+    return Stream(rows, max(CHUNK_BYTES // image_bytes, 1), read, BATCHES_PER_CHUNK)
 
 
 def summarise(

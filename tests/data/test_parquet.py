@@ -189,6 +189,20 @@ def test_images_of_any_shape_and_number_of_row_groups(tmp_path: Path) -> None:
         assert (np.concatenate([getattr(piece, field) for piece in pieces]) == getattr(whole, field)).all()
 
 
+def test_training_images_that_come_class_by_class_are_written_mixed(tmp_path: Path) -> None:
+    """What is trained chunk by chunk has all classes in each chunk; rows, labels and pixels still belong together."""
+    images = np.random.default_rng(0).integers(0, 256, (600, 3, 5), np.uint8)
+    labels = np.repeat(np.arange(3), 200)
+    store, ref = Store(tmp_path), PreparedRef("any", "a" * 64)
+    with store.publish(store.prepared(ref.digest)) as draft:
+        draft.meta.update(write_splits(draft.path, SAMPLE, RawData(images, labels, images, labels), "b" * 64))
+    for piece in chunks(store, ref, "train", 100):
+        assert set(piece.labels) == {0, 1, 2}
+        assert (piece.images == images[piece.rows] / np.float32(255)).all()
+        assert (piece.labels == labels[piece.rows]).all()
+    assert (read_split(store, ref, "test").rows == np.arange(600)).all()
+
+
 def test_pixels_that_are_not_bytes_are_refused(tmp_path: Path) -> None:
     """Sixteen-bit images would be scaled wrongly, so they are not scaled at all."""
     images, labels = np.zeros((4, 2, 2), np.uint16), np.zeros(4, np.int64)

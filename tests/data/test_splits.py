@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import BadInput
-from data.splits import validation_mask
+from data.splits import training_order, validation_mask
 
 # (content, label): few distinct contents, so that duplicates and conflicting labels happen often.
 ROWS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 4)), min_size=1, max_size=150)
@@ -97,3 +97,40 @@ def test_hashes_of_another_shape_are_refused() -> None:
     """Hexadecimal or shortened hashes are not mistaken for content hashes."""
     with pytest.raises(BadInput, match=r"\(n, 32\)"):
         validation_mask(np.zeros(3, np.int64), np.zeros((3, 16), np.uint8))
+
+
+# -- the order of the training images ------------------------------------------------------------------------------
+
+
+def test_images_that_are_mixed_stay_in_their_order() -> None:
+    """MNIST is trained in the order of its file, as it always was."""
+    labels = np.random.default_rng(0).integers(0, 10, 5_000)
+    rows = np.flatnonzero(labels != 3)
+    assert (training_order(rows, labels, hashed(list(range(5_000)))) == rows).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 10, 100])
+def test_images_that_come_class_by_class_are_mixed(n_classes: int) -> None:
+    """A folder is read class by class; whatever part of the training one looks at then holds all classes alike."""
+    labels = np.sort(np.arange(6_000) % n_classes)
+    rows = np.arange(6_000)
+    order = training_order(rows, labels, hashed(list(range(6_000))))
+    assert (np.sort(order) == rows).all()
+    for part in np.array_split(labels[order], 4):
+        counts = np.bincount(part, minlength=n_classes)
+        assert abs(counts - 1_500 / n_classes).max() < 5 * np.sqrt(1_500 / n_classes)
+
+
+def test_the_order_does_not_depend_on_the_order_of_the_file() -> None:
+    """The same images, whichever class comes first, are written in the same order."""
+    labels, hashes = np.repeat(np.arange(3), 100), hashed(list(range(300)))
+    one = hashes[training_order(np.arange(300), labels, hashes)]
+    other = hashes[::-1][training_order(np.arange(300), labels[::-1], hashes[::-1])]
+    assert (one == other).all()
+
+
+@pytest.mark.parametrize("labels", [[], [4], [4, 4, 4], [0, 1], [0, 1, 0, 1]])
+def test_few_images_or_one_class_have_an_order(labels: list[int]) -> None:
+    """Nothing, one image, one class, or two in turn stay as they are."""
+    rows = np.arange(len(labels))
+    assert training_order(rows, np.array(labels, np.int64), hashed(list(rows))).tolist() == rows.tolist()

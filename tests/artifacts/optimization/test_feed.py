@@ -39,3 +39,10 @@ def test_a_stream_is_surveyed_before_training(store: Store, monkeypatch: pytest.
     examples.labels[49] = 0
     with pytest.raises(DataRefused, match="expected 51 training images, got 50"):
         dataset_info(short, Geometry(12, 10), 3)
+
+
+@pytest.mark.parametrize(("rows", "batch", "expected"), [(8_000, 256, 7_936), (41, 32, 128), (100, 256, 1_024)])
+def test_a_chunk_has_a_few_batches_however_large_the_images_are(rows: int, batch: int, expected: int) -> None:
+    """Images are shuffled within chunks: a chunk of one batch would be the same batch in every epoch."""
+    stream = Stream(100_000, rows, lambda _: [], batches=4)
+    assert stream.rows_of(batch) == expected

@@ -291,6 +291,40 @@ def test_chunks_train_like_their_images_would(examples: Images) -> None:
     assert loop.measure(feed(stream)) == pytest.approx(loop.measure(feed(examples)), rel=1e-5)
 
 
+def test_classes_count_alike_where_the_plan_balances_them(examples: Images) -> None:
+    """A step's gradient is that of the losses weighted by one over the images of their class; the metrics, too."""
+    from artifacts.optimization.loop import Loop, class_weights
+
+    model, _, plan = set_up(examples, balance=1.0, batch=10)
+    counts = np.bincount(examples.labels, minlength=3)
+    loop = Loop(model, plan, 10, jit=False, class_counts=counts.tolist())
+    _, accuracy, count = loop.epoch(feed(examples, 10), (0, 0), 1)
+    weights = class_weights(counts.tolist(), 1.0)[examples.labels]
+    assert weights.sum() == pytest.approx(10)
+    assert [weights[examples.labels == label].sum() for label in range(3)] == pytest.approx([10 / 3] * 3)
+    flat = examples.images.reshape(10, -1)
+    error = (1 / 3 - np.eye(3)[examples.labels]) * weights[:, None] / 10
+    np.testing.assert_allclose(model.get_weights()[0], -0.5 * flat.T @ error, atol=1e-5)
+    assert (count, accuracy) == (10, pytest.approx(1 / 3))
+
+
+@pytest.mark.parametrize(
+    ("counts", "balance", "weights"),
+    [
+        ([10, 10], 1.0, [1, 1]),
+        ([90, 10], 1.0, [5 / 9, 5]),
+        ([90, 10], 0.0, [1, 1]),
+        ([64, 16, 0], 0.5, [5 / 6, 5 / 3, 0]),
+        ([0, 0], 1.0, [0, 0]),
+    ],
+)
+def test_weights_of_classes(counts: list[int], balance: float, weights: list[float]) -> None:
+    """One over the number of images, to the power that the plan says; on average 1; a class without images has none."""
+    from artifacts.optimization.loop import class_weights
+
+    assert class_weights(counts, balance).tolist() == pytest.approx(weights)
+
+
 def test_of_what_is_known_some_is_left_out_and_the_rest_counts_more() -> None:
     """The hardest images are always there, and every image is expected to count as much as in a whole epoch."""
     from artifacts.optimization.augmentation import draw

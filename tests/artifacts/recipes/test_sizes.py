@@ -76,6 +76,26 @@ def test_who_says_how_long_is_obeyed() -> None:
     assert plan_of("cnn:epochs=3,least_steps=100", few)[0] == 3
 
 
+@pytest.mark.parametrize(
+    ("side", "channels", "batch"), [(28, 1, 256), (64, 3, 256), (96, 3, 256), (224, 1, 128), (224, 3, 32)]
+)
+def test_batches_of_large_images_are_smaller(side: int, channels: int, batch: int) -> None:
+    """At most 32 MB of pixels, so that a step fits into memory; whoever gives another batch gets it."""
+    info = about(side, side, channels)
+    assert plan_of("cnn", info) == (4, batch)
+    assert plan_of("cnn:batch=512", info) == (4, 512)
+
+
+def test_few_images_are_measured_at_once_if_they_are_large() -> None:
+    """A thousand up to 64 x 64, then fewer; at least one."""
+    assert [sizes.at_once(shape) for shape in ((28, 28), (64, 64, 3), (224, 224, 3), (4000, 3000))] == [
+        1000,
+        1000,
+        83,
+        1,
+    ]
+
+
 def test_a_ground_becomes_zero() -> None:
     """A network sees how far pixels are from the ground, whatever its colour."""
     import keras

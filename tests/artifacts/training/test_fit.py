@@ -240,3 +240,21 @@ def test_members_are_one_model(examples: Images, tmp_path: Path) -> None:
     logits = np.asarray(three.model(examples.images))
     assert logits.shape == (300, 3)
     assert np.mean(logits.argmax(axis=1) == examples.labels) == pytest.approx(three.history[-1].val_accuracy, abs=0.01)
+
+
+def test_a_rare_class_is_found_more_often_where_classes_count_alike() -> None:
+    """Of 400 images in noise 16 are of the rare class: with `balance=1` more of its 200 test images are found."""
+    rng = np.random.default_rng(0)
+
+    def drawn(frequent: int, rare: int) -> Images:
+        labels = np.repeat([0, 1], [frequent, rare])
+        images = rng.normal(0.5, 0.15, (len(labels), 8, 8)) + 0.04 * labels[:, None, None]
+        return Images(images.clip(0, 1).astype(np.float32), labels)
+
+    training, held_out, test = drawn(384, 16), drawn(96, 4), drawn(0, 200)
+    found = []
+    for balance in (0, 1):
+        spec = f"mlp:hidden=16,epochs=5,batch=50,balance={balance}"
+        model = fit(training, held_out, info(training, 2), Candidate.parse(spec)).model
+        found.append(float((np.asarray(model(test.images)).argmax(axis=1) == 1).mean()))
+    assert found[1] > found[0] + 0.2
