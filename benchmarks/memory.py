@@ -112,7 +112,7 @@ def main() -> None:
     if options.night:
         night_memory.night(options.shape, options.images, options.recipe, options.json)
     elif options.stage in night_memory.STEPS:
-        print(json.dumps(night_memory.run_step(options.home, options.stage, options.recipe)))
+        night_memory.run_step(options.home, options.stage, options.recipe)
     elif options.stage == "write":
         write(options.home, options.images)
         print("{}")

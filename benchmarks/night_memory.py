@@ -1,21 +1,16 @@
 """What each step of a night takes in memory: `python -m benchmarks.memory --night`.
 
 A synthetic dataset is written as uncompressed IDX files, piece by piece, and added as a row. Each step then runs in a
-process of its own, which imports its libraries, notes what it takes, and watches it until the step is done:
-
-- `own`: what the process has allocated, which the kernel cannot take back (RssAnon + RssShmem);
-- `resident`: with the pages of mapped files, which are dropped as soon as another process needs memory.
+process of its own, which imports its libraries, is watched from outside (`benchmarks/resident.py`), and passes its
+references on. `own` is what the process has allocated; `resident` includes the pages of mapped files.
 """
 
 import argparse
 import json
-import subprocess
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.official import keep, machine
+from benchmarks.resident import StepFailed, take_part, watch
 from data.dataset import Dataset, RawRef, SourceFile
 from data.files import file_sha256
 from data.idx import IdxWriter
@@ -35,12 +31,17 @@ NAME, CLASSES, TRAINED = "synthetic", 10, "0" * 64
 FEW = 14_000  # images on which a step is tried first, where that imports its libraries
 PIECE = 20_000  # images drawn at a time
 TEST_SHARE = 7  # one image in so many is a test image, as in MNIST
-FIELDS = {"RssAnon", "RssShmem", "RssFile"}
 Shape = tuple[int, ...]
 
 
-def draw(shape: Shape, n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return n different images of a bright bar, whose height in the image decides the class, and their labels."""
+def draw(shape: Shape, n: int, seed: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Return n different images of a bright bar, whose height in the image decides the class, and their labels.
+
+    Args:
+        shape: of an image.
+        n: number of images.
+        seed: of the split, and number of the first image in it: no two pieces have the same, however many there are.
+    """
     rng = np.random.default_rng(seed)
     labels = rng.permutation(n) % CLASSES
     height, width = shape[:2]
@@ -59,7 +60,7 @@ def write_dataset(store: Store, shape: Shape, n: int) -> Dataset:
         paths["images"].parent.mkdir(parents=True, exist_ok=True)
         images, labels = IdxWriter(paths["images"], shape), IdxWriter(paths["labels"], ())
         for start in range(0, size, PIECE):
-            some = draw(shape, min(PIECE, size - start), seed * 1_000_000 + start)
+            some = draw(shape, min(PIECE, size - start), (seed, start))
             images.append(some[0])
             labels.append(some[1])
         images.close()
@@ -157,15 +158,31 @@ def _rescore(store: Store, _row: Dataset, state: dict[str, Any], _recipe: str) -
 
 
 def _report(store: Store, row: Dataset, state: dict[str, Any], _recipe: str) -> Callable[[], dict[str, Any]]:
+    from artifacts.evaluation.metrics import measure
     from artifacts.evaluation.test_set import read_test_set
     from artifacts.models import predictions
-    from artifacts.reporting import sheets
+    from artifacts.reporting.report import write_report
+    from artifacts.reporting.summary import CandidateRow, NightReport, ScoredImages
 
     def step() -> dict[str, Any]:
         tests = read_test_set(store, PreparedRef(NAME, state["prepared"]))
         found = predictions.read(store.trained(TRAINED) / "predictions-test.parquet")
         shown = np.roll(found.probabilities, 1, axis=1)  # so that there are mistakes to show
-        sheets.mistakes(tests.images, tests.labels, shown, row.class_names, store.root / "mistakes.png")
+        metrics = measure(tests.labels, shown)
+        night = NightReport(
+            run="memory",
+            dataset=NAME,
+            title=row.title,
+            class_names=row.class_names,
+            started=datetime.now(UTC),
+            finished=datetime.now(UTC),
+            verdict="HOLD",
+            reason="this was measured, not decided",
+            candidates=[CandidateRow(name="one", recipe="tiny", validation=metrics, test=metrics)],
+            winner="one",
+            test_images=ScoredImages(tests.images, tests.labels, shown),
+        )
+        write_report(store.root / "report", night)
         return {}
 
     return step
@@ -185,45 +202,10 @@ STEPS = {
 # -- measuring --------------------------------------------------------------------------------------------------
 
 
-def resident() -> tuple[float, float]:
-    """Return what this process has allocated, and that with its mapped files, in MiB (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    found = {line.split(":")[0]: int(line.split()[1]) / 1024 for line in lines if line.split(":")[0] in FIELDS}
-    own = found["RssAnon"] + found["RssShmem"]
-    return own, own + found["RssFile"]
-
-
-@contextmanager
-def watched() -> Iterator[dict[str, float]]:
-    """Yield a mapping that holds the peaks above the start, in MiB, when the block is over; 100 samples a second."""
-    before, peak, over = resident(), list(resident()), threading.Event()
-
-    def watch() -> None:
-        while not over.wait(0.01):
-            peak[:] = map(max, peak, resident())
-
-    result: dict[str, float] = {}
-    thread, started = threading.Thread(target=watch, daemon=True), time.monotonic()
-    thread.start()
-    try:
-        yield result
-    finally:
-        over.set()
-        thread.join()
-        peak[:] = map(max, peak, resident())
-        own, everything = (high - low for high, low in zip(peak, before, strict=True))
-        result.update(own_mib=own, resident_mib=everything, seconds=time.monotonic() - started)
-
-
-def run_step(home: Path, name: str, recipe: str) -> dict[str, Any]:
-    """Run one step in this process and return what it took."""
-    store, path = Store(home), home / "state.json"
-    state = json.loads(path.read_bytes())
-    step = STEPS[name](store, from_json(Dataset, state["row"]), state, recipe)
-    with watched() as measured:
-        result = step()
-    path.write_text(json.dumps({**state, **result}))
-    return measured
+def run_step(home: Path, name: str, recipe: str) -> None:
+    """Run one step in this process, which `night` watches, and keep the references that it returns."""
+    state = json.loads((home / "state.json").read_bytes())
+    take_part(STEPS[name](Store(home), from_json(Dataset, state["row"]), state, recipe))
 
 
 def night(shape: Shape, n: int, recipe: str, json_path: Path | None) -> None:
@@ -231,30 +213,37 @@ def night(shape: Shape, n: int, recipe: str, json_path: Path | None) -> None:
     rows = {}
     with TemporaryDirectory() as folder:
         home = Path(folder)
-        row = write_dataset(Store(home), shape, n)
-        content = asdict(row)
-        line = canonical_json({"row": content, "digest": digest_of(content)})
-        Store(home).write_bytes(Store(home).dataset_rows() / f"{NAME}.json", line)  # as `nightshift datasets add` does
-        (home / "state.json").write_text(json.dumps({"row": content}))
+        state: dict[str, Any] = {"row": add(Store(home), shape, n)}
         print(f"{n:,} images of {' × '.join(map(str, shape))}, MiB above the libraries", flush=True)
         for name in STEPS:
+            (home / "state.json").write_text(json.dumps(state))
             command = [sys.executable, "-m", "benchmarks.memory", "--stage", name, "--home", folder, "--recipe", recipe]
-            done = subprocess.run(command, check=False, stdout=subprocess.PIPE, text=True)
-            if done.returncode:
+            try:
+                rows[name], result = watch(command)
+            except StepFailed:
                 sys.exit(f"{name} failed")
-            rows[name] = json.loads(done.stdout.splitlines()[-1])
-            print(
-                f"{name:10} own {rows[name]['own_mib']:6.0f}  resident {rows[name]['resident_mib']:6.0f}  "
-                f"{rows[name]['seconds']:6.1f} s",
-                flush=True,
-            )
-    if json_path:
-        keep(json_path, {f"night, {n} × {'x'.join(map(str, shape))}, {recipe}": rows, "machine": machine()})
+            state |= result
+            print(as_line(name, rows[name]), flush=True)
+    key = f"night, {n} × {'x'.join(map(str, shape))}, {recipe}"
+    keep(json_path, {key: rows, "machine": machine()} if json_path else {})
+
+
+def add(store: Store, shape: Shape, n: int) -> dict[str, Any]:
+    """Write a dataset and its row into the home, as `nightshift datasets add` does; return the row as JSON."""
+    row = asdict(write_dataset(store, shape, n))
+    store.write_bytes(store.dataset_rows() / f"{NAME}.json", canonical_json({"row": row, "digest": digest_of(row)}))
+    return row
+
+
+def as_line(name: str, measured: dict[str, float]) -> str:
+    """Return one step's figures as a line of text."""
+    own, resident, seconds = (measured[key] for key in ("own_mib", "resident_mib", "seconds"))
+    return f"{name:10} own {own:6.0f}  resident {resident:6.0f}  {seconds:6.1f} s"
 
 
 def shape_of(text: str) -> Shape:
     """Return the shape that "28x28" or "64x64x3" names."""
     shape = tuple(int(side) for side in text.split("x"))
-    if len(shape) not in (2, 3) or min(shape) < 1 or shape[2:] not in ((), (3,)):
-        raise argparse.ArgumentTypeError(f"expected 28x28 or 64x64x3, got {text}")
+    if len(shape) not in (2, 3) or min(shape) < 1 or shape[0] < CLASSES or shape[2:] not in ((), (3,)):
+        raise argparse.ArgumentTypeError(f"expected 28x28 or 64x64x3, a height of {CLASSES} at least, got {text}")
     return shape
