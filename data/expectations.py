@@ -118,7 +118,7 @@ def validate(
 
 UNPINNED = (
     "no statistics of the genuine images are pinned: training and test images were compared with each other, "
-    "with wide tolerances, and duplicates were not limited"
+    "with wide tolerances"
 )
 
 
