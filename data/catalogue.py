@@ -12,15 +12,15 @@ from data import about as about_dataset
 from data.builtin import DATASETS
 from data.dataset import Dataset, Origin, RawData, Reference
 from data.errors import BadInput, Corrupt, UnknownName
-from data.files import storage_errors
+from data.home.files import storage_errors
+from data.home.layout import NAME
+from data.home.store import Store
 from data.importing.options import ImportOptions
-from data.layout import NAME
-from data.store import Store
 from data.values import canonical_json, digest_of, from_json
 
 if TYPE_CHECKING:
-    from data.findings import Finding
     from data.importing.importer import Imported
+    from data.inspection.findings import Finding
 
 Progress = Callable[[str, int, int], None]
 DEFAULTS = ImportOptions()
@@ -251,9 +251,9 @@ def _judged(row: Dataset, imported: "Imported", expected: Reference | None) -> "
     Raises:
         BadInput: a finding refuses the images.
     """
-    from data.findings import findings
-    from data.idx import map_idx
-    from data.summary import reference_of, summarise
+    from data.inspection.findings import findings
+    from data.sources.idx import map_idx
+    from data.statistics.summary import reference_of, summarise
 
     arrays = {role: map_idx(path) for role, path in imported.paths.items()}
     raw = RawData(**{role: a if role.endswith("images") else a.astype("int64") for role, a in arrays.items()})

@@ -33,7 +33,7 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Reference:
-    """Statistics of the genuine images, measured by `data.summary.reference` when the row was written.
+    """Statistics of the genuine images, measured by `data.statistics.summary.reference` when the row was written.
 
     Args:
         train_counts: number of training images per class.

@@ -16,10 +16,10 @@ from data import catalogue
 from data.builtin import DATASETS
 from data.dataset import ROLES, Dataset, Origin
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable, UnknownName
-from data.idx import write_idx
+from data.home.store import Store
 from data.importing.options import ImportOptions
-from data.source import download, read_raw
-from data.store import Store
+from data.sources.idx import write_idx
+from data.sources.source import download, read_raw
 from data.values import canonical_json, digest_of, from_json
 
 USUAL_NAMES = {

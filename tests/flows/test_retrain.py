@@ -19,8 +19,8 @@ from artifacts.reporting.summary import NightReport
 from artifacts.serving import check, probe
 from data import catalogue
 from data.errors import BadInput, DataRefused, TrainingFailed
+from data.home.store import Store
 from data.importing.options import ImportOptions
-from data.store import Store
 from flows.retrain import retrain
 from flows.settings import temporary_home
 from tests.samples import write_idx_folder

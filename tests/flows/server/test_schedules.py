@@ -6,7 +6,7 @@ import pytest
 
 from data import catalogue
 from data.errors import BadInput, Corrupt
-from data.store import Store
+from data.home.store import Store
 from flows.server import deployments, schedules
 from tests.samples import write_idx_folder
 
