@@ -158,8 +158,8 @@ class Dataset:
         ground: the colour around what is shown, one value in 0..255 per channel.
         origin: where a user's dataset was read from; None for built-in ones, and for those added before this was kept.
         growth: how it follows its source; None if its files are as they were when it was added.
-        snapshot: digest of the newest snapshot of a dataset that grows; "" for others. `files` is empty if it grows, and
-            `n_train` (with the validation images), `n_test` and `class_names` are those of this snapshot.
+        snapshot: digest of the newest snapshot of a dataset that grows; "" for others. If it grows, `files` is empty,
+            and `n_train` (with the validation images), `n_test` and `class_names` are those of this snapshot.
     """
 
     name: str
