@@ -6,6 +6,8 @@ An image is uint8 of shape (height, width) if it is grey, (height, width, 3) if 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from data.growth import Growth
+
 if TYPE_CHECKING:  # names alone: the command line lists datasets without NumPy
     import numpy as np
 
@@ -110,29 +112,6 @@ class Origin:
 
     location: str
     options: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Growth:
-    """How a dataset follows a source to which images are added. Each annotation has the meaning.
-
-    Every night reads what is new in the source, and takes a snapshot.
-
-    Args:
-        quarantine_share: items that may be left out of a night because they cannot be used, as a share of all.
-        quarantine_least: as many may be left out whatever the share.
-        retrain_images: train again once this many images are new or changed since the last training.
-        retrain_percent: train again once this many are, in percent of the images then; 0: not by share.
-        retrain_days: train again after this many days if anything is new; 0: not by time.
-        drift: whether a shift in the data is a warning, or ends the night.
-    """
-
-    quarantine_share: float = 0.001
-    quarantine_least: int = 3
-    retrain_images: int = 1
-    retrain_percent: float = 0.0
-    retrain_days: float = 0.0
-    drift: Literal["warn", "stop"] = "warn"
 
 
 @dataclass(frozen=True)
