@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from data.dataset import Dataset, Geometry, RawData, RawRef
 from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
+from data.home.mapped import forget
 from data.home.store import Store
 from data.prepared.splits import training_order, validation_mask
 from data.sources.source import read_raw
@@ -266,6 +267,7 @@ def _hashes(images: np.ndarray) -> np.ndarray:
 
     def fill(start: int) -> None:
         found[start : start + step] = image_digests(images[start : start + step])
+        forget(images)
 
     with ThreadPoolExecutor(THREADS) as pool:  # hashing holds no lock of Python's where an image has 2 KiB or more
         list(pool.map(fill, range(0, len(images), step)))
@@ -312,6 +314,7 @@ def _write(path: Path, part: _Part, metadata: dict[str, Any]) -> dict[str, Any]:
         for start in range(0, len(part.rows), group):
             rows = part.rows[start : start + group]
             writer.write_table(_encode(schema, np.asarray(part.images[rows]), part, rows), group)
+            forget(part.images)
     return facts
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from data.dataset import Dataset, RawData, RawRef
 from data.errors import Broken, DataRefused
+from data.home.files import storage_errors
 from data.home.store import Store
 from data.inspection.contact_sheet import SHEET, contact_sheet
 from data.sources.source import read_raw
@@ -21,6 +22,7 @@ from data.validation.corruptions import CORRUPTIONS, Copy, summarise_again
 from data.validation.engine import Engine, met, one_at_a_time
 from data.validation.failures import failure_of, malformed
 from data.validation.results import Catch, Failure, ValidationRef, ValidationResult, as_markdown, read
+from data.validation.sampling import sample_of
 from data.validation.suites import SUITE, suites
 from data.values import canonical_json, digest_of, plain
 
@@ -56,7 +58,7 @@ def check(store: Store, dataset: Dataset, raw_ref: RawRef) -> ValidationRef:
     folder = store.validation(ref.digest)
     if store.intact(folder) is None:
         raw = read_raw(store, dataset, raw_ref)
-        table = summarise(raw, dataset.ground)
+        table = _summary(store, dataset, raw)
         with store.publish(folder) as draft:
             result = validate(dataset, table, draft.path / "data-docs", raw)
             contact_sheet(draft.path / SHEET, dataset, raw)
@@ -71,6 +73,12 @@ def check(store: Store, dataset: Dataset, raw_ref: RawRef) -> ValidationRef:
     if not kept.success:
         raise _refusal(dataset, kept, folder)
     return ref
+
+
+def _summary(store: Store, dataset: Dataset, raw: RawData) -> pa.Table:
+    scratch = store.scratch().parent
+    with storage_errors(scratch):
+        return summarise(raw, dataset.ground, scratch)
 
 
 def validate(
@@ -128,7 +136,8 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
         table: its summary; computed if not given.
 
     Returns:
-        One catch per corruption; `by` lists the failures of the first suite that refused it.
+        One catch per corruption, of the data or of a sample of large data (`sample_of`); `by` lists the failures of the
+        first suite that refused it.
 
     Raises:
         Broken: Great Expectations failed.
@@ -137,6 +146,8 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
     caught = []
     with one_at_a_time():
         engine = Engine()
+        n, (dataset, raw, table) = len(table), _tested_on(engine, dataset, raw, table)
+        sampled = len(table) if len(table) < n else 0
         for corruption in CORRUPTIONS:
             corrupted = corruption.apply(raw)
             again = summarise_again(raw, corrupted, table, dataset.ground)
@@ -146,8 +157,16 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
                 not again.equals(table)  # permuting equal labels, for example, changes nothing
                 and corruption.visible(Copy(dataset, facts.expected_of(dataset, table), again))
             )
-            caught.append(Catch(corruption.name, corruption.what, bool(failures), by, visible))
+            caught.append(Catch(corruption.name, corruption.what, bool(failures), by, visible, sampled))
     return tuple(caught)
+
+
+def _tested_on(engine: Engine, dataset: Dataset, raw: RawData, table: pa.Table) -> tuple[Dataset, RawData, pa.Table]:
+    """Return a sample of large data; all of it, if the sample itself would be refused: then it could show nothing."""
+    sample = sample_of(dataset, raw, table)
+    if sample[1] is raw or _judge(engine, sample[0], sample[2], sample[1], until_one_fails=True).success:
+        return sample
+    return dataset, raw, table
 
 
 def _refusal(dataset: Dataset, result: ValidationResult, folder: Path) -> DataRefused:

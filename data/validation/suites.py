@@ -16,7 +16,8 @@ from data.dataset import Dataset, RawData
 from data.inspection.findings import measures
 from data.inspection.rules import Measured
 from data.statistics import facts
-from data.statistics.summary import COLOUR, NUMERIC, numeric
+from data.statistics.image_statistics import COLOUR, NUMERIC
+from data.statistics.summary import numeric
 from data.validation.frames import frame_of, summary_frame
 
 SUITE = 2  # raise it when a change may give another result for the same data

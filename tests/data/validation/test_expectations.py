@@ -17,7 +17,8 @@ from data.dataset import Dataset, RawData, RawRef
 from data.errors import Broken, DataRefused
 from data.home.store import Store
 from data.sources.source import download, read_raw
-from data.statistics.summary import NUMERIC, reference, summarise
+from data.statistics.image_statistics import NUMERIC
+from data.statistics.summary import reference, summarise
 from data.validation import expectations
 from data.validation.corruptions import CORRUPTIONS, Corruption
 from data.validation.engine import Engine
