@@ -5,28 +5,15 @@ snapshot is the ordered list of its shards, and the corrections since they were 
 that were removed. So a night writes what is new, and nothing twice. Why: docs/decisions/0020-snapshots.md.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
-Side = Literal["train", "validation", "test"]
+import pyarrow as pa
+
+from data.home.store import Store
+from data.shards.shard import ShardRef
+
 REMOVED = -1  # the label, in corrections, of an image that is not in the dataset any more
-
-
-@dataclass(frozen=True)
-class ShardRef:
-    """One shard, `store.shard(digest)`.
-
-    Args:
-        digest: content address: shape, hashes, labels and paths of its images, in order.
-        split: on which side its images are, for ever.
-        rows: number of images.
-        first_seen: the UTC time of the night in which they were new, ISO 8601 to the second.
-    """
-
-    digest: str
-    split: Side
-    rows: int
-    first_seen: str
 
 
 @dataclass(frozen=True)
@@ -36,7 +23,7 @@ class SnapshotRef:
     Args:
         dataset: the dataset's name.
         digest: content address: geometry, class names, shards in order, corrections. Two nights between which nothing
-            changed have the same.
+            changed have the same, whenever they were.
     """
 
     dataset: str
@@ -61,3 +48,37 @@ class Snapshot:
     class_names: tuple[str, ...]
     shards: tuple[ShardRef, ...]
     lineage: str = ""
+
+
+def publish(store: Store, snapshot: Snapshot, corrections: pa.Table | Mapping[bytes, int]) -> SnapshotRef:
+    """Publish a snapshot, or return the address of the same one that was taken before.
+
+    Args:
+        store: where; the shards must lie there.
+        snapshot: its shards.
+        corrections: what differs from the shards: columns `sha256` (32 bytes) and `label` (int64), or a label by hash;
+            `REMOVED` for an image that is gone. What equals the shard's label is left out.
+
+    Raises:
+        BadInput: a shard or a corrected image is not there, a label has no class, or two corrections are of one image.
+        StorageFailed: the home cannot be written.
+    """
+    raise NotImplementedError
+
+
+def read(store: Store, ref: SnapshotRef) -> Snapshot:
+    """Read a snapshot; nothing is hashed.
+
+    Raises:
+        Corrupt: there is no such snapshot, or it cannot be read.
+    """
+    raise NotImplementedError
+
+
+def corrections(store: Store, ref: SnapshotRef) -> pa.Table:
+    """Read what differs from the shards: `sha256` (32 bytes), `label` (int64), `shard` (int64) and `row` (int64).
+
+    Raises:
+        Corrupt: there is no such snapshot, or it cannot be read.
+    """
+    raise NotImplementedError
