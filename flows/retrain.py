@@ -43,8 +43,10 @@ def retrain(
     with Night.begin(dataset, policy, mode, reason) as begun:
         prepared = prepare(dataset)
         night, candidates = begun.on(prepared), begun.candidates(recipes, seed, seeds)
-        if reason_to_wait := night.waits(candidates):
-            return night.postpone(reason_to_wait)
+        if waits := night.waits(candidates):
+            summary = night.postponed(waits)
+            report(night.store, prepared, None, summary)
+            return night.finish(summary)
         outcomes = train_all(train, prepared, candidates, device)
         finished = choose(night.store, outcomes)
         judged = decide(night.store, night.dataset, prepared, finished, night.policy, mode, reason, night.serving)

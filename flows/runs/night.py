@@ -28,6 +28,7 @@ from data.errors import BadInput
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
+from data.inspection.contact_sheet import SHEET
 from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
 from data.validation import results
@@ -126,10 +127,10 @@ class Night:
             return ""
         return due.waits(self.store, self.dataset, due.asked_for(candidates, self.policy))
 
-    def postpone(self, why: str) -> State[NightReport]:
-        """End this night without a training."""
+    def postponed(self, why: str) -> NightReport:
+        """Return the report of a night without a training; nothing is written."""
         say("choose", f"nothing is trained tonight: {why}", 1.0)
-        return self.finish(self._report(verdict="POSTPONED", reason=why))
+        return self._report(verdict="POSTPONED", reason=why)
 
     def finish(self, report: NightReport, candidates: Sequence[Candidate] = ()) -> State[NightReport]:
         """End this run's record, and return the final state: Completed, named "Promoted" or "Not promoted"."""
@@ -159,7 +160,8 @@ class Night:
         """Collect everything that the report shows; nothing is written."""
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
-        checks, catches = results.read(self.store, parquet.describe(self.store, prepared)["validation"])
+        validation = parquet.describe(self.store, prepared)["validation"]
+        checks, catches = results.read(self.store, validation)
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
         return self._report(
             verdict="UNCHANGED" if judged.unchanged else decision.verdict,
@@ -172,6 +174,7 @@ class Night:
             catches=catches,
             self_tests=judged.self_tests,
             infra=judged.infra,
+            sheet=self.store.validation(validation) / SHEET,
             provenance=made_from.to_json(),
             decided=len(ledger.decided(history, judged.test_digest)),
             ledger=ledger.newest(history),
