@@ -19,6 +19,7 @@ from data.validation.results import Catch, Failure
 if TYPE_CHECKING:
     from artifacts.evaluation.candidates import Standing
     from artifacts.serving.check import InfraResult
+    from data.snapshots.nights import Night as DataNight
 
 FEW = 30  # classes: up to here every one has its row; beyond, only those of lowest recall
 Rows = list[tuple[object, ...]]
@@ -57,6 +58,44 @@ def _decision_facts(decision: Decision) -> Rows:
 
 def _version(version: str | None) -> object:
     return code(version) if version else "none"
+
+
+# -- what is new in the data of a dataset that grows -------------------------------------------------------------------
+
+
+def sentence_of(news: "DataNight") -> str:
+    """Return what changed in one sentence, such as "12 labels changed, 3 images removed, 480 images added"."""
+    parts = [
+        (news.n_relabelled, "label changed", "labels changed"),
+        (news.n_removed, "image removed", "images removed"),
+        (news.n_added, "image added", "images added"),
+        (len(news.new_classes), "new class", "new classes"),
+        (news.n_quarantined, "left out", "left out"),
+    ]
+    told = [f"{n:,} {one if n == 1 else many}" for n, one, many in parts if n]
+    return ", ".join(told) if told else "nothing changed"
+
+
+def relabelled(news: "DataNight") -> Rows:
+    """Return the images whose label was corrected; the last row has the number of those that are not named."""
+    return _with_rest([*news.relabelled], news.n_relabelled, 3)
+
+
+def left_out(news: "DataNight") -> Rows:
+    """Return what cannot be used, and why."""
+    return _with_rest([*news.quarantined], news.n_quarantined, 2)
+
+
+def removed(news: "DataNight") -> Rows:
+    """Return the images that the source no longer has."""
+    return _with_rest([(name,) for name in news.removed], news.n_removed, 1)
+
+
+def _with_rest(named: Rows, n: int, width: int) -> Rows:
+    shown = named[: FEW - 1]
+    if n > len(shown):
+        shown.append((f"and {n - len(shown):,} more", *[""] * (width - 1)))
+    return shown
 
 
 # -- the decision ---------------------------------------------------------------------------------------------

@@ -170,6 +170,7 @@ class NightReport:
         catches: copies of the data that were corrupted on purpose, and which expectations noticed them.
         self_tests: verdicts of the gate on models whose verdict is known.
         infra: what the fresh process measured that served the winner; None where there was none.
+        news: what changed in the data since the night before; None where they do not grow.
         sheet: the contact sheet, a PNG with some images per class; None where there is none.
         test_images: all test images with the winner's predictions.
         provenance: the winner's, as `Provenance.to_json` gives it.
@@ -197,6 +198,7 @@ class NightReport:
     catches: Sequence[Catch] = ()
     self_tests: Sequence[SelfTest] = ()
     infra: "InfraResult | None" = None
+    news: "DataNight | None" = None
     sheet: Path | None = None
     test_images: ScoredImages | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
