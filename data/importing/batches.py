@@ -57,8 +57,8 @@ class Batch:
         labels: one per image: whole numbers, or names.
         splits: one per image.
         where: names the image with this index in a message.
-        container: the one file in which all of them lie encoded, with labels and splits; None if they are files of their
-            own, or numbers that mean something only together with others.
+        container: the one file in which all of them lie encoded, with labels and splits; None if they are files of
+            their own, or numbers that mean something only together with others.
     """
 
     images: "Sequence[Encoded | bytes] | np.ndarray"
