@@ -1,8 +1,8 @@
 """One Parquet file of images: float32 pixels in [0, 1], checksummed, the same bytes for the same input.
 
-One row per image: `image` (fixed_shape_tensor of float32, exactly uint8 / float32(255)), `label`, `row` and `sha256` (of
-its uint8 pixels). Writing, and reading in batches, hold a few row groups at a time. The files of prepared folders and
-of shards are such files. Why: docs/decisions/0004-parquet-layout-and-split.md.
+One row per image: `image` (fixed_shape_tensor of float32, exactly uint8 / float32(255)), `label`, `row` and `sha256`
+(of its uint8 pixels). Writing, and reading in batches, hold a few row groups at a time. The files of prepared folders
+and of shards are such files. Why: docs/decisions/0004-parquet-layout-and-split.md.
 """
 
 import contextlib
@@ -36,7 +36,7 @@ class Part:
     """Rows of arrays that become a file.
 
     Args:
-        images: uint8, of shape (n, height, width) or (n, height, width, 3); anything that can be gathered like an array.
+        images: uint8, of shape (n, height, width) or (n, height, width, 3), to be gathered like an array.
         labels: int64, of shape (n,).
         hashes: uint8, of shape (n, 32).
         rows: int64: which of them, in the order of the file.
@@ -92,6 +92,20 @@ def write(path: Path, part: Part, metadata: dict[str, Any]) -> None:
     with writer:
         for start in range(0, len(part.rows), group):
             writer.write_table(_encode(schema, part, slice(start, start + group)), group)
+
+
+def write_table(table: pa.Table, path: Path) -> None:
+    """Write a table without images, with checksums; equal input gives equal bytes."""
+    texts = [field.name for field in table.schema if pa.types.is_string(field.type) and field.name != "path"]
+    pq.write_table(
+        table,
+        path,
+        row_group_size=ROW_GROUP,
+        compression="zstd",
+        use_dictionary=[name for name in ("label", "rows", "shard", *texts) if name in table.column_names],
+        write_statistics=False,
+        write_page_checksum=True,
+    )
 
 
 def content_digest(shape: tuple[int, ...], hashes: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> str:

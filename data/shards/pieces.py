@@ -36,6 +36,23 @@ class Piece:
     first: int | None = None
     hint: str = FROM_RAW
 
+    def now(self, batch: pa.RecordBatch, at: int, found: int) -> pa.RecordBatch:
+        """Return rows of the file as they are now.
+
+        Args:
+            batch: rows that follow each other.
+            at: where in the file they start.
+            found: how many images of the piece are read before them.
+        """
+        where = slice(at, at + len(batch))
+        if self.labels is not None:
+            batch = _with(batch, "label", self.labels[where])
+        if self.kept is not None:
+            batch = batch.filter(parquet_file.booleans(self.kept[where]))
+        if self.first is not None:
+            batch = _with(batch, "row", np.arange(len(batch)) + self.first + found)
+        return batch
+
 
 @dataclass(frozen=True)
 class Group:
@@ -59,19 +76,13 @@ class Group:
 
     def batches(self, columns: list[str] | None = None, most: int = parquet_file.BATCH) -> Iterator[pa.RecordBatch]:
         """Yield the rows that are read, a few megabytes at a time, with labels and numbers as they are now."""
-        at, found, piece = self.start, self.before, self.piece
-        with read_errors(piece.path, piece.hint):
-            for batch in parquet_file.batches(piece.path, self.metadata, [self.number], columns, most):
-                where = slice(at, at + len(batch))
-                if piece.labels is not None:
-                    batch = _with(batch, "label", piece.labels[where])
-                if piece.kept is not None:
-                    batch = batch.filter(parquet_file.booleans(piece.kept[where]))
-                if piece.first is not None:
-                    batch = _with(batch, "row", np.arange(len(batch)) + piece.first + found)
-                at, found = where.stop, found + len(batch)
-                if len(batch):
-                    yield batch
+        at, found = self.start, self.before
+        with read_errors(self.piece.path, self.piece.hint):
+            for batch in parquet_file.batches(self.piece.path, self.metadata, [self.number], columns, most):
+                now = self.piece.now(batch, at, found)
+                at, found = at + len(batch), found + len(now)
+                if len(now):
+                    yield now
 
 
 def groups(pieces: Sequence[Piece]) -> Iterator[Group]:

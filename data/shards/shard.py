@@ -1,7 +1,7 @@
 """Shards: the images of one split that were new in one night, and one row of facts for each of them.
 
-`images.parquet` holds the pixels, as the files of prepared folders do; `rows.parquet` holds for each image its hash, its
-label and path when it was first seen, and its statistics. Both are ordered by hash and never change.
+`images.parquet` holds the pixels, as the files of prepared folders do; `rows.parquet` holds for each image its hash,
+its label and path when it was first seen, and its statistics. Both are ordered by hash and never change.
 """
 
 import hashlib
@@ -24,7 +24,6 @@ from data.values import canonical_json
 FORMAT = 1  # raise it when the same input should give other files
 MOST = 65_536  # images of a shard
 IMAGES, ROWS = "images.parquet", "rows.parquet"
-ROW_GROUP = 8192  # rows of `rows.parquet` that are read together
 LOST = "restore the folder from a backup: what is in it is kept nowhere else"
 
 Side = Literal["train", "validation", "test"]
@@ -80,21 +79,13 @@ def write_shard(
     rows = _rows(hashes, np.asarray(labels, np.int64), paths, statistics, order)
     ref = ShardRef(_digest(split, shape, rows), split, len(order), first_seen)
     target = store.shard(ref.digest)
-    if store.is_complete(target):
+    if store.intact(target) is not None:
         return ref
     with store.publish(target) as draft:
         draft.meta.update(format=FORMAT, split=split, shape=shape, rows=len(order))
         part = Part(images, np.asarray(labels, np.int64), hashes, order, np.arange(len(order)))
         parquet_file.write(draft.path / IMAGES, part, {"format": FORMAT, "split": split})
-        pq.write_table(
-            rows,
-            draft.path / ROWS,
-            row_group_size=ROW_GROUP,
-            compression="zstd",
-            use_dictionary=["label"],
-            write_statistics=False,
-            write_page_checksum=True,
-        )
+        parquet_file.write_table(rows, draft.path / ROWS)
     return ref
 
 
@@ -117,12 +108,14 @@ def read_rows(store: Store, shard: ShardRef, columns: Sequence[str] | None = Non
         )
 
 
-def first_rows(store: Store, shard: ShardRef, n: int) -> pa.Table:
-    """Read the facts of the first n images of a shard, and little more: those with the smallest hashes."""
-    path = store.shard(shard.digest) / ROWS
+def first_rows(store: Store, shard: ShardRef, n: int, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read the facts of a shard's first n images, and little more: those with the smallest hashes; see `read_rows`."""
+    if n >= shard.rows:
+        return read_rows(store, shard, columns)
+    path, names = store.shard(shard.digest) / ROWS, None if columns is None else list(columns)
     with read_errors(path, LOST), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        groups = range(min(-(-n // ROW_GROUP), file.num_row_groups))
-        return file.read_row_groups(list(groups), use_threads=False).slice(0, n)
+        groups = list(range(-(-n // parquet_file.ROW_GROUP)))
+        return file.read_row_groups(groups, names, use_threads=False).slice(0, n)
 
 
 def images_file(store: Store, shard: ShardRef, verify: bool = True) -> Path:
@@ -177,7 +170,12 @@ def _digest(split: Side, shape: tuple[int, ...], rows: pa.Table) -> str:
 
 
 def _require_sound(
-    shape: tuple[int, ...], images: Any, hashes: np.ndarray, labels: np.ndarray, paths: Sequence[str], statistics: pa.Table
+    shape: tuple[int, ...],
+    images: Any,
+    hashes: np.ndarray,
+    labels: np.ndarray,
+    paths: Sequence[str],
+    statistics: pa.Table,
 ) -> None:
     n = len(images)
     if not 0 < n <= MOST:
