@@ -168,7 +168,9 @@ def _judged(row: Dataset, imported: "Imported", expected: Reference | None) -> "
 
     arrays = {role: map_idx(path) for role, path in imported.paths.items()}
     raw = RawData(**{role: a if role.endswith("images") else a.astype("int64") for role, a in arrays.items()})
-    table = summarise(raw, row.ground)
+    scratch = imported.paths["train_images"].parent
+    with storage_errors(scratch):
+        table = summarise(raw, row.ground, scratch)  # in memory it would grow by 110 bytes per image
     row = dataclasses.replace(row, reference=expected or reference_of(table, row.n_classes))
     found = findings(row, raw, table)
     refusing = [finding for finding in found if finding.refuses]
