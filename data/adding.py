@@ -125,8 +125,8 @@ def update(
             else f"add it again: nightshift datasets remove {name}, then nightshift datasets add {name} SOURCE",
         )
     if growth is not None or row.growth:
-        row = dataclasses.replace(row, growth=(row.growth or Growth()).changed(growth or {}))
-        return follow(store, row, reread=reread, progress=progress)
+        growing = dataclasses.replace(row, growth=(row.growth or Growth()).changed(growth or {}))
+        return follow(store, growing, reread=reread, progress=progress)
     options = ImportOptions.from_given(row.origin.options)
     fixed = dataclasses.replace(options.fixed(row.geometry), classes=row.class_names)
     about = {key: getattr(row, key) for key in ("title", "licence", "citation", "mirror_symmetric")}
@@ -263,7 +263,9 @@ def _judged(row: Dataset, imported: "Imported", expected: Reference | None) -> "
 
     arrays = {role: map_idx(path) for role, path in imported.paths.items()}
     raw = RawData(**{role: a if role.endswith("images") else a.astype("int64") for role, a in arrays.items()})
-    table = summarise(raw, row.ground)
+    scratch = imported.paths["train_images"].parent
+    with storage_errors(scratch):
+        table = summarise(raw, row.ground, scratch)  # in memory it would grow by 110 bytes per image
     row = dataclasses.replace(row, reference=expected or reference_of(table, row.n_classes))
     found = findings(row, raw, table)
     refusing = [finding for finding in found if finding.refuses]

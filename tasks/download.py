@@ -53,5 +53,5 @@ def _snapshot(store: Store, row: Dataset) -> RawRef:
         bar(min(done / total, 0.99) if total else 0.0, f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
 
     added = adding.follow(store, row, progress=progress)
-    bar(1.0, added.taken.sentence if added.taken else "")
+    bar(1.0, added.taken.night.sentence if added.taken else "")
     return RawRef(row.name, added.row.snapshot)

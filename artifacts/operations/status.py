@@ -9,7 +9,6 @@ from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
 
-
 NOTHING_TRIED = ("UNCHANGED", "POSTPONED")  # nights in which there was no other model to promote
 
 

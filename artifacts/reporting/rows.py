@@ -63,19 +63,6 @@ def _version(version: str | None) -> object:
 # -- what is new in the data of a dataset that grows -------------------------------------------------------------------
 
 
-def sentence_of(news: "DataNight") -> str:
-    """Return what changed in one sentence, such as "12 labels changed, 3 images removed, 480 images added"."""
-    parts = [
-        (news.n_relabelled, "label changed", "labels changed"),
-        (news.n_removed, "image removed", "images removed"),
-        (news.n_added, "image added", "images added"),
-        (len(news.new_classes), "new class", "new classes"),
-        (news.n_quarantined, "left out", "left out"),
-    ]
-    told = [f"{n:,} {one if n == 1 else many}" for n, one, many in parts if n]
-    return ", ".join(told) if told else "nothing changed"
-
-
 def relabelled(news: "DataNight") -> Rows:
     """Return the images whose label was corrected; the last row has the number of those that are not named."""
     return _with_rest([*news.relabelled], news.n_relabelled, 3)

@@ -23,6 +23,7 @@ from data.values import plain
 if TYPE_CHECKING:
     from artifacts.evaluation.candidates import FailedCandidate, Standing, Trained, TrainedRef
     from artifacts.serving.check import InfraResult
+    from data.snapshots.nights import Night as DataNight
 
 
 @dataclass(frozen=True, kw_only=True)

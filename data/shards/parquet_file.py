@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.errors import BadFile, Corrupt
+from data.home.mapped import forget
 from data.statistics.summary import image_digests
 from data.values import canonical_json
 
@@ -92,6 +93,7 @@ def write(path: Path, part: Part, metadata: dict[str, Any]) -> None:
     with writer:
         for start in range(0, len(part.rows), group):
             writer.write_table(_encode(schema, part, slice(start, start + group)), group)
+            forget(part.images)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -134,6 +136,7 @@ def image_hashes(images: Any) -> np.ndarray:
 
     def fill(start: int) -> None:
         found[start : start + step] = image_digests(images[start : start + step])
+        forget(images)
 
     with ThreadPoolExecutor(THREADS) as pool:  # hashing holds no lock of Python's where an image has 2 KiB or more
         list(pool.map(fill, range(0, len(images), step)))

@@ -148,7 +148,7 @@ def update(
         given = _wanted(growth, grows or before.growth is not None)
         added = adding.update(home, name, growth=given, reread=reread, progress=progress)
     if added.taken:
-        _print_added(added, added.taken.sentence, json=json)
+        _print_added(added, added.taken.night.sentence, json=json)
         return
     same = {role: file.raw_sha256 for role, file in before.files.items()} == {
         role: file.raw_sha256 for role, file in added.row.files.items()

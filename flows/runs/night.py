@@ -31,6 +31,8 @@ from data.home.store import Store
 from data.inspection.contact_sheet import SHEET
 from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
+from data.snapshots import nights
+from data.snapshots.nights import Night as DataNight
 from data.validation import results
 from flows.runs import due
 from flows.runs.queueing import one_night_at_a_time
@@ -194,8 +196,13 @@ class Night:
             mode=self.mode,
             champion_before=self.champion,
             champion_after=champions.champion_id(self.store, self.dataset.name),
+            news=self._news(),
             **more,
         )
+
+    def _news(self) -> DataNight | None:
+        known = nights.nights(self.store, self.dataset.name) if self.dataset.growth else []
+        return known[-1] if known else None
 
     def _next(self, judged: Judged) -> list[tuple[str, str]]:
         name = self.dataset.name

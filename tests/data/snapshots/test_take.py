@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from tests.data.importing.made import images
-from tests.data.snapshots.sources import SHAPE, Source
+from tests.data.snapshots.sources import Source
 
 
 @pytest.fixture
@@ -18,7 +16,7 @@ def source(tmp_path: Path) -> Source:
 
 
 def test_what_is_known_is_not_read_again(source: Source) -> None:
-    """The first night decodes all, the next one nothing, a third one only what is new; the digest follows the content."""
+    """The first night decodes all, the next nothing, a third one only what is new; the digest follows the content."""
     first = source.take()
     assert (first.decoded, first.night.images, first.night.n_added) == (60, 60, 60)
     assert first.class_names == ("a", "b")
