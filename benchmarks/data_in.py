@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from data.builtin import DATASETS
 from data.dataset import Dataset
-from data.source import download, read_raw
-from data.store import Store
-from data.summary import reference_of, summarise
+from data.home.store import Store
+from data.sources.source import download, read_raw
+from data.statistics.summary import reference_of, summarise
 
 
 def best_of_three(action: Callable[[int], Any]) -> tuple[float, Any]:

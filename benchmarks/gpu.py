@@ -20,7 +20,7 @@ from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import Fitted, fit
 from benchmarks.official import Images, accuracy, keep, machine, nightly
 from data.dataset import Geometry, RawData
-from data.idx import read_idx, unpack
+from data.sources.idx import read_idx, unpack
 
 # Dense: the tutorial's net in its batches of 32, and a larger one; conv: the default champion. What they should reach.
 GOALS = {"mlp-128": 0.97, "mlp": 0.98, "cnn": 0.99}

@@ -17,11 +17,11 @@ import numpy as np
 
 import data
 from data.builtin import DATASETS
-from data.files import file_sha256
-from data.idx import write_idx
-from data.source import download, read_raw
-from data.store import Store
-from data.summary import image_hashes
+from data.home.files import file_sha256
+from data.home.store import Store
+from data.sources.idx import write_idx
+from data.sources.source import download, read_raw
+from data.statistics.summary import image_hashes
 
 SIZES = {"train": 2000, "test": 500}
 TARGET = Path(data.__file__).parent / "samples" / "mnist-sample"

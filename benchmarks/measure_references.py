@@ -14,9 +14,9 @@ from pathlib import Path
 import data
 from data.builtin import DATASETS
 from data.errors import SourceUnavailable
-from data.source import download, read_raw
-from data.store import Store
-from data.summary import reference
+from data.home.store import Store
+from data.sources.source import download, read_raw
+from data.statistics.summary import reference
 
 HEAD = '''"""Statistics of the genuine images, written by `python -m benchmarks.measure_references <mirror>`."""
 

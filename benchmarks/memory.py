@@ -27,10 +27,11 @@ from artifacts.optimization.feed import IN_MEMORY_BYTES
 from artifacts.recipes.candidate import Candidate
 from benchmarks import night_memory
 from benchmarks.official import Images, keep, machine
-from data import catalogue, parquet
+from data import catalogue
 from data.dataset import Geometry, RawData
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared import parquet
+from data.prepared.parquet import PreparedRef
 from flows.settings import prepare_environment
 
 REF = PreparedRef("mnist", "0" * 64)

@@ -20,11 +20,11 @@ import numpy as np
 from benchmarks.official import keep, machine
 from benchmarks.resident import StepFailed, take_part, watch
 from data.dataset import Dataset, RawRef, SourceFile
-from data.files import file_sha256
-from data.idx import IdxWriter
-from data.parquet import PreparedRef
-from data.store import Store
-from data.validation import ValidationRef
+from data.home.files import file_sha256
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
+from data.sources.idx import IdxWriter
+from data.validation.results import ValidationRef
 from data.values import canonical_json, digest_of, from_json
 
 NAME, CLASSES, TRAINED = "synthetic", 10, "0" * 64
@@ -91,13 +91,14 @@ def write_dataset(store: Store, shape: Shape, n: int) -> Dataset:
 
 
 def _download(store: Store, row: Dataset, _state: dict[str, Any], _recipe: str) -> Callable[[], dict[str, Any]]:
-    from data import source
+    from data.sources import source
 
     return lambda: {"raw": source.download(store, row).digest}
 
 
 def _validate(store: Store, row: Dataset, state: dict[str, Any], _recipe: str) -> Callable[[], dict[str, Any]]:
-    from data import expectations, source
+    from data.sources import source
+    from data.validation import expectations
 
     with TemporaryDirectory() as home:  # a few images first: Great Expectations imports most of itself when it is used
         other = Store(Path(home))
@@ -107,7 +108,7 @@ def _validate(store: Store, row: Dataset, state: dict[str, Any], _recipe: str) -
 
 
 def _normalise(store: Store, row: Dataset, state: dict[str, Any], _recipe: str) -> Callable[[], dict[str, Any]]:
-    from data import parquet
+    from data.prepared import parquet
 
     raw, validation = RawRef(NAME, state["raw"]), ValidationRef(NAME, state["validation"])
     return lambda: {"prepared": parquet.normalise(store, row, raw, validation).digest}

@@ -14,10 +14,11 @@ import numpy.typing as npt
 from artifacts.models.provenance import library_versions
 from artifacts.optimization.feed import dataset_info
 from artifacts.recipes.recipe import DatasetInfo
-from data import catalogue, source
+from data import catalogue
 from data.dataset import RawData
-from data.splits import validation_mask
-from data.summary import image_hashes
+from data.prepared.splits import validation_mask
+from data.sources import source
+from data.statistics.summary import image_hashes
 
 
 @dataclass(frozen=True)

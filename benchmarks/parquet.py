@@ -25,10 +25,10 @@ import pyarrow.parquet as pq
 
 from data.builtin import DATASETS
 from data.dataset import Dataset, RawRef
-from data.parquet import PreparedRef, read_split, write_splits
-from data.source import download, read_raw
-from data.store import Store
-from data.summary import image_hashes
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef, read_split, write_splits
+from data.sources.source import download, read_raw
+from data.statistics.summary import image_hashes
 
 ROUNDS = 5
 

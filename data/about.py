@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.dataset import Dataset, RawData
-from data.store import Store
+from data.home.store import Store
 from data.values import canonical_json
 
 if TYPE_CHECKING:  # `nightshift --help` needs no pyarrow
-    from data.findings import Finding
+    from data.inspection.findings import Finding
 
 FOUND = "found.json"
 
@@ -37,8 +37,8 @@ def keep(store: Store, row: Dataset, notes: tuple[str, ...], findings: "tuple[Fi
     Raises:
         StorageFailed: the home cannot be written.
     """
-    from data.contact_sheet import SHEET, contact_sheet
-    from data.idx import map_idx
+    from data.inspection.contact_sheet import SHEET, contact_sheet
+    from data.sources.idx import map_idx
 
     arrays = {role: map_idx(store.raw(row.name, file.name)) for role, file in row.files.items()}
     raw = RawData(**{role: a if role.endswith("images") else a.astype("int64") for role, a in arrays.items()})
@@ -50,7 +50,7 @@ def keep(store: Store, row: Dataset, notes: tuple[str, ...], findings: "tuple[Fi
 
 def read(store: Store, name: str) -> About:
     """Return what was kept about a dataset; nothing for a built-in one, or one added before this was kept."""
-    from data.contact_sheet import SHEET
+    from data.inspection.contact_sheet import SHEET
 
     try:
         found = json.loads((store.about(name) / FOUND).read_bytes())

@@ -6,7 +6,7 @@ The only flow in which Great Expectations is loaded.
 from prefect import flow
 
 from data import catalogue
-from data.parquet import PreparedRef
+from data.prepared.parquet import PreparedRef
 from flows.runs.forms import DatasetName
 from flows.runs.names import errors_to_failed_state
 from flows.settings import settings

@@ -24,7 +24,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from artifacts.models.provenance import CHECKOUT
 from artifacts.recipes import catalogue
-from data.store import Store
+from data.home.store import Store
 
 
 class Settings(BaseSettings):

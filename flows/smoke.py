@@ -16,13 +16,14 @@ from prefect.states import Completed
 from artifacts.registry import champions
 from artifacts.reporting.markdown import table, text
 from artifacts.reporting.summary import NightReport
-from data import catalogue, source
-from data.corruptions import CORRUPTIONS
+from data import adding, catalogue
 from data.dataset import Dataset, RawData
 from data.errors import Broken, DataRefused
-from data.idx import write_idx
+from data.home.store import Store
 from data.importing.options import ImportOptions
-from data.store import Store
+from data.sources import source
+from data.sources.idx import write_idx
+from data.validation.corruptions import CORRUPTIONS
 from flows.prepare import prepare
 from flows.retrain import retrain
 from flows.runs.names import errors_to_failed_state
@@ -128,7 +129,7 @@ def _plant_corrupted(store: Store) -> Dataset:
     folder = store.scratch()
     folder.mkdir()
     _write(folder, corrupted)
-    return catalogue.add(
+    return adding.add(
         store, CORRUPTED, folder, ImportOptions(classes=sample.class_names), expected=sample.reference
     ).row
 

@@ -20,10 +20,10 @@ from artifacts.training import gpu_locks
 from artifacts.training.child import ChildTrainer
 from artifacts.training.gpu_locks import Reserved
 from artifacts.training.trainer import InProcess, Trainer
-from data import journal
 from data.errors import OutOfMemory
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home import journal
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from flows.runs.forms import Device, RecipeName, Seed
 from flows.runs.names import errors_to_failed_state
 from flows.runs.record import own_deployment, recorded

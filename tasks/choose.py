@@ -7,7 +7,7 @@ from prefect import task
 from artifacts.evaluation import candidates
 from artifacts.evaluation.candidates import FailedCandidate, Trained, TrainedRef
 from data.errors import TrainingFailed
-from data.store import Store
+from data.home.store import Store
 from tasks.progress import say
 
 

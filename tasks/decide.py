@@ -11,8 +11,8 @@ from artifacts.judging import verdict
 from artifacts.judging.verdict import Judged
 from artifacts.serving.check import InfraCheck
 from data.dataset import Dataset
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from tasks.progress import Bar
 
 

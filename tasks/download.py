@@ -6,10 +6,10 @@ from prefect import task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
-from data import source
 from data.dataset import Dataset, RawRef
 from data.errors import SourceUnavailable
-from data.store import Store
+from data.home.store import Store
+from data.sources import source
 from tasks.progress import Bar
 
 

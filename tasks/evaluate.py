@@ -7,8 +7,8 @@ from prefect import task
 from artifacts.evaluation.numbers import percent
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.trainer import Trainer
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from tasks.progress import say
 
 

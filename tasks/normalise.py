@@ -2,10 +2,10 @@
 
 from prefect import task
 
-from data import parquet
 from data.dataset import Dataset, RawRef
-from data.store import Store
-from data.validation import ValidationRef
+from data.home.store import Store
+from data.prepared import parquet
+from data.validation.results import ValidationRef
 from tasks.progress import say
 
 

@@ -8,9 +8,9 @@ from artifacts.judging.verdict import Judged
 from artifacts.models import provenance
 from artifacts.models.provenance import Provenance
 from artifacts.registry import champions, versions
-from data import parquet
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared import parquet
+from data.prepared.parquet import PreparedRef
 from tasks.progress import say
 
 

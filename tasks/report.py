@@ -9,8 +9,8 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from artifacts.evaluation.candidates import TrainedRef
 from artifacts.reporting import report as reports
 from artifacts.reporting.summary import NightReport, scored_test_images
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from tasks.progress import say
 
 MAX_ROWS = 200  # of the table of candidates, which is one value in the server's database

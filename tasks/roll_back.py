@@ -4,7 +4,7 @@ from prefect import task
 
 from artifacts.operations import rollback
 from artifacts.registry.ledger import Entry
-from data.store import Store
+from data.home.store import Store
 from tasks.progress import say
 
 

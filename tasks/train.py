@@ -10,8 +10,8 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from artifacts.training.racing import Race
 from artifacts.training.trainer import Trainer
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from tasks.progress import Bar
 
 

@@ -3,8 +3,8 @@
 from prefect import task
 
 from data.dataset import Dataset, RawRef
-from data.store import Store
-from data.validation import ValidationRef
+from data.home.store import Store
+from data.validation.results import ValidationRef
 from tasks.progress import say
 
 
@@ -15,7 +15,7 @@ def validate(store: Store, row: Dataset, raw: RawRef) -> ValidationRef:
     Raises:
         DataRefused: an expectation failed; the message names it, and the night stops here.
     """
-    from data import expectations  # Great Expectations takes seconds to import, and only this step needs it
+    from data.validation import expectations  # Great Expectations takes seconds to import, and only this step needs it
 
     say("validate", f"checking every image of {row.name} against the dataset's reference statistics", 0.0)
     ref = expectations.check(store, row, raw)

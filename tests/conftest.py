@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from data.store import Store
+from data.home.store import Store
 
 if TYPE_CHECKING:  # most tests need no TensorFlow
     from tests.artifacts.trained import TrainedHome

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.idx import write_idx
+from data.sources.idx import write_idx
 
 
 def write_idx_folder(

@@ -15,7 +15,7 @@ from typing import Any
 from artifacts.evaluation.metrics import Metrics
 from artifacts.evaluation.numbers import percent
 from artifacts.recipes.candidate import Candidate
-from data.store import Store
+from data.home.store import Store
 from data.values import digest_of, from_json
 
 

@@ -16,9 +16,9 @@ from artifacts.models.bundle import MODEL
 from artifacts.models.loading import load, predict, raw_pixels
 from artifacts.models.novelty import Novelty
 from artifacts.models.predictions import Predictions
-from data import parquet
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared import parquet
+from data.prepared.parquet import PreparedRef
 from data.values import canonical_json, from_json
 
 READ_AT_ONCE = 8192  # images; a row group of the Parquet files

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from data import parquet
-from data.parquet import PreparedRef
-from data.split_images import SplitImages
-from data.store import Store
+from data.home.store import Store
+from data.prepared import parquet
+from data.prepared.parquet import PreparedRef
+from data.prepared.split_images import SplitImages
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,8 +22,8 @@ from artifacts.registry import champions, ledger, versions
 from artifacts.registry.versions import Version
 from data.dataset import Dataset
 from data.errors import Broken, Corrupt, UnknownName
-from data.split_images import slices
-from data.store import Store
+from data.home.store import Store
+from data.prepared.split_images import slices
 from data.values import digest_of, from_json
 
 

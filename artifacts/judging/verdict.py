@@ -20,8 +20,8 @@ from artifacts.registry.ledger import Entry
 from artifacts.serving.check import Budgets, InfraCheck, InfraResult
 from data.dataset import Dataset
 from data.errors import Broken
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 
 Progress = Callable[[float, str], None]
 

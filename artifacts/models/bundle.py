@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from data.dataset import Geometry
 from data.errors import BadInput, Corrupt
-from data.files import file_sha256
-from data.store import Store
+from data.home.files import file_sha256
+from data.home.store import Store
 from data.values import canonical_json
 
 if TYPE_CHECKING:  # the registry opens without NumPy, so that the command line answers at once

@@ -13,8 +13,8 @@ from artifacts.models.bundle import MODEL
 from artifacts.recipes import catalogue
 from artifacts.recipes.sizes import at_once
 from data.errors import BadInput, Corrupt
-from data.files import file_sha256
-from data.store import Store
+from data.home.files import file_sha256
+from data.home.store import Store
 
 
 def load_recorded(store: Store, folder: Path) -> Any:

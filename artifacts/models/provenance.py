@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import Corrupt
-from data.files import file_sha256
+from data.home.files import file_sha256
 from data.values import digest_of
 
 SCHEMA = 1

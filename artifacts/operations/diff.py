@@ -13,8 +13,8 @@ from artifacts.models.predictions import Predictions
 from artifacts.registry.versions import Version
 from artifacts.reporting import sheets
 from data.errors import BadInput
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 
 SHOWN = {  # what decides the weights: the name shown, and the field of Provenance
     "data": "prepared_digest",

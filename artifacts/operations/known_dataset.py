@@ -6,10 +6,11 @@ from typing import Any
 from artifacts.gate.policy import policy_for
 from artifacts.gate.resolution import in_words
 from artifacts.registry import champions, versions
-from data import about, catalogue, journal
+from data import about, catalogue
 from data.about import About
 from data.dataset import Dataset
-from data.store import Store
+from data.home import journal
+from data.home.store import Store
 
 
 @dataclass(frozen=True)

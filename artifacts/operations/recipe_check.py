@@ -19,7 +19,7 @@ from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import Fitted, fit
 from data.dataset import Geometry
 from data.errors import BadInput, Broken, NightshiftError
-from data.files import file_sha256
+from data.home.files import file_sha256
 
 STEPS = 3
 IMAGES = 300  # more than most batches have, and no multiple of one: the last step has a smaller batch

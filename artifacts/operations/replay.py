@@ -14,8 +14,8 @@ from artifacts.registry.versions import Version
 from artifacts.training.history import Progress
 from artifacts.training.train import TrainingResult, train
 from data.errors import BadInput
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 
 
 @dataclass(frozen=True)

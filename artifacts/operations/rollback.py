@@ -9,8 +9,8 @@ from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import DECISION, Version
 from artifacts.serving import check
 from data.errors import BadInput, Broken
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 
 
 def roll_back(store: Store, dataset: str, *, who: str, why: str, to: str | None = None) -> Entry:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from artifacts.registry import champions, ledger
-from data import journal
-from data.journal import Record
-from data.store import Store
+from data.home import journal
+from data.home.journal import Record
+from data.home.store import Store
 
 
 @dataclass(frozen=True)

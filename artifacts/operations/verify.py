@@ -16,8 +16,8 @@ from artifacts.registry import ledger, pointer, versions
 from artifacts.registry.ledger import Entry
 from artifacts.registry.pointer import Pointer, PointerLost
 from data.errors import NightshiftError
-from data.layout import NAME
-from data.store import Store
+from data.home.layout import NAME
+from data.home.store import Store
 from data.values import canonical_json
 
 

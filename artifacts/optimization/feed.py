@@ -23,7 +23,7 @@ BATCHES_PER_CHUNK = 4
 
 
 class Examples(Protocol):
-    """Images and their labels, such as `data.parquet.Split`."""
+    """Images and their labels, such as `data.prepared.parquet.Split`."""
 
     @property
     def images(self) -> npt.NDArray[np.float32]:

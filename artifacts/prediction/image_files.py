@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from artifacts.prediction.inputs import MAX_BYTES, File, ending
-from data import images
 from data.dataset import Geometry
 from data.errors import BadFile
-from data.idx import GZIP_MAGIC, read_idx, unpack
-from data.images import DAMAGED, Pixels, decode, described, image_format
+from data.sources import images
+from data.sources.idx import GZIP_MAGIC, read_idx, unpack
+from data.sources.images import DAMAGED, Pixels, decode, described, image_format
 
 MAX_PIXELS_OF_ARRAY = 200_000_000  # of NPY or IDX: three times all of MNIST
 ARRAYS = {  # by format: the first bytes, and the file name endings

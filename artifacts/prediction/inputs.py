@@ -10,8 +10,8 @@ from tempfile import TemporaryDirectory
 from urllib.parse import unquote, urlsplit
 
 from data.errors import BadFile, BadInput, SourceUnavailable
-from data.images import ENDINGS
-from data.transfer import MirrorError, is_url, scrubbed, stream_download
+from data.sources.images import ENDINGS
+from data.sources.transfer import MirrorError, is_url, scrubbed, stream_download
 
 MAX_BYTES = 1 << 30  # of a file
 DOWNLOAD_S = 120.0  # for one URL, connecting included

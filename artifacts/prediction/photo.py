@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.dataset import Geometry
-from data.images import Pixels
+from data.sources.images import Pixels
 
 BOX = 20 / 28  # of the image's sides: what the ink is fitted into
 WORKING_SIDE = 400  # pixels: larger photographs are made smaller first

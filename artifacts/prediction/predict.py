@@ -16,7 +16,7 @@ from artifacts.reporting import pictures
 from artifacts.reporting.markdown import bars
 from data.dataset import Fit
 from data.errors import BadInput, UnknownName
-from data.store import Store
+from data.home.store import Store
 
 WITH_BARS = 20  # of more images, only the predicted class is printed
 

@@ -9,7 +9,7 @@ from artifacts.prediction import inputs, photo
 from artifacts.prediction.image_files import read_file
 from data.dataset import Geometry
 from data.errors import BadFile, BadInput
-from data.images import Pixels, fit
+from data.sources.images import Pixels, fit
 
 LISTED = 3  # unreadable files that are named
 

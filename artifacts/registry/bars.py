@@ -7,7 +7,7 @@ from artifacts.registry import ledger, pointer
 from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import Version, find
 from data.errors import BadInput
-from data.store import Store
+from data.home.store import Store
 
 
 def bar(store: Store, name: str, *, who: str, why: str, when: datetime | None = None) -> Entry:

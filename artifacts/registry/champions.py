@@ -21,7 +21,7 @@ from artifacts.registry import ledger, pointer
 from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import DECISION, Version, find, load, require_verdict, verify_version
 from data.errors import BadInput, Conflict
-from data.store import Store
+from data.home.store import Store
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from data.errors import BadInput, Corrupt
-from data.files import storage_errors
-from data.store import Store
+from data.home.files import storage_errors
+from data.home.store import Store
 from data.values import plain
 
 SCHEMA = 1

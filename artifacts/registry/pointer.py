@@ -14,7 +14,7 @@ from typing import Any
 from artifacts.registry import ledger
 from artifacts.registry.ledger import Entry
 from data.errors import Corrupt, StorageFailed
-from data.store import Store
+from data.home.store import Store
 from data.values import canonical_json
 
 SCHEMA = 1

@@ -17,9 +17,9 @@ from artifacts.registry import pointer
 from artifacts.registry.ledger import Entry
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
-from data.files import file_sha256
-from data.layout import NAME
-from data.store import MANIFEST, Store
+from data.home.files import file_sha256
+from data.home.layout import NAME
+from data.home.store import MANIFEST, Store
 from data.values import canonical_json, plain
 
 DECISION, PROVENANCE, INFRA = "decision.json", "provenance.json", "infra.json"

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import BadInput
-from data.files import storage_errors
+from data.home.files import storage_errors
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

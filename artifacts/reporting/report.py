@@ -14,7 +14,7 @@ from artifacts.evaluation.numbers import number, percent, significant
 from artifacts.reporting import charts, rows, sheets
 from artifacts.reporting.markdown import Markdown, code, shown, table, text
 from artifacts.reporting.summary import NightReport
-from data.files import storage_errors
+from data.home.files import storage_errors
 
 REPORT = "report.md"
 UI_BYTES = 90_000  # a UI note is one value in the server's database

@@ -14,7 +14,7 @@ from artifacts.gate.decision import Check, Decision, Paired
 from artifacts.gate.self_test import SelfTest
 from artifacts.reporting.markdown import Markdown, bold, code, sparkline, text
 from artifacts.reporting.summary import CandidateRow, NightReport
-from data.validation import Catch, Failure
+from data.validation.results import Catch, Failure
 
 if TYPE_CHECKING:
     from artifacts.evaluation.candidates import Standing

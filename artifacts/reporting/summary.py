@@ -14,9 +14,9 @@ from artifacts.evaluation.test_set import read_test_set
 from artifacts.gate.decision import Decision
 from artifacts.gate.self_test import SelfTest
 from artifacts.models import predictions
-from data.parquet import PreparedRef
-from data.store import Store
-from data.validation import Catch, ValidationResult
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
+from data.validation.results import Catch, ValidationResult
 from data.values import plain
 
 if TYPE_CHECKING:

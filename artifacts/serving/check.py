@@ -12,7 +12,7 @@ from typing import Any
 from artifacts.models.bundle import MODEL, REQUESTS
 from data.child_process import ChildFailed, ChildProcess
 from data.errors import Broken, Corrupt
-from data.store import Store
+from data.home.store import Store
 
 # Models are served on the processor, and the GPU may be full with another training.
 ENVIRONMENT = {"CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "2"}

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from artifacts.models import bundle, loading
 from artifacts.recipes import catalogue
 from data.child_process import Message, private_stdout, serve
-from data.store import Store
+from data.home.store import Store
 
 TIMED = 15  # single images timed for the median latency, after one that compiles
 

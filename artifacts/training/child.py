@@ -18,8 +18,8 @@ from artifacts.training.train import TrainingResult
 from artifacts.training.trainer import InProcess
 from data.child_process import ChildFailed, ChildProcess, Message, serve
 from data.errors import NightshiftError, OutOfMemory, TrainingFailed
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 
 # What libraries write before a process ends for want of memory.
 OUT_OF_MEMORY = (

@@ -13,7 +13,7 @@ from threading import Thread
 from typing import Any
 
 from data.errors import Broken, TrainingFailed
-from data.locks import try_lock, wait_for
+from data.home.locks import try_lock, wait_for
 
 LOCKS = Path("/tmp")  # not tempfile's choice: every process of the host has to look in the same place
 POLL_S = 0.5

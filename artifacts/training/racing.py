@@ -13,7 +13,7 @@ from artifacts.evaluation.numbers import percent
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from data.errors import TrainingFailed
-from data.store import Store
+from data.home.store import Store
 
 FROM = 0.5  # share of its epochs that every candidate is trained for
 GAIN_FACTOR = 2.0  # times the rival's gain

@@ -32,10 +32,11 @@ from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.checkpoint import Resume
 from artifacts.training.fit import Fitted, fit
 from artifacts.training.history import Progress
-from data import catalogue, parquet
-from data.files import file_sha256
-from data.parquet import PreparedRef
-from data.store import Store
+from data import catalogue
+from data.home.files import file_sha256
+from data.home.store import Store
+from data.prepared import parquet
+from data.prepared.parquet import PreparedRef
 from data.values import canonical_json
 
 

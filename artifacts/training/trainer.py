@@ -11,8 +11,8 @@ from artifacts.evaluation.evaluate import Evaluation, evaluate
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from artifacts.training.train import TrainingResult, train
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 
 
 class Trainer(Protocol):

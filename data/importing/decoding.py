@@ -18,11 +18,11 @@ import numpy as np
 
 from data.dataset import Geometry
 from data.errors import BadFile
-from data.images import fit
 from data.importing.batches import Encoded
 from data.importing.places.local import Folder, read_file
 from data.importing.places.place import MAX_IMAGE_BYTES, File
 from data.importing.quick import decoded
+from data.sources.images import fit
 
 AHEAD = 4  # batches per core that are being decoded or wait to be written
 SMALL = 64 * 64  # pixels; larger images are decoded in threads

@@ -9,14 +9,14 @@ import numpy as np
 
 from data.dataset import ROLES, Geometry, SourceFile
 from data.errors import BadInput
-from data.files import file_sha256, storage_errors, write_file
-from data.idx import write_idx
+from data.home.files import file_sha256, storage_errors, write_file
 from data.importing import classes, survey
 from data.importing.batches import Batch, Label, Source, Split
 from data.importing.options import ImportOptions
 from data.importing.places.locations import open_place
 from data.importing.recognise import recognised
 from data.importing.writing import Part, join, write_parts
+from data.sources.idx import write_idx
 
 Report = Callable[[str, int, int], None]
 

@@ -1,7 +1,7 @@
 """A short way through Pillow for the plainest PNGs: 8 bits, grey or RGB, not interlaced, nothing beside the pixels.
 
 `Image.open` spends most of its time in Python when an image is as small as MNIST's. Everything else, damaged files
-included, goes the usual way, so there is one place for rules and messages: `data/images.py`.
+included, goes the usual way, so there is one place for rules and messages: `data/sources/images.py`.
 """
 
 import struct
@@ -9,7 +9,7 @@ import zlib
 
 import numpy as np
 
-from data.images import decode
+from data.sources.images import decode
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 PLAIN = {(8, 0): "L", (8, 2): "RGB"}  # (bits, colour type): Pillow's mode
@@ -18,7 +18,7 @@ MOST = 1 << 16  # pixels; where there are more, the short way saves nothing
 
 
 def decoded(content: bytes, where: str, channels: int, ground: tuple[int, ...]) -> np.ndarray:
-    """Return what `data.images.decode` returns, several times as fast for small plain PNGs."""
+    """Return what `data.sources.images.decode` returns, several times as fast for small plain PNGs."""
     plain = _plain(content)
     if plain is None or (plain[0] == "RGB" and channels == 1):
         return decode(content, where, channels=channels, ground=ground)

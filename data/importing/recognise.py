@@ -5,13 +5,13 @@ from pathlib import PurePosixPath
 
 from data.dataset import ROLES
 from data.errors import BadFile
-from data.idx import GZIP_MAGIC
 from data.importing.batches import Source
 from data.importing.options import ImportOptions, Kind
 from data.importing.places.archives import archive, is_archive
 from data.importing.places.local import OneFile
 from data.importing.places.place import Place
 from data.importing.readers import arrays, folders, idx_files, shards, tables
+from data.sources.idx import GZIP_MAGIC
 
 CALLED: dict[Kind, str] = {
     "folder": "a folder of images",

@@ -8,9 +8,9 @@ import numpy as np
 
 from data.dataset import Geometry
 from data.errors import BadFile, BadInput
-from data.images import convert, decode
 from data.importing.batches import Batch, Source, Split
 from data.importing.options import ImportOptions
+from data.sources.images import convert, decode
 
 MOST = 224  # pixels of the longer side, unless an option says more: larger images are scaled down
 ROUND = 8  # sides that have to be chosen are multiples of this

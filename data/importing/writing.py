@@ -10,11 +10,11 @@ import numpy as np
 
 from data.dataset import Geometry
 from data.errors import BadFile
-from data.files import storage_errors
-from data.idx import IdxWriter, map_idx
+from data.home.files import storage_errors
 from data.importing.batches import Batch, Label, Split
 from data.importing.decoding import Pixels, Pool, in_order, named
 from data.importing.options import ImportOptions
+from data.sources.idx import IdxWriter, map_idx
 
 COPIED = 1 << 24  # bytes copied together
 NAMED = 5  # damaged images that a message names

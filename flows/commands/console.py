@@ -15,7 +15,7 @@ from data.errors import BadInput, UnknownName
 
 if TYPE_CHECKING:
     from artifacts.registry.versions import Version
-    from data.store import Store
+    from data.home.store import Store
 
 DONE, BROKEN, REFUSED, NOT_PROMOTED = 0, 1, 2, 3
 

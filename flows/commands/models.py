@@ -27,7 +27,7 @@ from flows.commands.console import (
 
 if TYPE_CHECKING:
     from artifacts.registry.versions import Version
-    from data.store import Store
+    from data.home.store import Store
 
 app = App(name="versions")
 models = App(name="models", help="List the registered versions.", group=MODELS)

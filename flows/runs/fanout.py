@@ -19,10 +19,10 @@ from prefect.exceptions import ObjectNotFound
 
 from artifacts.evaluation.candidates import FailedCandidate, TrainedRef
 from artifacts.recipes.candidate import Candidate
-from data import journal
 from data.errors import TrainingFailed
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home import journal
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from flows.runs.forms import Device
 from flows.runs.reconcile import cancel, reconcile
 from flows.runs.record import own_deployment

@@ -22,12 +22,15 @@ from artifacts.registry import champions, ledger
 from artifacts.reporting.summary import NightReport, failed_row, trained_row
 from artifacts.serving import check
 from artifacts.serving.check import InfraCheck
-from data import catalogue, journal, parquet, validation
+from data import catalogue
 from data.dataset import Dataset
 from data.errors import BadInput
-from data.journal import Record
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home import journal
+from data.home.journal import Record
+from data.home.store import Store
+from data.prepared import parquet
+from data.prepared.parquet import PreparedRef
+from data.validation import results
 from flows.runs.queueing import one_night_at_a_time
 from flows.runs.reconcile import reconcile
 from flows.runs.record import recorded
@@ -127,7 +130,7 @@ class Night:
         """Collect everything that the report shows; nothing is written."""
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
-        checks, catches = validation.read(self.store, parquet.describe(self.store, prepared)["validation"])
+        checks, catches = results.read(self.store, parquet.describe(self.store, prepared)["validation"])
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
         return NightReport(
             run=self.run,

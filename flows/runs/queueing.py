@@ -19,9 +19,9 @@ from prefect.client.schemas.objects import State
 from prefect.exceptions import Abort
 from prefect.states import Cancelled
 
-from data import journal
-from data.journal import Record
-from data.store import Store
+from data.home import journal
+from data.home.journal import Record
+from data.home.store import Store
 from flows.runs.record import slot_of
 from tasks.progress import say
 

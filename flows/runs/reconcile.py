@@ -9,9 +9,9 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Crashed
 
-from data import journal
-from data.journal import Record
-from data.store import Store
+from data.home import journal
+from data.home.journal import Record
+from data.home.store import Store
 from flows.settings import in_temporary_home
 
 FLOWS = ["retrain", "train"]  # they leave records

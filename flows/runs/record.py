@@ -8,11 +8,11 @@ from prefect import runtime
 from prefect.context import FlowRunContext
 from prefect.exceptions import Abort
 
-from data import journal
 from data.errors import NightshiftError
-from data.journal import Record
-from data.processes import Process
-from data.store import Store
+from data.home import journal
+from data.home.journal import Record
+from data.home.processes import Process
+from data.home.store import Store
 
 
 @contextmanager

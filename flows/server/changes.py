@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from data.errors import BadInput, Broken
-from data.store import Store
+from data.home.store import Store
 from flows.server import deployments, schedules, stack
 from flows.server.schedules import Schedule
 from flows.settings import names_a_server, prepare_environment

@@ -16,7 +16,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from artifacts.models.provenance import CHECKOUT
 from data import catalogue
 from data.errors import BadFile, Broken
-from data.store import Store
+from data.home.store import Store
 from flows.server import alerts, schedules
 from flows.server.schedules import Schedule, Strict
 from flows.settings import settings

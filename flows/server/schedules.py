@@ -10,8 +10,8 @@ from zoneinfo import available_timezones
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from data.errors import BadInput, Corrupt
-from data.layout import NAME
-from data.store import Store
+from data.home.layout import NAME
+from data.home.store import Store
 from data.values import canonical_json
 
 EVERY = {"night": "30 5 * * *", "week": "30 5 * * 0"}  # after the nights of prefect.yaml have begun

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from artifacts.models.provenance import CHECKOUT
 from data.errors import BadInput, Broken
-from data.processes import Process, descendants
-from data.store import Store
+from data.home.processes import Process, descendants
+from data.home.store import Store
 from data.values import canonical_json
 from flows.settings import environment_with, settings
 

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from artifacts.models.provenance import CHECKOUT
 from data.errors import Broken
-from data.processes import Process
-from data.store import Store
+from data.home.processes import Process
+from data.home.store import Store
 from flows.server import deployments, stack
 from flows.server.stack import Started
 from flows.settings import environment_with, settings

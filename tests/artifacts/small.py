@@ -7,10 +7,12 @@ import numpy.typing as npt
 
 from artifacts.optimization.feed import Examples, dataset_info
 from artifacts.recipes.recipe import DatasetInfo
-from data import catalogue, parquet, source
+from data import catalogue
 from data.dataset import Geometry
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared import parquet
+from data.prepared.parquet import PreparedRef
+from data.sources import source
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.registry import champions, versions
 from artifacts.registry.versions import Version
 from artifacts.serving.check import InfraResult
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from data.values import digest_of
 from tests.artifacts.registry import nights
 from tests.artifacts.small import prepare

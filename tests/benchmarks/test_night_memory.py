@@ -9,8 +9,9 @@ import pytest
 
 from benchmarks.night_memory import CLASSES, add, draw, shape_of, write_dataset
 from benchmarks.resident import StepFailed, watch
-from data import catalogue, source
-from data.store import Store
+from data import catalogue
+from data.home.store import Store
+from data.sources import source
 
 TAKES = """
 from benchmarks.resident import take_part

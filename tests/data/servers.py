@@ -18,9 +18,9 @@ import pytest
 from data.builtin import NAMES
 from data.dataset import ROLES, Dataset, SourceFile
 from data.errors import SourceUnavailable
-from data.idx import write_idx
-from data.source import download, download_action
-from data.store import Store
+from data.home.store import Store
+from data.sources.idx import write_idx
+from data.sources.source import download, download_action
 
 PATIENCE_S = 30.0  # how long a stalling server stalls at most, so that a broken test ends
 Behaviour = Callable[[BaseHTTPRequestHandler], None]

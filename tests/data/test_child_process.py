@@ -8,7 +8,7 @@ import pytest
 
 from data.child_process import ChildFailed, ChildProcess
 from data.errors import UnknownName
-from data.processes import Process
+from data.home.processes import Process
 
 CHILD = """
 import os, sys, time

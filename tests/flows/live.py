@@ -18,10 +18,10 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from artifacts.models.provenance import CHECKOUT
-from data import journal
-from data.journal import Record
-from data.processes import Process
-from data.store import Store
+from data.home import journal
+from data.home.journal import Record
+from data.home.processes import Process
+from data.home.store import Store
 from flows.server import stack
 from flows.server.stack import Started
 

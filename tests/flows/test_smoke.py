@@ -15,7 +15,7 @@ from prefect.states import Completed, Failed
 
 from artifacts.models.provenance import CHECKOUT
 from data.errors import Broken, SourceUnavailable
-from data.store import Store
+from data.home.store import Store
 from flows import smoke
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,8 @@ def test_a_good_model_that_is_not_promoted_breaks_the_smoke_run(store: Store, mo
 
 def test_the_corrupted_copy_differs_from_the_sample_in_nothing_but_labels(store: Store) -> None:
     """What is to be refused has the sample's images, its counts and its statistics to live up to."""
-    from data import catalogue, source
+    from data import catalogue
+    from data.sources import source
 
     corrupted, sample = smoke._plant_corrupted(store), catalogue.get(store, smoke.SAMPLE)
     assert corrupted.reference == sample.reference

@@ -10,7 +10,7 @@ from artifacts.evaluation import candidates
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.child import ChildTrainer
 from data.errors import OutOfMemory
-from data.store import Store
+from data.home.store import Store
 from flows import train as flow
 from tasks.evaluate import evaluate
 from tasks.train import train

@@ -8,7 +8,7 @@ from prefect.states import Failed
 
 from data import catalogue
 from data.errors import Corrupt, SourceUnavailable, UnknownName
-from data.store import Store
+from data.home.store import Store
 from tasks.download import _worth_a_retry, download
 from tasks.progress import Event, listening
 

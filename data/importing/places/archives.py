@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from data.files import storage_errors
+from data.home.files import storage_errors
 from data.importing.places.place import File, Place, unreadable
 
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz")

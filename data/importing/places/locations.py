@@ -10,7 +10,7 @@ from data.importing.places.archives import archive, is_archive
 from data.importing.places.buckets import SCHEMES, Bucket
 from data.importing.places.local import Folder, OneFile
 from data.importing.places.place import Place
-from data.transfer import MirrorError, is_url, scrubbed, stream_download
+from data.sources.transfer import MirrorError, is_url, scrubbed, stream_download
 
 MAX_DOWNLOAD = 64 << 30  # bytes of one file from the web
 DOWNLOAD_S = 4 * 3600.0

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from data.errors import BadFile, NightshiftError
-from data.files import storage_errors
+from data.home.files import storage_errors
 
 MAX_IMAGE_BYTES = 256 << 20  # of one encoded image
 HIDDEN = re.compile(r"^(\..*|__MACOSX|Thumbs\.db|desktop\.ini|\$RECYCLE\.BIN|lost\+found)$", re.IGNORECASE)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from data.errors import BadFile
-from data.images import ENDINGS
 from data.importing.batches import BATCH, SAMPLE, Batch, Source, Split, split_of, spread
 from data.importing.options import ImportOptions
 from data.importing.places.place import File, Place
+from data.sources.images import ENDINGS
 
 METADATA = "or list them in a metadata.csv beside them, with the columns file_name and label"
 

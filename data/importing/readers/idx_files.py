@@ -11,12 +11,12 @@ import numpy as np
 
 from data.dataset import ROLES
 from data.errors import BadFile
-from data.files import file_sha256, storage_errors
-from data.idx import GZIP_MAGIC, gunzip_chunks, looks_like, map_idx, read_header
+from data.home.files import file_sha256, storage_errors
 from data.importing.batches import Batch, Source, Split
 from data.importing.options import ImportOptions
 from data.importing.pixels import batches_of, check_shapes, check_sizes, images_of, labels_of, sample_of
 from data.importing.places.place import File, Place
+from data.sources.idx import GZIP_MAGIC, gunzip_chunks, looks_like, map_idx, read_header
 
 MAX_BYTES = 16 << 30  # of one file when unpacked; a header may claim any size
 NAME = re.compile(

@@ -5,12 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from data.errors import BadFile
-from data.images import ENDINGS
 from data.importing.batches import BATCH, Batch, Label, Source, Split, split_of
 from data.importing.options import ImportOptions
 from data.importing.places.archives import archive
 from data.importing.places.place import File, Place
 from data.importing.readers.tables import label_of
+from data.sources.images import ENDINGS
 
 LABELS = (".cls", ".label", ".txt", ".json")  # the first that is there wins
 TARS = (".tar", ".tgz", ".tar.gz")

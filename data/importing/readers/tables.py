@@ -17,12 +17,12 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from data.errors import BadFile
-from data.idx import GZIP_MAGIC
 from data.importing.batches import BATCH, Batch, Encoded, Label, Missing, Source, Split, counted, split_of, spread
 from data.importing.options import ImportOptions
 from data.importing.pixels import Numbers, factor_of, image_shape
 from data.importing.places.local import OneFile
 from data.importing.places.place import File, Place
+from data.sources.idx import GZIP_MAGIC
 
 ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 IMAGE_NAMES = (

@@ -17,8 +17,8 @@ from artifacts.models.saving import save
 from artifacts.optimization.feed import Feed
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.recipe import Plan
-from data.parquet import read_split
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import read_split
 from tests.artifacts.backends.missing import Missing
 from tests.artifacts.small import blobs, info, prepare
 

@@ -14,9 +14,9 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.training.fit import fit
 from artifacts.training.train import train
 from data.errors import BadInput, Corrupt
-from data.files import file_sha256
-from data.parquet import describe, read_split
-from data.store import Store
+from data.home.files import file_sha256
+from data.home.store import Store
+from data.prepared.parquet import describe, read_split
 from tests.artifacts.small import blobs, info, prepare
 
 

@@ -19,7 +19,7 @@ from artifacts.registry import ledger
 from artifacts.serving.check import Budgets, InfraResult, judged
 from data import catalogue
 from data.errors import Broken
-from data.store import Store
+from data.home.store import Store
 from tests.artifacts.gate.gate_cases import EVIDENCE, FORCE, POLICY, candidate
 
 SLOW = InfraResult(False, "", "ab", 1.2, 812.0, None, 1e-7, True, 64)

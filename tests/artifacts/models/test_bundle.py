@@ -6,7 +6,7 @@ import pytest
 
 from artifacts.models import bundle
 from data.errors import BadInput, Corrupt
-from data.store import Store
+from data.home.store import Store
 from tests.artifacts.registry import nights
 
 # -- the request set ----------------------------------------------------------------------------------------------

@@ -47,7 +47,7 @@ def test_genuine_images_are_rarely_flagged(built: TrainedHome) -> None:
 
 def test_clothes_are_no_digits(built: TrainedHome, mirror: Path) -> None:
     """Fashion-MNIST on a tiny model of digits: at least nine in ten are flagged."""
-    from data.idx import read_idx, unpack
+    from data.sources.idx import read_idx, unpack
 
     content = (mirror / "fashion-mnist" / "t10k-images-idx3-ubyte.gz").read_bytes()
     clothes = read_idx(unpack(content, 1 << 24, "clothes"), "clothes")[:1000]

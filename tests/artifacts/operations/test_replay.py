@@ -8,8 +8,8 @@ from artifacts.registry import versions
 from artifacts.registry.versions import Version
 from artifacts.training.train import train
 from data.errors import BadInput
-from data.parquet import PreparedRef
-from data.store import Store
+from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from data.values import canonical_json, digest_of
 from tests.artifacts.registry import nights
 from tests.artifacts.small import prepare

@@ -7,10 +7,10 @@ from uuid import uuid4
 import pytest
 
 from artifacts.operations.status import Limits, find_alerts
-from data import journal
-from data.journal import Record
-from data.processes import Process
-from data.store import Store
+from data.home import journal
+from data.home.journal import Record
+from data.home.processes import Process
+from data.home.store import Store
 from tests.artifacts.registry import nights
 
 NOW = datetime.now(UTC)

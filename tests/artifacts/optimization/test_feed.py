@@ -6,7 +6,7 @@ import pytest
 from artifacts.optimization.feed import Stream, dataset_info
 from data.dataset import Geometry
 from data.errors import DataRefused
-from data.store import Store
+from data.home.store import Store
 from tests.artifacts.small import Images, blobs, info
 
 

@@ -17,7 +17,7 @@ from PIL import Image
 from artifacts.prediction.prepare import prepare
 from data.dataset import Geometry
 from data.errors import BadFile
-from data.idx import write_idx
+from data.sources.idx import write_idx
 
 RNG = np.random.default_rng(0)
 INK = np.zeros((28, 28), np.uint8)  # light on dark, with every grey and a dark border

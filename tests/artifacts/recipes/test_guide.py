@@ -16,9 +16,9 @@ from artifacts.operations.recipe_check import check
 from artifacts.recipes import catalogue
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.fit import fit
-from data import parquet
-from data.files import file_sha256
-from data.store import Store
+from data.home.files import file_sha256
+from data.home.store import Store
+from data.prepared import parquet
 from tests.artifacts.small import blobs, info, prepare
 
 pytestmark = pytest.mark.slow

@@ -13,7 +13,7 @@ from artifacts.recipes.checks import checked_build, checked_plan
 from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import fit
 from data.errors import BadInput, UnknownName
-from data.layout import NAME
+from data.home.layout import NAME
 from flows.settings import settings
 from tests.artifacts.small import blobs, info
 

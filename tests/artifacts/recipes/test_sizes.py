@@ -10,7 +10,7 @@ from artifacts.recipes.checks import checked_build, checked_plan
 from artifacts.recipes.recipe import DatasetInfo
 from artifacts.training.fit import fit
 from data.dataset import RawData
-from data.splits import validation_mask
+from data.prepared.splits import validation_mask
 from tests import real_data
 from tests.artifacts.small import Images
 from tests.real_data import geometry_of, hashes_of

@@ -3,7 +3,7 @@
 from artifacts.operations.verify import find_problems
 from artifacts.registry import champions, ledger, pointer, versions
 from artifacts.registry.versions import numbers
-from data.store import Store
+from data.home.store import Store
 from tests.artifacts.registry import nights
 
 

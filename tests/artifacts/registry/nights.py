@@ -16,7 +16,7 @@ from artifacts.registry import champions, versions
 from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import Version
 from artifacts.serving.check import InfraResult
-from data.store import Store
+from data.home.store import Store
 from data.values import canonical_json, digest_of
 
 DATASET = "mnist"

@@ -11,7 +11,7 @@ from artifacts.operations.verify import repair
 from artifacts.registry import bars, champions, ledger, pointer, versions
 from artifacts.registry.versions import numbers
 from data.errors import BadInput, Conflict
-from data.store import Store
+from data.home.store import Store
 from tests.artifacts.registry import nights
 from tests.artifacts.registry.invariants import assert_hold
 from tests.artifacts.registry.nights import DATASET

@@ -2,7 +2,7 @@ import pytest
 
 from artifacts.registry import bars
 from data.errors import BadInput
-from data.store import Store
+from data.home.store import Store
 from tests.artifacts.registry import nights
 
 

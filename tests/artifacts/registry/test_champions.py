@@ -11,7 +11,7 @@ from artifacts.models.provenance import CHECKOUT
 from artifacts.operations.verify import find_problems, repair
 from artifacts.registry import bars, champions, ledger, versions
 from data.errors import BadInput, Conflict, Corrupt, NightshiftError, UnknownName
-from data.store import MANIFEST, Store
+from data.home.store import MANIFEST, Store
 from tests.artifacts.registry import nights
 from tests.artifacts.registry.invariants import assert_clean, assert_hold
 from tests.artifacts.registry.nights import DATASET

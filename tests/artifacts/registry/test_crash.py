@@ -26,7 +26,7 @@ from artifacts.models.provenance import CHECKOUT
 from artifacts.registry import bars, champions, ledger, pointer, versions
 from artifacts.registry.versions import numbers
 from data.errors import Conflict, StorageFailed
-from data.store import Store
+from data.home.store import Store
 from tests.artifacts.registry import nights
 from tests.artifacts.registry.invariants import assert_clean, assert_hold
 

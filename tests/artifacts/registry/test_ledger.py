@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from artifacts.registry import ledger
 from artifacts.registry.ledger import Entry
 from data.errors import BadInput, Corrupt
-from data.store import Store
+from data.home.store import Store
 
 DATASET = "mnist"
 in_tmp_path = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -5,7 +5,7 @@ import pytest
 from artifacts.operations.verify import find_problems, repair
 from artifacts.registry import champions, versions
 from data.errors import Corrupt
-from data.store import MANIFEST, Store
+from data.home.store import MANIFEST, Store
 from tests.artifacts.registry import nights
 from tests.artifacts.registry.nights import DATASET
 

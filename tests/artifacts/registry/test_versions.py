@@ -9,7 +9,7 @@ from artifacts.registry import champions, versions
 from artifacts.registry.versions import numbers
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
-from data.store import MANIFEST, Store
+from data.home.store import MANIFEST, Store
 from tests.artifacts.registry import nights
 from tests.artifacts.registry.nights import DATASET
 

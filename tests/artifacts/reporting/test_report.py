@@ -24,7 +24,7 @@ from artifacts.reporting.report import ui_markdown, write_report
 from artifacts.reporting.summary import CandidateRow, NightReport, ScoredImages, failed_row, trained_row
 from artifacts.serving.check import InfraResult
 from data.errors import StorageFailed
-from data.validation import Catch, Failure, ValidationResult
+from data.validation.results import Catch, Failure, ValidationResult
 
 BEGAN = datetime(2026, 11, 20, 2, 0, 0, tzinfo=UTC)
 DIGITS = tuple("0123456789")

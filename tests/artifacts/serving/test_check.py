@@ -18,7 +18,7 @@ from artifacts.serving import check, probe
 from artifacts.serving.check import Budgets, InfraResult
 from artifacts.training.train import train
 from data.errors import Broken, Corrupt
-from data.store import Store
+from data.home.store import Store
 from data.values import canonical_json
 from tests.artifacts.registry import nights
 from tests.artifacts.small import prepare

@@ -16,8 +16,8 @@ from artifacts.training.child import ChildTrainer
 from artifacts.training.history import Progress
 from data.child_process import PACKAGES
 from data.errors import OutOfMemory, TrainingFailed
-from data.processes import Process
-from data.store import Store
+from data.home.processes import Process
+from data.home.store import Store
 from tests.artifacts.small import prepare
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from artifacts.training.fit import Fitted, fit
 from artifacts.training.history import Progress
 from data.dataset import Geometry
 from data.errors import DataRefused, TrainingFailed, UnknownName
-from data.idx import read_idx, unpack
+from data.sources.idx import read_idx, unpack
 from tests.artifacts.small import Images, blobs, info
 
 pytestmark = pytest.mark.slow

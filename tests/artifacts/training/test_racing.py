@@ -6,7 +6,7 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from artifacts.training.racing import Race, attainable_accuracy
 from data.errors import TrainingFailed
-from data.store import Store
+from data.home.store import Store
 from data.values import canonical_json, digest_of
 
 RIVAL = digest_of("rival")

@@ -11,9 +11,9 @@ from artifacts.models.saving import save
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.fit import fit
 from artifacts.training.train import TrainingResult, train
-from data.files import file_sha256
-from data.parquet import read_split
-from data.store import Store
+from data.home.files import file_sha256
+from data.home.store import Store
+from data.prepared.parquet import read_split
 from tests.artifacts.small import info, prepare
 
 pytestmark = pytest.mark.slow

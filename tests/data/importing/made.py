@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data.idx import map_idx
 from data.importing.importer import Imported, read_source
 from data.importing.options import ImportOptions
+from data.sources.idx import map_idx
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from data.errors import BadFile
-from data.images import decode
 from data.importing import decoding
 from data.importing.options import ImportOptions
 from data.importing.quick import _plain, decoded
+from data.sources.images import decode
 from tests.data.importing.made import images, png, read, write
 
 

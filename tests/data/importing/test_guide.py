@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data import catalogue
-from data.store import Store
+from data.home.store import Store
 from tests.data.importing.buckets import bucket, credentials
 
 pytestmark = pytest.mark.slow

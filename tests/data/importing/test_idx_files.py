@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.errors import BadFile, BadInput
-from data.idx import gunzip_capped, write_idx
+from data.sources.idx import gunzip_capped, write_idx
 from tests.data.importing.made import images, read, write
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

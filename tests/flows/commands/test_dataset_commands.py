@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from artifacts.operations.known_dataset import known
-from data import catalogue, journal
+from data import catalogue
 from data.errors import BadInput, UnknownName
-from data.processes import Process
-from data.store import Store
+from data.home import journal
+from data.home.processes import Process
+from data.home.store import Store
 from flows.commands import datasets, tables
 from flows.server import changes, schedules
 from flows.settings import Settings

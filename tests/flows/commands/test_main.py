@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from artifacts.models.provenance import CHECKOUT
-from data.store import Store
+from data.home.store import Store
 from tests.artifacts.registry import nights
 from tests.samples import write_idx_folder
 

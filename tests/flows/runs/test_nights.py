@@ -18,9 +18,9 @@ from prefect.states import Cancelling, Pending, Running
 from artifacts.evaluation.candidates import FailedCandidate
 from artifacts.recipes.candidate import Candidate
 from artifacts.registry import champions
-from data import journal
-from data.parquet import PreparedRef
-from data.processes import descendants
+from data.home import journal
+from data.home.processes import descendants
+from data.prepared.parquet import PreparedRef
 from flows.runs import fanout, reconcile
 from flows.runs.fanout import Fan
 from tests.flows.live import Live, until

@@ -6,14 +6,14 @@ from uuid import uuid4
 
 import pytest
 
-from data import journal
 from data.errors import TrainingFailed
-from data.journal import Record
-from data.store import Store
+from data.home import journal
+from data.home.journal import Record
+from data.home.store import Store
 from flows.runs import queueing
 from flows.runs import record as records
 from tasks.progress import listening
-from tests.data.test_journal import record
+from tests.data.home.test_journal import record
 
 PATIENCE_S = 60.0
 

@@ -10,7 +10,7 @@ import yaml
 from prefect.workers.process import ProcessWorker
 
 from data.errors import BadFile
-from data.store import Store
+from data.home.store import Store
 from flows.server import deployments, stack
 
 

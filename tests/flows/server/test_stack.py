@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from data.processes import Process
+from data.home.processes import Process
 from flows.server import deployments
 from tests.flows.live import Live, until
 

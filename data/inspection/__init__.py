@@ -1,0 +1,1 @@
+"""What is wrong with a dataset, whatever it pins as expected: rules, sentences, a picture."""

@@ -1,0 +1,1 @@
+"""Prepared data: splits chosen by content, written to Parquet and read again."""
