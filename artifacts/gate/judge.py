@@ -18,7 +18,7 @@ from artifacts.gate.classes import NewClass, added, new_classes, on_known_classe
 from artifacts.gate.comparison import compare, on_the_same_images
 from artifacts.gate.decision import Check, Decision, Mode, Share, Verdict
 from artifacts.gate.evidence import Champion, Evidence, Labels
-from artifacts.gate.growing.comparison import compare_growing
+from artifacts.gate.growing.lineage import compare_growing
 from artifacts.gate.paired_tests import Bools, pool
 from artifacts.gate.policy import Policy
 from artifacts.gate.resolution import limits

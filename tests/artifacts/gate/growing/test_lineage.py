@@ -8,7 +8,7 @@ import pytest
 from artifacts.gate.decision import Decision
 from artifacts.gate.evidence import Evidence, Look, Scored
 from artifacts.gate.growing import spending
-from artifacts.gate.growing.comparison import unreturned
+from artifacts.gate.growing.lineage import unreturned
 from artifacts.gate.judge import judge
 from tests.artifacts.gate.gate_cases import (
     CHAMPION,
