@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from data.dataset import Geometry
 from data.errors import BadFile
 from data.importing import decoding
+from data.importing.decoding import decode_items
 from data.importing.options import ImportOptions
 from data.importing.quick import _plain, decoded
 from data.sources.images import decode
