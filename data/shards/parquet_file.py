@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.errors import BadFile, Corrupt
+from data.home.mapped import forget
 from data.statistics.summary import image_digests
 from data.values import canonical_json
 
@@ -92,6 +93,7 @@ def write(path: Path, part: Part, metadata: dict[str, Any]) -> None:
     with writer:
         for start in range(0, len(part.rows), group):
             writer.write_table(_encode(schema, part, slice(start, start + group)), group)
+            forget(part.images)
 
 
 def write_table(table: pa.Table, path: Path) -> None:
@@ -108,12 +110,15 @@ def write_table(table: pa.Table, path: Path) -> None:
     )
 
 
-def content_digest(shape: tuple[int, ...], hashes: np.ndarray, labels: np.ndarray, rows: np.ndarray) -> str:
-    """Return the SHA-256 of images given by their hashes, with labels and row numbers, as 64 hexadecimal digits."""
+def split_facts(
+    shape: tuple[int, ...], hashes: np.ndarray, labels: np.ndarray, rows: np.ndarray, n_classes: int
+) -> dict[str, Any]:
+    """Return what is recorded of a split: rows, class_counts, and digest (of shape, image hashes, labels, rows)."""
     digest = hashlib.sha256("x".join(map(str, shape)).encode())
-    for array in (hashes, labels.astype("<i8"), rows.astype("<i8")):
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+    for values in (hashes, labels.astype("<i8"), rows.astype("<i8")):
+        digest.update(values.tobytes())
+    counts = np.bincount(labels, minlength=n_classes).tolist()
+    return {"rows": len(rows), "class_counts": counts, "digest": digest.hexdigest()}
 
 
 def image_hashes(images: Any) -> np.ndarray:
@@ -131,6 +136,7 @@ def image_hashes(images: Any) -> np.ndarray:
 
     def fill(start: int) -> None:
         found[start : start + step] = image_digests(images[start : start + step])
+        forget(images)
 
     with ThreadPoolExecutor(THREADS) as pool:  # hashing holds no lock of Python's where an image has 2 KiB or more
         list(pool.map(fill, range(0, len(images), step)))
@@ -181,6 +187,14 @@ def booleans(values: np.ndarray) -> pa.Array:
 
 
 # -- reading ------------------------------------------------------------------------------------------------------
+
+
+def read_table(path: Path, columns: list[str] | None = None, groups: list[int] | None = None) -> pa.Table:
+    """Read columns of a file, all by default, of some of its row groups; page checksums are checked."""
+    # not pyarrow.parquet.read_table: that imports pandas, and takes longer for small files
+    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        chosen = range(file.num_row_groups) if groups is None else groups
+        return file.read_row_groups(list(chosen), columns, use_threads=False)
 
 
 def batches(

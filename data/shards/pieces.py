@@ -76,17 +76,19 @@ class Group:
 
     def batches(self, columns: list[str] | None = None, most: int = parquet_file.BATCH) -> Iterator[pa.RecordBatch]:
         """Yield the rows that are read, a few megabytes at a time, with labels and numbers as they are now."""
-        at, found = self.start, self.before
+        at, found, end = self.start, self.before, self.before + self.images
         with read_errors(self.piece.path, self.piece.hint):
             for batch in parquet_file.batches(self.piece.path, self.metadata, [self.number], columns, most):
                 now = self.piece.now(batch, at, found)
                 at, found = at + len(batch), found + len(now)
                 if len(now):
                     yield now
+                if found == end:
+                    return
 
 
 def groups(pieces: Sequence[Piece]) -> Iterator[Group]:
-    """Yield the row groups of all pieces, in order; only the files' metadata is read."""
+    """Yield the row groups of which images are read, in order; only the files' metadata is read."""
     for piece in pieces:
         with read_errors(piece.path, piece.hint):
             metadata = pq.read_metadata(piece.path)
@@ -94,7 +96,8 @@ def groups(pieces: Sequence[Piece]) -> Iterator[Group]:
         for number in range(metadata.num_row_groups):
             stop = start + metadata.row_group(number).num_rows
             images = stop - start if piece.kept is None else int(np.count_nonzero(piece.kept[start:stop]))
-            yield Group(piece, metadata, number, start, images, before)
+            if images:
+                yield Group(piece, metadata, number, start, images, before)
             start, before = stop, before + images
 
 
@@ -169,7 +172,7 @@ def read_hashes(pieces: Sequence[Piece]) -> np.ndarray:
 def _columns(pieces: Sequence[Piece], name: str) -> Iterator[pa.Array]:
     for piece in pieces:
         with read_errors(piece.path, piece.hint):
-            table = pq.read_table(piece.path, columns=[name], page_checksum_verification=True)
+            table = parquet_file.read_table(piece.path, [name])
         if name == "label" and piece.labels is not None:
             table = pa.table([parquet_file.array(pa.int64(), len(piece.labels), piece.labels)], ["label"])
         if piece.kept is not None:

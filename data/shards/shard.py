@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from data.errors import BadInput
 from data.home.store import Store
@@ -103,19 +102,16 @@ def read_rows(store: Store, shard: ShardRef, columns: Sequence[str] | None = Non
     """
     path = store.shard(shard.digest) / ROWS
     with read_errors(path, LOST):
-        return pq.read_table(
-            path, columns=None if columns is None else list(columns), use_threads=False, page_checksum_verification=True
-        )
+        return parquet_file.read_table(path, None if columns is None else list(columns))
 
 
 def first_rows(store: Store, shard: ShardRef, n: int, columns: Sequence[str] | None = None) -> pa.Table:
     """Read the facts of a shard's first n images, and little more: those with the smallest hashes; see `read_rows`."""
     if n >= shard.rows:
         return read_rows(store, shard, columns)
-    path, names = store.shard(shard.digest) / ROWS, None if columns is None else list(columns)
-    with read_errors(path, LOST), pq.ParquetFile(path, page_checksum_verification=True) as file:
-        groups = list(range(-(-n // parquet_file.ROW_GROUP)))
-        return file.read_row_groups(groups, names, use_threads=False).slice(0, n)
+    path, groups = store.shard(shard.digest) / ROWS, list(range(-(-n // parquet_file.ROW_GROUP)))
+    with read_errors(path, LOST):
+        return parquet_file.read_table(path, None if columns is None else list(columns), groups).slice(0, n)
 
 
 def images_file(store: Store, shard: ShardRef, verify: bool = True) -> Path:

@@ -11,7 +11,8 @@ from data.shards.parquet_file import array, booleans, values
 from data.shards.pieces import Piece
 from data.shards.shard import LOST, ShardRef, Side, first_rows, images_file, read_rows
 from data.snapshots.snapshot import REMOVED, SnapshotRef, corrections, read
-from data.statistics.summary import NUMERIC, numeric
+from data.statistics.image_statistics import NUMERIC
+from data.statistics.summary import numeric
 
 COLUMNS = ("sha256", "label", "split", "first_seen", "path", "shard", "row")
 SIDES: tuple[Side, ...] = ("train", "validation", "test")

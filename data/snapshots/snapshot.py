@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from data.errors import BadInput
 from data.home.store import Store
-from data.shards.parquet_file import array, read_errors, values, write_table
+from data.shards.parquet_file import array, read_errors, read_table, values, write_table
 from data.shards.shard import LOST, ShardRef, read_rows
 from data.values import digest_of
 
@@ -125,7 +124,7 @@ def lineage(store: Store, ref: SnapshotRef) -> str:
 
 def _read(path: Path) -> pa.Table:
     with read_errors(path, LOST):
-        return pq.read_table(path, page_checksum_verification=True)
+        return read_table(path)
 
 
 def _table(corrections: Mapping[bytes, int]) -> pa.Table:

@@ -6,7 +6,8 @@ import numpy as np
 import pyarrow as pa
 
 from data.dataset import Dataset, Reference
-from data.statistics.summary import numeric, reference_of, split_mask, split_rows
+from data.statistics.copies import find_copies
+from data.statistics.summary import digests_of, numeric, reference_of, split_mask, split_rows
 
 SPLITS = ("train", "test")
 SIGMAS_IN_BAND = 6  # from the 0.1 % to the 99.9 % quantile; of a normal distribution it would be 6.2
@@ -80,23 +81,8 @@ def expected_of(dataset: Dataset, table: pa.Table) -> Expected:
 
 
 def copies(table: pa.Table) -> dict[str, np.ndarray]:
-    """Return which images of a summary occur more than once, by one pass over the hashes.
-
-    Each key has a value per row of the table. `repeated`, `shared`, `two_labels` (bool): the same pixels occur again in
-    the same split, in the other split, under another label. `number` (int32): the same for the same pixels.
-    """
-    numbers = table["sha256"].combine_chunks().dictionary_encode().indices.to_numpy()
-    train, labels = split_mask(table, "train"), table["label"].to_numpy()
-    n = int(numbers.max(initial=-1)) + 1
-    in_train, in_test = (np.bincount(numbers[mask], minlength=n) for mask in (train, ~train))
-    own, other = (
-        np.where(train, in_train[numbers], in_test[numbers]),
-        np.where(train, in_test[numbers], in_train[numbers]),
-    )
-    one = np.zeros(n, labels.dtype)
-    one[numbers] = labels  # any of its labels: where all are equal, it is each image's own
-    several = np.bincount(numbers[labels != one[numbers]], minlength=n) > 0
-    return {"repeated": own > 1, "shared": other > 0, "two_labels": several[numbers], "number": numbers}
+    """Return which images of a summary occur more than once: see `data.statistics.copies.find_copies`."""
+    return find_copies(digests_of(table), split_mask(table, "train"), table["label"].to_numpy())
 
 
 def of_images(table: pa.Table) -> dict[str, pa.Table]:
@@ -109,7 +95,7 @@ def of_images(table: pa.Table) -> dict[str, pa.Table]:
     square = table["std"].to_numpy() ** 2 + table["mean"].to_numpy() ** 2
     table = table.drop_columns(["sha256"])
     for name in ("repeated", "shared"):
-        table = table.append_column(name, pa.array(found[name].astype(np.int64)))
+        table = table.append_column(name, pa.array(found[name].view(np.uint8)))
     table = table.append_column("square", pa.array(square))
     return {split: split_rows(table, split) for split in SPLITS}
 

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from data.dataset import Dataset, RawData
+from data.home.mapped import forget
 from data.statistics.facts import Expected, class_moves, copies, pixel_moves
 from data.statistics.summary import BLACK, CHUNK, split_mask, split_rows, summarise_images
 from data.validation.altered import changed_rows, gathered, mapped, patched
@@ -90,6 +91,7 @@ def _some_at_a_time(
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
         yield images[some], labels[some]
+        forget(images)
 
 
 def _with_column(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:

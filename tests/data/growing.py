@@ -1,14 +1,21 @@
 """Small datasets that grow: images that tell what they are, in shards and snapshots."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from data.builtin import DATASETS
+from data.dataset import Dataset, RawRef
+from data.growth import Growth
 from data.home.store import Store
+from data.prepared.parquet import PreparedRef, normalise
 from data.shards.parquet_file import image_hashes
 from data.shards.shard import ShardRef, Side, write_shard
 from data.snapshots.snapshot import Snapshot, SnapshotRef, publish
 from data.statistics.summary import summarise_images
+from data.validation.results import ValidationRef
+from data.values import digest_of
 
 SHAPE = (5, 4)
 CLASSES = ("cat", "dog", "owl")
@@ -55,3 +62,36 @@ def snapshot(
 ) -> SnapshotRef:
     """Publish a snapshot of the dataset "zoo"."""
     return publish(store, Snapshot("zoo", shape, tuple(names), tuple(shards), lineage), corrections or {})
+
+
+def row(ref: SnapshotRef, shape: tuple[int, ...] = SHAPE, names: Sequence[str] = CLASSES) -> Dataset:
+    """The catalogue's row of the dataset "zoo" in the night of a snapshot."""
+    return replace(
+        DATASETS["mnist-sample"],
+        name="zoo",
+        title="Zoo",
+        files={},
+        height=shape[0],
+        width=shape[1],
+        channels=1 if len(shape) == 2 else 3,
+        class_names=tuple(names),
+        reference=None,
+        growth=Growth(),
+        snapshot=ref.digest,
+    )
+
+
+def accepted(store: Store, ref: SnapshotRef) -> ValidationRef:
+    """Publish a validation that let a snapshot pass."""
+    validation = ValidationRef("zoo", digest_of([ref.digest]))
+    with store.publish(store.validation(validation.digest)) as draft:
+        (draft.path / "validation.md").write_text("fine")
+        (draft.path / "data-docs").mkdir()
+        (draft.path / "data-docs" / "index.html").write_text("<p>fine</p>")
+        draft.meta.update(success=True, raw=ref.digest)
+    return validation
+
+
+def prepare(store: Store, ref: SnapshotRef, shape: tuple[int, ...] = SHAPE) -> PreparedRef:
+    """Prepare a snapshot that a validation let pass."""
+    return normalise(store, row(ref, shape), RawRef("zoo", ref.digest), accepted(store, ref))
