@@ -5,6 +5,7 @@ MNIST's most of the time is spent in Python itself, and only processes use a sec
 """
 
 import hashlib
+import math
 import multiprocessing
 import os
 from collections import deque
@@ -100,7 +101,7 @@ def _content(item: Item) -> bytes:
 
 def digests_of(images: np.ndarray) -> np.ndarray:
     """Return the SHA-256 of each image's pixels, uint8 of shape (n, 32)."""
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
+    rows = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))
     digests = b"".join(hashlib.sha256(row.data).digest() for row in rows)
     return np.frombuffer(digests, np.uint8).reshape(-1, 32)
 

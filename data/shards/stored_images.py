@@ -14,7 +14,7 @@ class StoredImages:
     """What looks like a uint8 array of shape (n, h, w) or (n, h, w, 3), but holds one row group at a time.
 
     It has a length, `shape`, `dtype`, and can be indexed by a number, a slice of step 1, or an array of positions.
-    `np.asarray` reads all of it. It is read by one thread at a time.
+    `np.asarray` reads all of it.
 
     Args:
         pieces: where the images lie, in order.
@@ -61,9 +61,10 @@ class StoredImages:
         return found
 
     def _group(self, number: int) -> npt.NDArray[np.uint8]:
-        if self._held[0] != number:
-            self._held = number, self._read(number)
-        return self._held[1]
+        held = self._held  # another thread may read another one meanwhile
+        if held[0] != number:
+            held = self._held = number, self._read(number)
+        return held[1]
 
     def _read(self, number: int) -> npt.NDArray[np.uint8]:
         group = self._groups[number]

@@ -42,6 +42,7 @@ class Facts:
         class_names: what the source calls its classes, if it does.
         listing: digest of the list of all files when everything was read; "" if it says nothing, because an image
             was found elsewhere, or because a file may have changed without a trace.
+        snapshot: digest of the snapshot that was taken of it.
     """
 
     reading: str
@@ -49,6 +50,7 @@ class Facts:
     containers: tuple[Container, ...] = ()
     class_names: tuple[str, ...] = ()
     listing: str = ""
+    snapshot: str = ""
 
 
 @dataclass

@@ -141,7 +141,7 @@ class _Take:
         places = [self._place(location) for location in (self.location, self.options.test) if location]
         files, how = _digest_of(places), how_read(self.row.geometry, self.options)
         index = Index(Facts(how)) if reread else read_index(self.store, self.row.name, how)
-        if files and files == index.facts.listing and (same := self._same()):
+        if files and files == index.facts.listing and (same := self._same(index.facts.snapshot)):
             return same
         known = settle.known(self.store, self.last, self.before)
         spool = Spool(self.scratch / "pixels", self.row.geometry.shape)
@@ -192,10 +192,10 @@ class _Take:
         facts = Facts("", tuple(listing.labels), tuple(listing.containers), names)
         return _Read(listing, spool, facts, tuple(note for one in sources for note in one.notes), decoded)
 
-    def _same(self) -> Taken | None:
-        """Return the last snapshot again; None if it is not known what there was to say about it."""
+    def _same(self, taken: str) -> Taken | None:
+        """Return the last snapshot again if it is the one taken of these files; None if there is more to find out."""
         found = nights.nights(self.store, self.row.name)[-1:]
-        if not self.last or not self.before or not found or found[0].snapshot != self.last.digest:
+        if not self.last or not self.before or not found or {taken, found[0].snapshot} != {self.last.digest}:
             return None
         night = found[0].unchanged(self.when)
         quarantine.check_budget(self.growth, self.row.name, night.n_quarantined, night.images, night.quarantined)
@@ -229,7 +229,7 @@ class _Take:
             name,
             self._paths,
         )
-        write_index(self.store, self.row.name, read.facts, listing)
+        write_index(self.store, self.row.name, dataclasses.replace(read.facts, snapshot=ref.digest), listing)
         return self._noted(ref, night, names, read.decoded, read.notes)
 
     def _classes(self, labels: list[Label], source_names: tuple[str, ...]) -> Numbered:
