@@ -205,7 +205,7 @@ def _first_snapshot(
         **about,
     )
     added = follow(store, row, progress=progress)
-    return dataclasses.replace(added, notes=(*notes, *added.notes))
+    return dataclasses.replace(added, notes=tuple(dict.fromkeys((*notes, *added.notes))))
 
 
 def _imported(
