@@ -13,7 +13,17 @@ Command: python -m benchmarks.training --rows times --only cnn
 from typing import Any
 
 from artifacts.recipes import sizes
-from artifacts.recipes.parameters import BALANCE, LEAST_STEPS, PATIENCE, RACE, Parameter, choice, integer, real
+from artifacts.recipes.parameters import (
+    BALANCE,
+    LEAST_STEPS,
+    PATIENCE,
+    RACE,
+    WARM_START,
+    Parameter,
+    choice,
+    integer,
+    real,
+)
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -97,6 +107,7 @@ TRAINING: dict[str, Parameter] = {
     "least_steps": LEAST_STEPS,
     "patience": PATIENCE,
     "race": RACE,
+    "warm_start": WARM_START,
 }
 
 RECIPE = Recipe(
