@@ -6,6 +6,8 @@ An image is uint8 of shape (height, width) if it is grey, (height, width, 3) if 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from data.growth import Growth
+
 if TYPE_CHECKING:  # names alone: the command line lists datasets without NumPy
     import numpy as np
 
@@ -113,29 +115,6 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Growth:
-    """How a dataset follows a source to which images are added. Each annotation has the meaning.
-
-    Every night reads what is new in the source, and takes a snapshot.
-
-    Args:
-        quarantine_share: items that may be left out of a night because they cannot be used, as a share of all.
-        quarantine_least: as many may be left out whatever the share.
-        retrain_images: train again once this many images are new or changed since the last training.
-        retrain_percent: train again once this many are, in percent of the images then; 0: not by share.
-        retrain_days: train again after this many days if anything is new; 0: not by time.
-        drift: whether a shift in the data is a warning, or ends the night.
-    """
-
-    quarantine_share: float = 0.001
-    quarantine_least: int = 3
-    retrain_images: int = 1
-    retrain_percent: float = 0.0
-    retrain_days: float = 0.0
-    drift: Literal["warn", "stop"] = "warn"
-
-
-@dataclass(frozen=True)
 class Dataset:
     """A row of the catalogue.
 
@@ -158,8 +137,8 @@ class Dataset:
         ground: the colour around what is shown, one value in 0..255 per channel.
         origin: where a user's dataset was read from; None for built-in ones, and for those added before this was kept.
         growth: how it follows its source; None if its files are as they were when it was added.
-        snapshot: digest of the newest snapshot of a dataset that grows; "" for others. `files` is empty if it grows, and
-            `n_train` (with the validation images), `n_test` and `class_names` are those of this snapshot.
+        snapshot: digest of the newest snapshot of a dataset that grows; "" for others. If it grows, `files` is empty,
+            and `n_train` (with the validation images), `n_test` and `class_names` are those of this snapshot.
     """
 
     name: str

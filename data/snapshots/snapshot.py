@@ -52,8 +52,8 @@ class Snapshot:
         shape: of an image, (height, width) or (height, width, 3).
         class_names: by label. A new class is appended: the label of a class never changes.
         shards: oldest first; those of one night in the order train, validation, test.
-        lineage: the digest of the dataset's first snapshot; "" for the first itself. What has the same lineage differs by
-            growth and corrections only.
+        lineage: the digest of the dataset's first snapshot; "" for the first itself. What has the same lineage differs
+            by growth and corrections only.
     """
 
     dataset: str

@@ -10,7 +10,7 @@ from data.importing.options import ImportOptions
 from flows.commands.console import Flag, Json, Text, console, print_json, print_table, store
 
 if TYPE_CHECKING:
-    from data.catalogue import Added
+    from data.adding import Added
 
 app = App(
     name="datasets",
@@ -102,13 +102,13 @@ def add(
         citation: Reference to cite when results are published.
         mirror_symmetric: An image flipped left to right still belongs to its class.
     """
-    from data import catalogue
+    from data import adding
     from flows.commands.progress import counting
 
     home, given = store(), ImportOptions(**(options or {}))
     about = {"title": title, "licence": licence, "citation": citation, "mirror_symmetric": mirror_symmetric}
     with counting(console(stderr=True)) as progress:
-        added = catalogue.add(home, name, source, given, progress=progress, **about)  # type: ignore[arg-type]
+        added = adding.add(home, name, source, given, progress=progress, **about)  # type: ignore[arg-type]
     _print_added(added, "added", json=json)
 
 
@@ -119,14 +119,14 @@ def update(name: str, *, json: Json = False) -> None:
     Args:
         name: Name of the dataset.
     """
-    from data import catalogue
+    from data import adding, catalogue
     from flows.commands.progress import counting
 
     home = store()
     before = catalogue.get(home, name)
     _require_no_night(name, "updated")
     with counting(console(stderr=True)) as progress:
-        added = catalogue.update(home, name, progress=progress)
+        added = adding.update(home, name, progress=progress)
     same = {role: file.raw_sha256 for role, file in before.files.items()} == {
         role: file.raw_sha256 for role, file in added.row.files.items()
     }
