@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.drift.night import Night
-from data.drift.shift import Shift, name_of, shares
+from data.drift.shift import Shift, by_chance, name_of, shares
 from data.inspection.witness import WORDS
 from data.statistics.summary import numeric
 
@@ -93,7 +93,7 @@ def _class_shares(night: Night, parts: Batches) -> Shift:
     labels, n_classes = night.labels, night.n_classes
     rest, found = shares(labels[parts.known], n_classes), shares(labels[parts.recent], n_classes)
     n = len(parts.recent)
-    limit = max(MIX, _by_chance(rest, n) + math.sqrt(-math.log(RARE) / (2 * max(n, 1))))
+    limit: float = max(MIX, float(by_chance(rest, n)) + math.sqrt(-math.log(RARE) / (2 * max(n, 1))))
     usual = math.inf  # nobody knows yet whether this source delivers its classes one after another
     if parts.n_earlier >= HISTORY:
         effects, noise = _earlier_shares(labels[parts.known], parts, rest)
@@ -112,12 +112,6 @@ def _class_shares(night: Night, parts: Batches) -> Shift:
     )
 
 
-def _by_chance(expected: np.ndarray, n: int | np.ndarray) -> float | np.ndarray:
-    """Return the total variation that n images drawn with these shares have on average."""
-    deviations = np.sqrt(2 / math.pi * expected * (1 - expected)).sum() / 2
-    return deviations / np.sqrt(np.maximum(n, 1))
-
-
 def _earlier_shares(labels: np.ndarray, parts: Batches, rest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return how far the class shares of each earlier night were from the rest, less what chance explains."""
     here, n_classes = parts.earlier >= 0, len(rest)
@@ -125,7 +119,7 @@ def _earlier_shares(labels: np.ndarray, parts: Batches, rest: np.ndarray) -> tup
     counts = np.bincount(pairs, minlength=parts.n_earlier * n_classes).reshape(parts.n_earlier, n_classes)
     n = counts.sum(axis=1)
     apart = np.abs(counts / n[:, None] - rest).sum(axis=1) / 2
-    return np.maximum(apart - _by_chance(rest, n), 0), np.zeros(parts.n_earlier)
+    return np.maximum(apart - by_chance(rest, n), 0), np.zeros(parts.n_earlier)
 
 
 def _new(parts: Batches) -> str:

@@ -1,5 +1,6 @@
 """What a comparison of two snapshots found: an effect size, the limits it is held against, and a sentence."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -66,3 +67,9 @@ def shares(labels: np.ndarray, n_classes: int) -> np.ndarray:
     counts = np.bincount(labels, minlength=n_classes)
     found: np.ndarray = counts / max(len(labels), 1)
     return found
+
+
+def by_chance(expected: np.ndarray, n: Any) -> Any:
+    """Return the total variation that n labels drawn with these shares have on average; n may be an array."""
+    deviations = np.sqrt(2 / math.pi * expected * (1 - expected)).sum() / 2
+    return deviations / np.sqrt(np.maximum(n, 1))

@@ -5,14 +5,15 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from data.drift.night import SIDES, Night
-from data.drift.shift import ACCEPT, Shift, listing, name_of, share_text, shares
+from data.drift.shift import ACCEPT, Shift, by_chance, listing, name_of, share_text, shares
 
 LEAST = 10  # images or labels: what concerns fewer is no accident, and too few to tell a person about
 REMOVED = (0.05, 0.25)  # share of a split that is gone: told above, stopped above
 SHRUNK = (0.3, 0.9)  # share of a class's images that is gone
 RELABELLED = (0.01, 0.05)  # 1 - Cohen's kappa; 0.1 if a tenth of the labels was permuted, however many classes
 RENUMBERED = (0.3, 0.8)  # share of a class's images that has one other label
-MIX = 0.1  # total variation between the class shares of the two snapshots
+MIX = 0.1  # total variation between the class shares of the two snapshots, beyond chance
+FEW = 50  # images added or removed: fewer do not shift the shares of all
 BOTH = 0.001  # copies of known images on the other side, as a share of the test images
 
 
@@ -150,14 +151,15 @@ def relabelled(night: Night) -> Shift:
 def class_mix(night: Night) -> Shift:
     """Compare the class shares of all images with those of the last snapshot."""
     old, new = shares(night.old_labels, night.n_classes), shares(night.labels, night.n_classes)
-    most = int(np.abs(new - old).argmax())
+    most, changes = int(np.abs(new - old).argmax()), len(night.added) + len(night.removed)
+    limit = MIX + float(by_chance(old, changes)) * min(changes / max(len(night.new), 1), 1.0)
     return Shift(
         "class shares of all images",
         "shift",
-        float(np.abs(new - old).sum() / 2) if len(night.added) + len(night.removed) >= LEAST else 0.0,
+        float(np.abs(new - old).sum() / 2) if changes >= FEW and len(night.old) else 0.0,
         "total variation",
-        MIX,
-        MIX,
+        limit,
+        limit,
         f"class shares of all images moved overnight; most {name_of(night.new_names, most)}, "
         f"from {old[most]:.1%} to {new[most]:.1%}",
         "check whether classes were added or removed in bulk",
