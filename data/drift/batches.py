@@ -138,7 +138,7 @@ def _yard(parts: Batches) -> str:
 
 def _statistic(night: Night, parts: Batches, name: str) -> Shift:
     values = night.new[name].to_numpy()
-    inside = _Within.of(values[parts.known], night.labels[parts.known], night.n_classes, SLACK.get(name, FLAT))
+    inside = Within.of(values[parts.known], night.labels[parts.known], night.n_classes, SLACK.get(name, FLAT))
     found, n, error = inside.distance(values[parts.recent], night.labels[parts.recent])
     limit = max(FIRST, SURE * error)
     if parts.n_earlier >= HISTORY:
@@ -160,7 +160,7 @@ def _statistic(night: Night, parts: Batches, name: str) -> Shift:
 
 
 @dataclass(frozen=True)
-class _Within:
+class Within:
     """Mean and spread of one statistic in each class of the known images.
 
     Args:
@@ -174,7 +174,8 @@ class _Within:
     counts: np.ndarray
 
     @classmethod
-    def of(cls, values: np.ndarray, labels: np.ndarray, n_classes: int, least: float) -> "_Within":
+    def of(cls, values: np.ndarray, labels: np.ndarray, n_classes: int, least: float) -> "Within":
+        """Measure the known images; `least` is the least that counts as a standard deviation."""
         counts = np.bincount(labels, minlength=n_classes)
         some = np.maximum(counts, 1)
         mean = np.bincount(labels, values, n_classes) / some

@@ -3,13 +3,17 @@
 Why these rules and limits: docs/decisions/0021-drift-between-snapshots.md.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from data.drift.batches import batch_rules
-from data.drift.night import night
+from data.drift.copies import copy_rules
+from data.drift.labels import label_rules
+from data.drift.looks import Samples, samples
+from data.drift.night import Night, night
+from data.drift.pictures import picture_rules
 from data.drift.shift import Shift
 from data.drift.whole import whole_rules
 
@@ -57,6 +61,16 @@ def measures(
             sample of them is read. None: rules that need pixels are left out.
         counts: what the snapshot counted while it was taken; see `data.drift.whole.whole_rules`.
     """
-    del images  # the rules that need them follow
     both = night(old, new, old_names, new_names)
-    return (*whole_rules(both, counts or {}), *batch_rules(both))
+    found = None if images is None else samples(both, images)
+    return tuple(all_rules(both, found, counts or {}))
+
+
+def all_rules(both: Night, found: Samples | None, counts: Mapping[str, int]) -> Iterator[Shift]:
+    """Yield what every rule measured, given looks at the images, or None."""
+    yield from whole_rules(both, counts)
+    yield from label_rules(both, found)
+    if found is not None:
+        yield from copy_rules(both, found)
+        yield from picture_rules(both, found)
+    yield from batch_rules(both)

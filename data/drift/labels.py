@@ -1,0 +1,147 @@
+"""Do the labels of the new images fit their images? A linear classifier learns from known images, and is asked.
+
+It is weak on purpose: what counts is not whether it is right, but whether it is right as often as on known images.
+"""
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from data.drift.looks import KNOWN, NEW, Samples, some_rows
+from data.drift.night import SIDES, Night
+from data.drift.shift import ACCEPT, Shift, listing, name_of
+from data.statistics.summary import numeric
+
+LEAST = 20  # new images
+TRAINED = 5  # known images of a class to learn from: with fewer, it is left out
+TELLING = 0.2  # accuracy above chance, on known images: below, labels cannot be judged
+WRONG = (0.25, 0.5)  # share of the new labels that do not fit: told above, stopped above
+DAILY = 0.1  # accuracy that sound new images may lack
+SURE = 4.75  # standard errors
+RIDGE = 3.0  # on standardised columns
+FAR = 4.0  # standard deviations: columns are cut there
+
+
+def label_rules(night: Night, found: Samples | None) -> Iterator[Shift]:
+    """Yield what share of the new labels does not fit.
+
+    Args:
+        night: both snapshots.
+        found: looks at their images; None: only the statistics are used.
+    """
+    known, new = _rows(night, found)
+    labels = night.labels
+    enough = np.bincount(labels[known[::2]], minlength=night.n_classes) >= TRAINED
+    known, new = known[enough[labels[known]]], new[enough[labels[new]]]
+    trained, asked = known[::2], known[1::2]
+    right, expected, wrong = 0.0, 0.0, 0.0
+    if len(new) >= LEAST and int(enough.sum()) > 1 and len(asked):
+        describe = _Described(night, found, known)
+        weights = _learn(describe(trained), labels[trained], night.n_classes)
+        expected = _expected(describe(asked) @ weights, labels[asked], labels[new], night.n_classes)
+        moved = describe.as_usual(new, known)
+        right = max(_accuracy(some @ weights, labels[new]) for some in (describe(new), moved))
+        wrong = _wrong(right, expected, 1 / int(enough.sum()), len(new))
+    yield Shift(
+        "labels of new images",
+        "accident",
+        wrong,
+        "share of labels that do not fit",
+        *WRONG,
+        f"of {len(new):,} new images, {right:.0%} look like the class in their label, where {expected:.0%} are expected"
+        f"{_worst(night, new)}",
+        f"check that labels and images of the new files belong together; {ACCEPT}",
+    )
+
+
+def _worst(night: Night, new: np.ndarray) -> str:
+    used = np.unique(night.labels[new])
+    return f"; labels: {listing([name_of(night.new_names, label) for label in used])}" if len(used) else ""
+
+
+def _rows(night: Night, found: Samples | None) -> tuple[np.ndarray, np.ndarray]:
+    if found is not None:
+        return found.known.rows, found.new.rows
+    known = night.kept[night.sides[night.kept] != SIDES.index("test")]
+    return some_rows(night, known, KNOWN), some_rows(night, night.added, NEW)
+
+
+def _wrong(right: float, expected: float, chance: float, n: int) -> float:
+    """Return the share of wrong labels that explains an accuracy; 0 if chance or daily variation may explain it."""
+    limit = expected - DAILY - SURE * math.sqrt(max(expected * (1 - expected), 0.01) / n)
+    if expected < chance + TELLING or right >= limit:
+        return 0.0
+    return min((expected - right) / (expected - chance), 1.0)
+
+
+# -- the classifier -----------------------------------------------------------------------------------------------
+
+
+class _Described:
+    """Images as rows of numbers with mean 0 and standard deviation 1 over the known ones.
+
+    Args:
+        night: both snapshots.
+        found: looks at their images, or None.
+        known: rows of the known images.
+    """
+
+    def __init__(self, night: Night, found: Samples | None, known: np.ndarray) -> None:
+        self.night, self.found = night, found
+        self.columns = [night.new[name].to_numpy() for name in numeric(night.new)]
+        plain = self._plain(known)
+        self.mean, self.scale = plain.mean(axis=0), np.maximum(plain.std(axis=0), 1e-3)
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Return float64 of shape (n, columns), for rows of tonight's table."""
+        return self._standard(self._plain(rows) - self.mean)
+
+    def as_usual(self, rows: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Return the same, moved so that the mean is what known images with these labels have: another camera."""
+        plain, labels = self._plain(rows), self.night.labels
+        usual = _class_means(self._plain(known), labels[known], self.night.n_classes)
+        return self._standard(plain - plain.mean(axis=0) + usual[labels[rows]].mean(axis=0) - self.mean)
+
+    def _plain(self, rows: np.ndarray) -> np.ndarray:
+        columns = [np.stack([column[rows] for column in self.columns], axis=1)]
+        if self.found is not None:
+            groups = (self.found.known, self.found.new)
+            group = next(one for one in groups if np.isin(rows[:1], one.rows).all())
+            columns.append(group.cells[np.searchsorted(group.rows, rows)] / 255)
+        return np.concatenate(columns, axis=1)
+
+    def _standard(self, plain: np.ndarray) -> np.ndarray:
+        found = np.clip(plain / self.scale, -FAR, FAR)
+        squares = found[:, : len(self.columns)] ** 2  # a class may lie on both sides of another
+        return np.concatenate([found, squares, np.ones((len(found), 1))], axis=1)
+
+
+def _class_means(values: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    sums = np.zeros((n_classes, values.shape[1]))
+    np.add.at(sums, labels, values)
+    means: np.ndarray = sums / np.maximum(np.bincount(labels, minlength=n_classes), 1)[:, None]
+    return means
+
+
+def _learn(columns: np.ndarray, labels: np.ndarray, n_classes: int) -> np.ndarray:
+    """Return the weights of a linear classifier by ridge regression; a class without images is never answered."""
+    counts = np.bincount(labels, minlength=n_classes)
+    goals = np.zeros((len(labels), n_classes))
+    goals[np.arange(len(labels)), labels] = 1
+    gram = columns.T @ columns + RIDGE * np.eye(columns.shape[1])
+    weights: np.ndarray = np.linalg.solve(gram, columns.T @ goals)
+    weights[-1, counts == 0] = -np.inf
+    return weights
+
+
+def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    return float((scores.argmax(axis=1) == labels).mean())
+
+
+def _expected(scores: np.ndarray, labels: np.ndarray, new: np.ndarray, n_classes: int) -> float:
+    """Return the accuracy on known images, each class weighed as among the new ones."""
+    right = scores.argmax(axis=1) == labels
+    counts = np.bincount(labels, minlength=n_classes)
+    of_class = np.bincount(labels, right, n_classes) / np.maximum(counts, 1)
+    return float(of_class[new].mean())
