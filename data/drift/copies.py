@@ -99,7 +99,7 @@ def copies_of(images: np.ndarray, tests: np.ndarray) -> np.ndarray:
 
 def _repeated(found: Samples) -> Shift:
     n = len(found.new)
-    some, usual = _most_alike(found.new, found.known), _usual(found)
+    some, usual = _most_alike(found.new, found.known), usual_repeats(found)
     return Shift(
         "one image many times",
         "accident",
@@ -111,7 +111,7 @@ def _repeated(found: Samples) -> Shift:
     )
 
 
-def _usual(found: Samples) -> float:
+def usual_repeats(found: Samples) -> float:
     """Return the same share of known images, in the class for which it is largest among the classes that are new."""
     shares = [0.0]
     for label in np.unique(found.new.labels):

@@ -5,9 +5,11 @@ It is weak on purpose: what counts is not whether it is right, but whether it is
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from data.drift.batches import FIRST, FLAT, SLACK, Within
 from data.drift.looks import KNOWN, NEW, Samples, some_rows
 from data.drift.night import SIDES, Night
 from data.drift.shift import ACCEPT, Shift, listing, name_of
@@ -30,34 +32,77 @@ def label_rules(night: Night, found: Samples | None) -> Iterator[Shift]:
         night: both snapshots.
         found: looks at their images; None: only the statistics are used.
     """
-    known, new = _rows(night, found)
-    labels = night.labels
-    enough = np.bincount(labels[known[::2]], minlength=night.n_classes) >= TRAINED
-    known, new = known[enough[labels[known]]], new[enough[labels[new]]]
-    trained, asked = known[::2], known[1::2]
-    right, expected, wrong = 0.0, 0.0, 0.0
-    if len(new) >= LEAST and int(enough.sum()) > 1 and len(asked):
-        describe = _Described(night, found, known)
-        weights = _learn(describe(trained), labels[trained], night.n_classes)
-        expected = _expected(describe(asked) @ weights, labels[asked], labels[new], night.n_classes)
-        moved = describe.as_usual(new, known)
-        right = max(_accuracy(some @ weights, labels[new]) for some in (describe(new), moved))
-        wrong = _wrong(right, expected, 1 / int(enough.sum()), len(new))
+    one = _asked(night, found)
     yield Shift(
         "labels of new images",
-        "accident",
-        wrong,
+        "shift" if another_camera(night, *_rows(night, found)) else "accident",  # then the classifier knows nothing
+        _wrong(one),
         "share of labels that do not fit",
         *WRONG,
-        f"of {len(new):,} new images, {right:.0%} look like the class in their label, where {expected:.0%} are expected"
-        f"{_worst(night, new)}",
+        f"of {one.n:,} new images, {one.right:.0%} look like the class in their label, where {one.expected:.0%} are "
+        f"expected{_used(night, found)}",
         f"check that labels and images of the new files belong together; {ACCEPT}",
     )
 
 
-def _worst(night: Night, new: np.ndarray) -> str:
-    used = np.unique(night.labels[new])
-    return f"; labels: {listing([name_of(night.new_names, label) for label in used])}" if len(used) else ""
+def another_camera(night: Night, known: np.ndarray, new: np.ndarray) -> bool:
+    """Return whether the new images differ as images do that were taken in another way.
+
+    They do so within the classes and without regard to labels: wrong labels alone do only one of both.
+    """
+    labels = night.labels
+    for name in numeric(night.new):
+        values, least = night.new[name].to_numpy(), SLACK.get(name, FLAT)
+        away = []
+        for classes in (labels, np.zeros_like(labels)):
+            inside = Within.of(values[known], classes[known], night.n_classes, least)
+            away.append(inside.distance(values[new], classes[new])[0])
+        if min(map(abs, away)) > FIRST and away[0] * away[1] > 0:
+            return True
+    return False
+
+
+def telling(night: Night, found: Samples | None) -> float:
+    """Return how well known images tell the classifier their class: accuracy above chance, over the best possible."""
+    one = _asked(night, found)
+    return (one.expected - one.chance) / (1 - one.chance) if one.n >= LEAST and one.chance < 1 else 0.0
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """How often the classifier gives the label of an image.
+
+    Args:
+        n: new images.
+        right: share of the new images.
+        expected: the same of known images that it has not seen, each class weighed as among the new ones.
+        chance: what guessing reaches.
+    """
+
+    n: int
+    right: float
+    expected: float
+    chance: float
+
+
+def _asked(night: Night, found: Samples | None) -> _Answers:
+    known, new = _rows(night, found)
+    labels = night.labels
+    enough = np.bincount(labels[known[::2]], minlength=night.n_classes) >= TRAINED
+    known, new = known[enough[labels[known]]], new[enough[labels[new]]]
+    trained, asked, chance = known[::2], known[1::2], 1 / max(int(enough.sum()), 1)
+    if not len(new) or not len(asked) or int(enough.sum()) < 2:
+        return _Answers(0, 0.0, 0.0, chance)
+    describe = _Described(night, found, known)
+    weights = _learn(describe(trained), labels[trained], night.n_classes)
+    expected = _expected(describe(asked) @ weights, labels[asked], labels[new], night.n_classes)
+    both = (describe(new), describe.as_usual(new, known))
+    return _Answers(len(new), max(_accuracy(some @ weights, labels[new]) for some in both), expected, chance)
+
+
+def _used(night: Night, found: Samples | None) -> str:
+    labels = np.unique(night.labels[_rows(night, found)[1]])
+    return f"; their labels are {listing([name_of(night.new_names, label) for label in labels])}" if len(labels) else ""
 
 
 def _rows(night: Night, found: Samples | None) -> tuple[np.ndarray, np.ndarray]:
@@ -67,12 +112,13 @@ def _rows(night: Night, found: Samples | None) -> tuple[np.ndarray, np.ndarray]:
     return some_rows(night, known, KNOWN), some_rows(night, night.added, NEW)
 
 
-def _wrong(right: float, expected: float, chance: float, n: int) -> float:
-    """Return the share of wrong labels that explains an accuracy; 0 if chance or daily variation may explain it."""
-    limit = expected - DAILY - SURE * math.sqrt(max(expected * (1 - expected), 0.01) / n)
-    if expected < chance + TELLING or right >= limit:
+def _wrong(one: _Answers) -> float:
+    """Return the share of wrong labels that explains the answers; 0 if chance or daily variation may explain them."""
+    error = math.sqrt(max(one.expected * (1 - one.expected), 0.01) / max(one.n, 1))
+    unsure = one.n < LEAST or one.expected < one.chance + TELLING
+    if unsure or one.right >= one.expected - DAILY - SURE * error:
         return 0.0
-    return min((expected - right) / (expected - chance), 1.0)
+    return min((one.expected - one.right) / (one.expected - one.chance), 1.0)
 
 
 # -- the classifier -----------------------------------------------------------------------------------------------

@@ -43,6 +43,14 @@ class Looks:
         """Return some of them: a bool per image, or positions."""
         return Looks(self.rows[mask], self.labels[mask], self.small[mask], self.cells[mask], self.roughness[mask])
 
+    def replaced(self, places: np.ndarray, images: np.ndarray) -> "Looks":
+        """Return the same with other images at some positions; their labels are kept."""
+        fresh = look(images, np.zeros(len(images), np.int64), np.arange(len(images)))
+        arrays = [np.array(one) for one in (self.small, self.cells, self.roughness)]
+        for array, new in zip(arrays, (fresh.small, fresh.cells, fresh.roughness), strict=True):
+            array[places] = new
+        return Looks(self.rows, self.labels, *arrays)
+
 
 @dataclass(frozen=True)
 class Samples:

@@ -63,14 +63,13 @@ def measures(
     """
     both = night(old, new, old_names, new_names)
     found = None if images is None else samples(both, images)
-    return tuple(all_rules(both, found, counts or {}))
+    return (*whole_rules(both, counts or {}), *rules_on_new(both, found))
 
 
-def all_rules(both: Night, found: Samples | None, counts: Mapping[str, int]) -> Iterator[Shift]:
-    """Yield what every rule measured, given looks at the images, or None."""
-    yield from whole_rules(both, counts)
-    yield from label_rules(both, found)
+def rules_on_new(both: Night, found: Samples | None) -> Iterator[Shift]:
+    """Yield what every rule on the new images measured, given looks at the images, or None."""
     if found is not None:
         yield from copy_rules(both, found)
         yield from picture_rules(both, found)
+    yield from label_rules(both, found)
     yield from batch_rules(both)

@@ -26,10 +26,10 @@ def whole_rules(night: Night, counts: Mapping[str, int]) -> Iterator[Shift]:
     """
     yield class_names(night)
     yield moved(night)
-    yield from removed(night)
-    yield shrunk(night)
     yield renumbered(night)
     yield relabelled(night)
+    yield shrunk(night)
+    yield from removed(night)
     yield class_mix(night)
     yield on_both_sides(night, counts)
 
@@ -85,7 +85,7 @@ def removed(night: Night) -> Iterator[Shift]:
 
 
 def shrunk(night: Night) -> Shift:
-    """Find the class that lost most of its images, by removal or by other labels."""
+    """Find classes that lost many of their images, by removal or by other labels."""
     before, now = (np.bincount(labels, minlength=night.n_classes) for labels in (night.old_labels, night.labels))
     lost = np.where(before >= LEAST, 1 - now / np.maximum(before, 1), 0)
     worst = [int(label) for label in np.argsort(-lost, kind="stable") if lost[label] > SHRUNK[0]]
@@ -96,7 +96,7 @@ def shrunk(night: Night) -> Shift:
         max(float(lost.max(initial=0)), 0.0),
         "share of a class's images",
         *SHRUNK,
-        f"{len(worst)} classes lost most of their images: {listing(told)}",
+        f"{len(worst)} classes lost many of their images: {listing(told)}",
         f"check that no folder or file of these classes is missing, renamed or empty; {ACCEPT}",
     )
 
