@@ -1,168 +1,136 @@
 """Which accidents do the drift rules catch, and what do they say of nights in which nothing happened?
 
-python -m benchmarks.drift_catch [--nights N] [--mirrors FOLDER]
+    python -m benchmarks.drift_catch [--nights N] [--new N] [--mirrors FOLDER] [--only accidents|sound]
+
+The accidents are those of tonight's catch table, here at full size; the sound nights are those of
+benchmarks/drift_nights.py.
 """
 
-import gzip
-from collections.abc import Iterator
+import argparse
 from dataclasses import dataclass
-from importlib import import_module
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from data.dataset import RawData
-from data.sources.idx import read_idx
-from data.statistics.summary import summarise_images
-
-FIRST_NIGHT = np.datetime64("2026-01-01T02:00:00")
-
-
-@dataclass(frozen=True)
-class Pool:
-    """Images from which nights are drawn, each once.
-
-    Args:
-        name: of the dataset.
-        images: uint8.
-        table: a row per image, with `side`.
-        names: of the classes.
-        ground: of the images.
-    """
-
-    name: str
-    images: np.ndarray
-    table: pa.Table
-    names: tuple[str, ...]
-    ground: tuple[int, ...] = (0,)
-
-    @property
-    def labels(self) -> np.ndarray:
-        """The labels, int64."""
-        labels: np.ndarray = self.table["label"].to_numpy()
-        return labels
+from benchmarks.drift_nights import HABITS, Pool, Some, growth, pools
+from data.drift.accidents.catches import ACCIDENTS, Accident
+from data.drift.accidents.frame import Frame
+from data.drift.looks import look
+from data.drift.measures import drift
+from data.drift.shift import Shift
 
 
-def pool(name: str, raw: RawData, ground: tuple[int, ...] = (0,)) -> Pool:
-    """Return the different images of a dataset; validation images are chosen by their hashes."""
-    images = np.concatenate([raw.train_images, raw.test_images])
-    labels = np.concatenate([raw.train_labels, raw.test_labels])
-    table = summarise_images("train", images, labels, ground)
-    hashes = np.frombuffer(b"".join(table["sha256"].to_pylist()), np.uint64).reshape(-1, 4)
-    once = np.sort(np.unique(hashes[:, 0], return_index=True)[1])
-    test = once >= len(raw.train_images)
-    validation = hashes[once, 1] < np.uint64(2**64 // 12)
-    side = np.where(test, "test", np.where(validation, "validation", "train"))
-    table = table.take(once).set_column(0, "split", pa.array(np.where(test, "test", "train")))
-    names = tuple(str(label) for label in range(int(labels.max()) + 1))
-    return Pool(name, images[once], table.append_column("side", pa.array(side)), names, ground)
+def first_import(source: Pool) -> int:
+    """Return the size of the first import."""
+    return min(20_000, len(source.images) // 3)
+
+
+def sizes(source: Pool, nights: int, rng: np.random.Generator) -> np.ndarray:
+    """Return sizes of nights: 20 to 1,000 new images, most of them small; up to 70 where there are few images."""
+    largest = 1_000 if len(source.images) > 10_000 else 70
+    return np.exp(rng.uniform(np.log(20), np.log(largest), nights)).astype(np.int64)
 
 
 @dataclass(frozen=True)
-class Some:
-    """Images of a base, in another order.
+class Said:
+    """What the rules said of sound nights.
 
     Args:
-        base: uint8 images.
-        rows: int64: which of them.
+        nights: how many there were.
+        warned: nights with anything worth a word.
+        stopped: nights that ended, under the policy "warn".
+        shifts: everything that was said.
     """
 
-    base: np.ndarray
-    rows: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of images, then the shape of one."""
-        return (len(self.rows), *self.base.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, wanted: Any) -> np.ndarray:
-        found: np.ndarray = self.base[self.rows[wanted]]
-        return found
+    nights: int
+    warned: int
+    stopped: int
+    shifts: tuple[Shift, ...]
 
 
-@dataclass(frozen=True)
-class State:
-    """A snapshot of a pool.
-
-    Args:
-        rows: int64: which images of the pool are in it.
-        labels: int64: their labels.
-        nights: int64: when each was first seen.
-    """
-
-    rows: np.ndarray
-    labels: np.ndarray
-    nights: np.ndarray
-
-    def table(self, source: Pool) -> pa.Table:
-        """Return the snapshot's table."""
-        table = source.table.take(self.rows)
-        seen = np.datetime_as_string(FIRST_NIGHT + self.nights.astype("timedelta64[D]"))
-        table = table.set_column(table.schema.get_field_index("label"), "label", pa.array(self.labels))
-        return table.append_column("first_seen", pa.array(seen))
+def sound_nights(source: Pool, habit: str, nights: int, seed: int) -> Said:
+    """Let a dataset grow for some nights, and count what the rules say."""
+    rng = np.random.default_rng(seed)
+    states = list(growth(source, habit, first_import(source), sizes(source, nights, rng), rng))
+    tables = [state.table(source) for state in states]
+    found = [
+        drift(old, new, old_names=source.names, new_names=source.names, images=Some(source.images, state.rows))
+        for old, new, state in zip(tables[:-1], tables[1:], states[1:], strict=True)
+    ]
+    stopped = sum(any(one.ends_night() for one in night) for night in found)
+    return Said(len(found), sum(map(bool, found)), stopped, tuple(chain.from_iterable(found)))
 
 
-HABITS = ("mixed", "sorted", "now and then sorted", "in file order")
+def frame_of(source: Pool, new: int, seed: int = 0) -> Frame:
+    """Return one night of growth at full size, with its images."""
+    rng = np.random.default_rng(seed)
+    old, state = growth(source, "mixed", first_import(source), np.array([new]), rng)
+    images = source.images[state.rows]
+    seen = look(images, state.labels, np.arange(len(images)))
+    return Frame(old.table(source), state.table(source), images, source.names, source.ground, seen)
 
 
-def growth(source: Pool, habit: str, first: int, sizes: np.ndarray, rng: np.random.Generator) -> Iterator[State]:
-    """Yield a snapshot per night: a first import, then growth in which nothing goes wrong.
-
-    Each night also corrects up to five labels and removes up to five images.
-
-    Args:
-        source: the images.
-        habit: in which order new images come.
-        first: images of the first import.
-        sizes: of the nights after it.
-        rng: draws everything.
-    """
-    n = len(source.images)
-    begin = rng.choice(n, first, replace=False)
-    rest = np.setdiff1d(np.arange(n), begin)
-    if habit != "in file order":
-        rest = rng.permutation(rest)
-    state = State(np.sort(begin), source.labels[np.sort(begin)], np.zeros(first, np.int64))
-    yield state
-    for night, size in enumerate(sizes, 1):
-        if habit == "sorted" or (habit == "now and then sorted" and rng.random() < 0.3):
-            rest = rest[np.argsort(source.labels[rest] != source.labels[rest[0]], kind="stable")]
-        new, rest = rest[:size], rest[size:]
-        state = State(
-            np.concatenate([state.rows, new]),
-            np.concatenate([state.labels, source.labels[new]]),
-            np.concatenate([state.nights, np.full(len(new), night)]),
-        )
-        state = _edited(state, len(source.names), rng)
-        yield state
+def noticed(some: Frame) -> list[Shift]:
+    """Return what the rules say of a frame."""
+    return list(drift(some.old, some.new, old_names=some.names, new_names=some.names, images=some.images))
 
 
-def _edited(state: State, n_classes: int, rng: np.random.Generator) -> State:
-    labels, kept = state.labels.copy(), np.ones(len(state.rows), bool)
-    some = rng.choice(len(labels), rng.integers(0, 6), replace=False)
-    labels[some] = (labels[some] + rng.integers(1, n_classes, len(some))) % n_classes
-    kept[rng.choice(len(labels), rng.integers(0, 6), replace=False)] = False
-    return State(state.rows[kept], labels[kept], state.nights[kept])
+def print_accidents(sources: list[Pool], new: int) -> None:
+    """Print what the rules say of each accident in each dataset."""
+    frames = [frame_of(source, new) for source in sources]
+    heads = [
+        f"{source.name} ({len(frame.old):,} + {len(frame.night.added)})"
+        for source, frame in zip(sources, frames, strict=True)
+    ]
+    print(f"| accident | {' | '.join(heads)} |")
+    print("|---|" + "---|" * len(sources))
+    for accident in ACCIDENTS:
+        cells = [_cell(accident, frame) for frame in frames]
+        print(f"| {accident.name}: {accident.what} | {' | '.join(cells)} |", flush=True)
 
 
-def pools(mirrors: Path | None) -> list[Pool]:
-    """Return the pools: of downloaded datasets if there is a folder of mirrors, and of what libraries ship."""
-    real = import_module("tests.real_data")  # by its name: the tests are not type-checked
-    found = [pool(name, _downloaded(mirrors, name)) for name in ("mnist", "fashion-mnist") if mirrors is not None]
-    for name, raw in (("digits", real.digits()), ("textures", real.textures()), ("photographs", real.photographs())):
-        found.append(pool(name, raw, real.geometry_of(raw).ground))
-    return found
+def _cell(accident: Accident, sound: Frame) -> str:
+    after = accident.apply(sound, np.random.default_rng(0))
+    said = noticed(after) if after is not sound else []
+    if not said:
+        return "not noticed" if accident.visible(sound, after) else "cannot be noticed"
+    ends = ", ends the night" if said[0].ends_night() else ""
+    return f"{said[0].rule} {said[0].effect:.2f}{ends}"
 
 
-def _downloaded(mirrors: Path, name: str) -> RawData:
-    def read(file: str) -> np.ndarray:
-        content = gzip.decompress((mirrors / name / f"{file}-ubyte.gz").read_bytes())
-        return read_idx(content, file)
+def print_sound(sources: list[Pool], nights: int) -> None:
+    """Print how often the rules say something of sound nights."""
+    print(f"| dataset | {' | '.join(HABITS)} |")
+    print("|---|" + "---|" * len(HABITS))
+    said = []
+    for source in sources:
+        found = [sound_nights(source, habit, nights, seed) for seed, habit in enumerate(HABITS)]
+        cells = [f"{one.warned} warned, {one.stopped} stopped, of {one.nights}" for one in found]
+        print(f"| {source.name} | {' | '.join(cells)} |", flush=True)
+        said += found
+    print(
+        f"{sum(one.nights for one in said)} nights: {sum(one.warned for one in said)} with a warning, "
+        f"{sum(one.stopped for one in said)} stopped"
+    )
+    for one in chain.from_iterable(one.shifts for one in said):
+        print(f"- {one.rule}, {one.measure} {one.effect:.2f} (limit {one.warns_above:.2f}): {one.sentence}")
 
-    train, test = ((read(f"{split}-images-idx3"), read(f"{split}-labels-idx1")) for split in ("train", "t10k"))
-    return RawData(train[0], train[1].astype(np.int64), test[0], test[1].astype(np.int64))
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--nights", type=int, default=25, help="sound nights per dataset and habit")
+    parser.add_argument("--new", type=int, default=200, help="new images of the night with accidents")
+    parser.add_argument("--mirrors", type=Path, help="folder with mnist/ and fashion-mnist/")
+    parser.add_argument("--only", choices=("accidents", "sound"), help="one of the two tables")
+    options = parser.parse_args()
+    sources = pools(options.mirrors)
+    if options.only != "sound":
+        print_accidents(sources, options.new)
+    if options.only != "accidents":
+        print_sound(sources, options.nights)
+
+
+if __name__ == "__main__":
+    main()

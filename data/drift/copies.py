@@ -1,21 +1,20 @@
 """Rules on images that are nearly the same: test images among the new ones, and one image many times.
 
-Exact copies cannot be in a snapshot. Copies that were compressed, moved or brightened are found by their spectrum: the
-strengths of the lowest frequencies, which do not depend on where things are in an image, on brightness or on contrast.
+Exact copies cannot be in a snapshot. Copies that were compressed, moved or brightened are found by their spectra.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from data.drift.looks import Looks, Samples
+from data.drift.looks import Looks, Samples, unit
 from data.drift.night import SIDES, Night
 from data.drift.shift import ACCEPT, Shift, share_text
 
-LOWEST = 7  # frequencies in each direction
 ALIKE, NEARER = 0.9, 0.4  # correlation with the nearest test image; its distance against that of the second nearest
 SAME = 0.98  # correlation of the spectra of images that hardly differ
 LEAST = 5  # images
+FEW = 50  # known images of a class: with fewer, a pair is not a large share of it
 AT_ONCE = 500  # images compared at a time with all others: 40 MB
 CONTROL = 1_000  # known images that tell how many look like copies by chance
 LEAKED = (0.01, 0.05)  # share of the new training images, beyond chance: told above, stopped above
@@ -28,30 +27,9 @@ def copy_rules(night: Night, found: Samples) -> Iterator[Shift]:
     yield _repeated(found)
 
 
-def spectra(small: np.ndarray, middle: np.ndarray | None = None) -> np.ndarray:
-    """Return the spectrum of each image, with length 1; float32 of shape (n, frequencies).
-
-    Args:
-        small: float32, of shape (n, height, width).
-        middle: a spectrum that is subtracted from each, as `plain_spectra` gives them.
-    """
-    found = plain_spectra(small)
-    found = found - (found.mean(axis=0) if middle is None else middle)
-    return _unit(found)
-
-
-def plain_spectra(small: np.ndarray) -> np.ndarray:
-    """Return the strengths of the lowest frequencies of each image as a vector of length 1; float32."""
-    strengths = np.abs(np.fft.rfft2(small - small.mean(axis=(1, 2), keepdims=True)))
-    high, wide = min(small.shape[1] // 2, LOWEST), min(small.shape[2] // 2, LOWEST)
-    kept = np.concatenate([strengths[:, : high + 1, : wide + 1], strengths[:, -high:, : wide + 1]], axis=1)
-    return _unit(np.sqrt(kept.reshape(len(small), kept.shape[1] * kept.shape[2])[:, 1:]))
-
-
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    found: np.ndarray = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
-    return found
+def spectra(some: Looks, middle: Looks) -> np.ndarray:
+    """Return how the spectrum of each image differs from the mean of others, with length 1; float32."""
+    return unit(some.spectrum - middle.spectrum.mean(axis=0))
 
 
 # -- test images among the new ones -------------------------------------------------------------------------------
@@ -61,10 +39,9 @@ def _leaked(night: Night, found: Samples) -> Shift:
     new = found.new.where(night.sides[found.new.rows] != SIDES.index("test"))
     n, some, usual = len(new), 0, 0.0
     if n and len(found.test) > 1:
-        middle = plain_spectra(found.test.small).mean(axis=0)
-        tests = spectra(found.test.small, middle)
-        control = spectra(found.known.small[:CONTROL], middle)
-        some = int(copies_of(spectra(new.small, middle), tests).sum())
+        tests = spectra(found.test, found.test)
+        control = spectra(found.known.where(np.arange(min(len(found.known), CONTROL))), found.test)
+        some = int(copies_of(spectra(new, found.test), tests).sum())
         usual = float(copies_of(control, tests).mean()) if len(control) else 0.0
     by_chance = n * usual + 6 * np.sqrt(n * usual + 0.25)
     return Shift(
@@ -98,8 +75,8 @@ def copies_of(images: np.ndarray, tests: np.ndarray) -> np.ndarray:
 
 
 def _repeated(found: Samples) -> Shift:
-    n = len(found.new)
-    some, usual = _most_alike(found.new, found.known), usual_repeats(found)
+    n, usual = len(found.new), usual_repeats(found)
+    some = _most_alike(spectra(found.new, found.known)) if n and len(found.known) else 0
     return Shift(
         "one image many times",
         "accident",
@@ -112,21 +89,18 @@ def _repeated(found: Samples) -> Shift:
 
 
 def usual_repeats(found: Samples) -> float:
-    """Return the same share of known images, in the class for which it is largest among the classes that are new."""
-    shares = [0.0]
-    for label in np.unique(found.new.labels):
-        known = found.known.where(found.known.labels == label)
-        shares.append(_most_alike(known, found.known) / max(len(known), 50))
-    return max(shares)
+    """Return the same share of known images, in that of the new images' classes for which it is largest."""
+    if not len(found.known):
+        return 0.0
+    vectors, labels = spectra(found.known, found.known), found.known.labels
+    classes = [vectors[labels == label][:AT_ONCE] for label in np.unique(found.new.labels)]
+    return max((_most_alike(some) / max(len(some), FEW) for some in classes), default=0.0)
 
 
-def _most_alike(some: Looks, known: Looks) -> int:
+def _most_alike(vectors: np.ndarray) -> int:
     """Return how many images the image has that most are nearly the same as, itself included; 0 if it has none."""
-    if not len(some) or not len(known):
-        return 0
-    vectors = spectra(some.small, plain_spectra(known.small).mean(axis=0))
-    most = max(
+    most = [
         int((vectors[start : start + AT_ONCE] @ vectors.T > SAME).sum(axis=1).max())
-        for start in range(0, len(some), AT_ONCE)
-    )
-    return most if most > 1 else 0
+        for start in range(0, len(vectors), AT_ONCE)
+    ]
+    return max(most) if most and max(most) > 1 else 0

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ KNOWN, NEW, TEST = 4_000, 2_000, 20_000  # images looked at, at most
 BYTES = 1 << 28  # of their pixels, of each of the three, at most
 AT_ONCE = 1 << 23  # bytes read at a time
 SIDE = 32  # pixels: larger images are averaged in blocks
+LOWEST = 7  # frequencies in each direction
 CELLS = 8  # a side of the grid of means that describes an image to the classifier
 
 
@@ -26,6 +27,8 @@ class Looks:
         labels: int64, of shape (n,).
         small: float32, of shape (n, height, width), 32 pixels a side at most: grey values in 0..255.
         cells: float32, of shape (n, cells): means of a grid of at most 8 x 8 blocks, of each channel.
+        spectrum: float32, of shape (n, frequencies), each of length 1: square roots of the strengths of the lowest
+            frequencies. They do not depend on where things are in an image, on brightness or on contrast.
         roughness: float64, of shape (n,): mean step between neighbouring pixels over the standard deviation; 2.3 for
             noise, whatever its strength.
     """
@@ -34,6 +37,7 @@ class Looks:
     labels: np.ndarray
     small: np.ndarray
     cells: np.ndarray
+    spectrum: np.ndarray
     roughness: np.ndarray
 
     def __len__(self) -> int:
@@ -41,13 +45,12 @@ class Looks:
 
     def where(self, mask: np.ndarray) -> "Looks":
         """Return some of them: a bool per image, or positions."""
-        return Looks(self.rows[mask], self.labels[mask], self.small[mask], self.cells[mask], self.roughness[mask])
+        return Looks(*(getattr(self, one.name)[mask] for one in fields(self)))
 
     def replaced(self, places: np.ndarray, images: np.ndarray) -> "Looks":
         """Return the same with other images at some positions; their labels are kept."""
-        fresh = look(images, np.zeros(len(images), np.int64), np.arange(len(images)))
-        arrays = [np.array(one) for one in (self.small, self.cells, self.roughness)]
-        for array, new in zip(arrays, (fresh.small, fresh.cells, fresh.roughness), strict=True):
+        arrays = [np.array(one) for one in (self.small, self.cells, self.spectrum, self.roughness)]
+        for array, new in zip(arrays, _look(images, np.arange(len(images))), strict=True):
             array[places] = new
         return Looks(self.rows, self.labels, *arrays)
 
@@ -99,16 +102,20 @@ def look(images: Any, labels: np.ndarray, rows: np.ndarray) -> Looks:
         labels: int64, of shape (n,).
         rows: int64, sorted: which.
     """
-    small, cells, roughness = (np.concatenate(some) for some in zip(*_parts(images, rows), strict=True))
-    return Looks(rows, labels[rows], small, cells, roughness)
+    return Looks(rows, labels[rows], *_look(images, rows))
 
 
-def _parts(images: Any, rows: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def _look(images: Any, rows: np.ndarray) -> list[np.ndarray]:
+    return [np.concatenate(some) for some in zip(*_parts(images, rows), strict=True)]
+
+
+def _parts(images: Any, rows: np.ndarray) -> Iterator[tuple[np.ndarray, ...]]:
     step = max(AT_ONCE // max(math.prod(images.shape[1:]), 1), 1)
     for start in range(0, max(len(rows), 1), step):
         some = np.asarray(images[rows[start : start + step]])
         grey = luminance(some).astype(np.float32)
-        yield blocks(grey, SIDE), _cells(some), roughness(grey)
+        small = blocks(grey, SIDE)
+        yield small, _cells(some), _spectrum(small), _roughness(grey)
 
 
 def _cells(images: np.ndarray) -> np.ndarray:
@@ -117,7 +124,21 @@ def _cells(images: np.ndarray) -> np.ndarray:
     return np.concatenate([one.reshape(len(images), math.prod(one.shape[1:])) for one in found], axis=1)
 
 
-def roughness(grey: np.ndarray) -> np.ndarray:
+def _spectrum(small: np.ndarray) -> np.ndarray:
+    strengths = np.abs(np.fft.rfft2(small - small.mean(axis=(1, 2), keepdims=True)))
+    high, wide = min(small.shape[1] // 2, LOWEST), min(small.shape[2] // 2, LOWEST)
+    kept = np.concatenate([strengths[:, : high + 1, : wide + 1], strengths[:, -high:, : wide + 1]], axis=1)
+    return unit(np.sqrt(kept.reshape(len(small), kept.shape[1] * kept.shape[2])[:, 1:]))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Return vectors of length 1, float32; one without a direction stays 0."""
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    found: np.ndarray = (vectors / np.maximum(lengths, 1e-9)).astype(np.float32)
+    return found
+
+
+def _roughness(grey: np.ndarray) -> np.ndarray:
     """Return the mean step between neighbours, to the right and down, in standard deviations; float64 of shape (n,)."""
     steps = [np.abs(np.diff(grey, axis=axis)).mean(axis=(1, 2)) for axis in (1, 2) if grey.shape[axis] > 1]
     found: np.ndarray = sum(steps, np.zeros(len(grey))) / (grey.std(axis=(1, 2)) + 1)

@@ -15,7 +15,7 @@ from data.drift.accidents import changes as make
 from data.drift.accidents.changes import HALF, Change
 from data.drift.accidents.frame import TEST, Frame
 from data.drift.batches import FIRST, FLAT, SLACK, Within
-from data.drift.copies import ALIKE, NEARER, plain_spectra, spectra, usual_repeats
+from data.drift.copies import ALIKE, NEARER, spectra, usual_repeats
 from data.drift.labels import telling
 from data.drift.looks import look, some_rows
 from data.drift.measures import rules_on_new
@@ -189,13 +189,12 @@ def _nearest_is_source(before: Frame, after: Frame) -> bool:
     """The changed copies are as near to their originals as the rule demands, and more."""
     if after.source is None or len(after.source) < 10:
         return False
-    small = before.seen.small, after.seen.small
-    tests = np.flatnonzero((before.night.sides == TEST) & np.isin(np.arange(len(before.new)), before.night.kept))
-    middle = plain_spectra(small[0][tests]).mean(axis=0)
+    tests = before.samples.test
     at = np.flatnonzero(~np.isin(after.night.keys, before.night.keys))
-    alike = spectra(small[1][at], middle) @ spectra(small[0][tests], middle).T
-    own = alike[np.arange(len(at)), np.searchsorted(tests, after.source)]
-    alike[np.arange(len(at)), np.searchsorted(tests, after.source)] = -1
+    alike = spectra(after.seen.where(at), tests) @ spectra(tests, tests).T
+    original = np.arange(len(at)), np.searchsorted(tests.rows, after.source)
+    own = alike[original]
+    alike[original] = -1
     near = (own > (1 + ALIKE) / 2) & (1 - own < NEARER / 2 * (1 - alike.max(axis=1, initial=-1)))
     return bool(near.sum() >= 10)
 
