@@ -62,7 +62,7 @@ def check(store: Store, dataset: Dataset, raw_ref: RawRef) -> ValidationRef:
         with store.publish(folder) as draft:
             result = validate(dataset, table, draft.path / "data-docs", raw)
             contact_sheet(draft.path / SHEET, dataset, raw)
-            catches = catch_table(dataset, raw, table) if result.success else ()
+            catches = catch_table(dataset, raw, table, store.scratch().parent) if result.success else ()
             _require_caught(dataset, catches)
             found = plain({**vars(result), "catches": catches})
             (draft.path / "result.json").write_bytes(canonical_json(found))
@@ -127,13 +127,16 @@ def _judge(
     return ValidationResult(checks > 0 and not failures, checks, tuple(failures), tuple(notes), details)
 
 
-def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -> tuple[Catch, ...]:
+def catch_table(
+    dataset: Dataset, raw: RawData, table: pa.Table | None = None, scratch: Path | None = None
+) -> tuple[Catch, ...]:
     """Run the suite on corrupted copies of the data, and record which it catches.
 
     Args:
         dataset: the row with the expected shapes and statistics.
         raw: genuine data.
         table: its summary; computed if not given.
+        scratch: a folder for the images of a sample; None keeps them in memory.
 
     Returns:
         One catch per corruption, of the data or of a sample of large data (`sample_of`); `by` lists the failures of the
@@ -141,12 +144,13 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
 
     Raises:
         Broken: Great Expectations failed.
+        OSError: `scratch` cannot be written.
     """
     table = summarise(raw, dataset.ground) if table is None else table
     caught = []
     with one_at_a_time():
         engine = Engine()
-        n, (dataset, raw, table) = len(table), _tested_on(engine, dataset, raw, table)
+        n, (dataset, raw, table) = len(table), _tested_on(engine, dataset, raw, table, scratch)
         sampled = len(table) if len(table) < n else 0
         for corruption in CORRUPTIONS:
             corrupted = corruption.apply(raw)
@@ -161,9 +165,11 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
     return tuple(caught)
 
 
-def _tested_on(engine: Engine, dataset: Dataset, raw: RawData, table: pa.Table) -> tuple[Dataset, RawData, pa.Table]:
+def _tested_on(
+    engine: Engine, dataset: Dataset, raw: RawData, table: pa.Table, scratch: Path | None
+) -> tuple[Dataset, RawData, pa.Table]:
     """Return a sample of large data; all of it, if the sample itself would be refused: then it could show nothing."""
-    sample = sample_of(dataset, raw, table)
+    sample = sample_of(dataset, raw, table, scratch)
     if sample[1] is raw or _judge(engine, sample[0], sample[2], sample[1], until_one_fails=True).success:
         return sample
     return dataset, raw, table
