@@ -13,10 +13,11 @@ from pathlib import Path
 
 from artifacts.models.provenance import CHECKOUT
 from data.errors import Broken
+from data.home import locks
 from data.home.processes import Process
 from data.home.store import Store
-from flows.server import deployments, stack
-from flows.server.stack import Started
+from flows.server import deployments, stack, started
+from flows.server.started import Started
 from flows.settings import environment_with, settings
 
 START_TIMEOUT_S = 300.0  # for the server to answer; the first start migrates a database
@@ -97,7 +98,13 @@ class Supervisor:
         return Service(f"worker-{pool}", command, env)
 
     def run(self) -> None:
-        """Start everything, and restart what dies until this process is ended."""
+        """Start everything, and restart what dies until this process is ended.
+
+        Raises:
+            Broken: the server did not start, or this home has a supervisor already.
+        """
+        if not locks.keep(started.supervisor_lock(self._store)):
+            raise Broken("another supervisor of this home is running", "stop it: nightshift server down")
         try:
             self._start(self.server)
             self._await_server()
@@ -111,7 +118,7 @@ class Supervisor:
                 self._restart_dead()
                 time.sleep(0.5)
         finally:
-            stack.end(list(self._started.services.values())[::-1])
+            started.end(list(self._started.services.values())[::-1])
 
     def _restart_dead(self) -> None:
         for service in (self.server, *self.workers):
