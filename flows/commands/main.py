@@ -29,6 +29,7 @@ from flows.commands.console import (
     print_table,
     store,
 )
+from flows.runs.stopping import LINE
 
 app = App(
     name="nightshift",
@@ -56,9 +57,9 @@ def main() -> None:
         screen.print("[bold red]refused:[/]" if error.exit_code == REFUSED else "[bold red]broken:[/]", end=" ")
         screen.print(str(error), markup=False, soft_wrap=True)
         code = error.exit_code
-    except KeyboardInterrupt:
-        screen.print("interrupted; the next run resumes after the last complete step")
-        code = 130  # the convention for a program that Ctrl-C ended
+    except KeyboardInterrupt as error:
+        screen.print(LINE)
+        code = getattr(error, "exit_code", 130)  # the convention for a program that Ctrl-C ended
     sys.exit(code or DONE)
 
 
