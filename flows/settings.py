@@ -9,6 +9,7 @@ unless it is set already.
 """
 
 import atexit
+import getpass
 import os
 import shutil
 import tempfile
@@ -19,11 +20,12 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from artifacts.models.provenance import CHECKOUT
 from artifacts.recipes import catalogue
+from data.errors import BadInput
 from data.home.store import Store
 
 PRIVATE_HOME = "nightshift-prefect-"
@@ -33,7 +35,7 @@ OWN_ADDRESSES = ("127.0.0.1", "localhost", "::1")
 class Settings(BaseSettings):
     """The settings, checked on first use."""
 
-    model_config = SettingsConfigDict(env_prefix="NIGHTSHIFT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="NIGHTSHIFT_", env_ignore_empty=True, frozen=True)
 
     home: Path = CHECKOUT / "var"
     mirrors: Annotated[tuple[str, ...], NoDecode] = ()
@@ -42,7 +44,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+        try:
+            return home.expanduser().absolute()
+        except RuntimeError as error:  # ~ where no user is known
+            raise ValueError(str(error)) from error
 
     @field_validator("mirrors", "recipes", mode="before")
     @classmethod
@@ -60,7 +65,13 @@ _override: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
 @cache
 def _from_environment() -> Settings:
-    found = Settings()
+    try:
+        found = Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"NIGHTSHIFT_{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors()
+        )
+        raise BadInput(f"the environment is invalid: {wrong}", "correct the variable, or unset it") from error
     catalogue.search(found.recipes)
     return found
 
@@ -121,6 +132,14 @@ def environment_without_server() -> dict[str, str]:
 def prefect_home() -> Path:
     """Return the folder in which Prefect keeps its database."""
     return Path(os.environ.get("PREFECT_HOME") or settings().home / "prefect")
+
+
+def user_name() -> str:
+    """Return who runs this process: the user's name, or "uid 54321" where the system has none, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"
 
 
 def visible_gpus() -> str | None:

@@ -14,6 +14,7 @@ from data.errors import NightshiftError
 from data.fields import described
 from flows.commands import admin, datasets, models, recipes, registry
 from flows.commands.console import (
+    BROKEN,
     DATA,
     DONE,
     NIGHTS,
@@ -27,6 +28,7 @@ from flows.commands.console import (
     console,
     print_json,
     print_table,
+    robust_streams,
     store,
 )
 from flows.runs.stopping import LINE
@@ -48,6 +50,7 @@ for option in ("--help", "--version"):
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    output = robust_streams()
     screen = console(stderr=True)
     try:
         code = app(result_action="return_value", exit_on_error=False)
@@ -60,6 +63,10 @@ def main() -> None:
     except KeyboardInterrupt as error:
         screen.print(LINE)
         code = getattr(error, "exit_code", 130)  # the convention for a program that Ctrl-C ended
+    sys.stdout.flush()
+    if output.lost:
+        screen.print(f"[bold red]broken:[/] standard output could not be written: {output.lost.strerror}")
+        code = BROKEN if code is None else code  # a night has its own result, printed or not
     sys.exit(code or DONE)
 
 

@@ -1,6 +1,5 @@
 """What a run of `retrain` knows about itself: id, home, dataset, policy, who started it, and in the end its report."""
 
-import getpass
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from data.validation import results
 from flows.runs.queueing import one_night_at_a_time
 from flows.runs.reconcile import reconcile
 from flows.runs.record import recorded
-from flows.settings import settings
+from flows.settings import settings, user_name
 from tasks.progress import say
 
 
@@ -173,4 +172,4 @@ class Night:
 
 def _who() -> str:
     """Return who started this run: "schedule", or the user that the process runs as."""
-    return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or ()) else getpass.getuser()
+    return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or ()) else user_name()

@@ -36,6 +36,7 @@ with stopping.stopping_promptly(store, lambda: Path(sys.argv[1], "cleaned-up").t
 """
 PATIENT = "time.sleep(300)"
 DEAF = 'hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes in which Python handles no signal'
+SLOW = "tiny:epochs=1000,hidden=1024"
 STUBBORN = """
     while True:
         try:
@@ -122,7 +123,13 @@ def test_night_leaves_nothing_running(tmp_path: Path, how: str) -> None:
     home = Store(tmp_path / "home")
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "NIGHTSHIFT_"))}
     night = subprocess.Popen(
-        [Path(sys.executable).parent / "nightshift", "retrain", "mnist-sample", "--recipe", "tiny:epochs=5000"],
+        [
+            Path(sys.executable).parent / "nightshift",
+            "retrain",
+            "mnist-sample",
+            "--recipe",
+            "tiny:epochs=1000,hidden=1024",
+        ],
         env={**environment, "NIGHTSHIFT_HOME": str(home.root)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
