@@ -25,7 +25,7 @@ ADVICE = {
     errno.ENOLCK: _LOCKS,
     errno.EOPNOTSUPP: _LOCKS,
     errno.ENOSYS: _LOCKS,
-    errno.EIO: "the disk failed; nothing was published; check it before you run again",
+    errno.EIO: "the disk failed: check it before you run again",
 }
 
 
@@ -97,6 +97,20 @@ def append_line(path: Path, line: bytes) -> None:
             os.ftruncate(stream.fileno(), before)
             raise
     fsync(path.parent)
+
+
+def confirm(target: Path) -> None:
+    """Wait until the rename that put `target` into place is on disk.
+
+    Raises:
+        StorageFailed: the disk failed; the message says that the file is in place all the same.
+    """
+    try:
+        fsync(target.parent)
+    except OSError as error:
+        advice = ADVICE.get(error.errno or 0, ADVICE[errno.EIO])
+        problem = f"{target} is written, but the disk did not confirm it: {error.strerror}"
+        raise StorageFailed(problem, f"a power cut may undo it; {advice}") from error
 
 
 def fsync(path: Path) -> None:

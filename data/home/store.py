@@ -121,7 +121,7 @@ class Store(Layout):
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not self.is_complete(target):
                     raise
                 # another process published the same address between the check and the rename: equal content
-            files.fsync(target.parent)
+            files.confirm(target)
 
     def write_bytes(self, target: Path, content: bytes) -> None:
         """Replace a small file in one step."""

@@ -78,6 +78,7 @@ class Catch:
         caught: whether the suite refused the data.
         by: the expectations that failed, as "subject: expectation".
         expected: whether statistics can see it in this dataset; if not, it is left to the metric gate.
+        sampled: number of images that the copy was made of, if it was made of a sample; 0 if of all.
     """
 
     corruption: str
@@ -85,6 +86,7 @@ class Catch:
     caught: bool
     by: tuple[str, ...]
     expected: bool = True
+    sampled: int = 0
 
     @property
     def ok(self) -> bool:
@@ -116,6 +118,7 @@ def as_markdown(title: str, result: ValidationResult, catches: tuple[Catch, ...]
         lines += [
             "## Self-test on corrupted data",
             "",
+            *([f"Copies of {catches[0].sampled:,} images, drawn at random.", ""] if catches[0].sampled else []),
             "| corruption | what | caught | by |",
             "| --- | --- | --- | --- |",
         ]

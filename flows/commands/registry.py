@@ -94,17 +94,18 @@ def rollback(dataset: str, *, reason: Reason, to: Text = "", json: Json = False)
         dataset: Dataset to roll back.
         to: Version such as mnist/1. Default: the previous champion.
     """
-    from artifacts.operations.rollback import roll_back
+    from artifacts.operations.rollback import lines_so_far, roll_back, sentence
     from flows.settings import prepare_environment
 
     prepare_environment()
     print("checking the earlier version in a fresh process and on the test images", file=sys.stderr)
+    before = lines_so_far(store(), known_dataset(dataset))
     with native_messages_to(store().root / "native.log"):
-        entry = roll_back(store(), known_dataset(dataset), who=user_name(), why=reason, to=to or None)
+        entry = roll_back(store(), dataset, who=user_name(), why=reason, to=to or None)
     if json:
         print_json(entry.to_json())
     else:
-        print(f"{entry.to_version} is champion of {dataset} again; {entry.from_version} is barred from promotion")
+        print(sentence(entry, before))
 
 
 @app.command(group=CHAMPIONS, help_epilogue="Example: nightshift bar mnist/2 --reason 'trained on mislabelled data'")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,9 +27,13 @@ from data.errors import BadInput
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
+from data.inspection.contact_sheet import SHEET
 from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
+from data.snapshots import nights
+from data.snapshots.nights import Night as DataNight
 from data.validation import results
+from flows.runs import due
 from flows.runs.queueing import one_night_at_a_time
 from flows.runs.reconcile import reconcile
 from flows.runs.record import recorded
@@ -52,6 +56,7 @@ class Night:
         champion: id of the champion when the run began; None before the first promotion.
         record: of this run, in the home's journal.
         serving: a fresh process in which the winner will have to serve.
+        changes: policy fields that differ tonight.
     """
 
     run: str
@@ -64,6 +69,7 @@ class Night:
     champion: str | None
     record: Record
     serving: InfraCheck
+    changes: Mapping[str, Any]
 
     @classmethod
     @contextmanager
@@ -106,13 +112,39 @@ class Night:
             champion = champions.champion_id(store, row.name)
             # TensorFlow takes long to import; by the verdict it is ready
             with check.start_infra_check(budgets=verdict.budgets(policy)) as serving:
-                yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving)
+                yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving, changes)
 
-    def finish(self, report: NightReport) -> State[NightReport]:
+    def on(self, prepared: PreparedRef) -> "Night":
+        """Return this night with the row and the policy of tonight's data: a snapshot may have brought images."""
+        if not self.dataset.growth:
+            return self
+        row = catalogue.get(self.store, self.dataset.name)
+        counts = parquet.describe(self.store, prepared)["splits"]["test"]["class_counts"]
+        return replace(self, dataset=row, policy=policy_for(row.name, counts).changed(self.changes))
+
+    def waits(self, candidates: Sequence[Candidate]) -> str:
+        """Return why a growing dataset is not trained tonight; "" if it is, as whatever a person forces or tries is."""
+        if not self.dataset.growth or self.mode != "normal":
+            return ""
+        return due.waits(self.store, self.dataset, due.asked_for(candidates, self.policy))
+
+    def postponed(self, why: str) -> NightReport:
+        """Return the report of a night without a training; nothing is written."""
+        say("choose", f"nothing is trained tonight: {why}", 1.0)
+        return self._report(verdict="POSTPONED", reason=why)
+
+    def finish(self, report: NightReport, candidates: Sequence[Candidate] = ()) -> State[NightReport]:
         """End this run's record, and return the final state: Completed, named "Promoted" or "Not promoted"."""
         summary = f"{report.headline}: {report.reason}"
-        journal.end(self.store, self.record, "finished", summary, verdict=report.verdict, promoted=report.promoted)
-        return Completed(name="Promoted" if report.promoted else "Not promoted", message=summary, data=report)
+        result = {}
+        if candidates and self.dataset.growth and self.mode != "dry-run":
+            asked = due.asked_for(candidates, self.policy)
+            result = {"asked": asked, "snapshot": self.dataset.snapshot}
+        promoted = report.promoted
+        journal.end(
+            self.store, self.record, "finished", summary, verdict=report.verdict, promoted=promoted, result=result
+        )
+        return Completed(name="Promoted" if promoted else "Not promoted", message=summary, data=report)
 
     def candidates(self, recipes: Sequence[str], seed: int, seeds: int) -> list[Candidate]:
         """Return every recipe with every seed."""
@@ -129,8 +161,28 @@ class Night:
         """Collect everything that the report shows; nothing is written."""
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
-        checks, catches = results.read(self.store, parquet.describe(self.store, prepared)["validation"])
+        validation = parquet.describe(self.store, prepared)["validation"]
+        checks, catches = results.read(self.store, validation)
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
+        return self._report(
+            verdict="UNCHANGED" if judged.unchanged else decision.verdict,
+            reason=judged.unchanged or decision.reason,
+            decision=decision,
+            candidates=rows,
+            standings=standings(finished),
+            winner=judged.chosen.ref.candidate.name,
+            validation=checks,
+            catches=catches,
+            self_tests=judged.self_tests,
+            infra=judged.infra,
+            sheet=self.store.validation(validation) / SHEET,
+            provenance=made_from.to_json(),
+            decided=len(ledger.decided(history, judged.test_digest)),
+            ledger=ledger.newest(history),
+            next_commands=self._next(judged),
+        )
+
+    def _report(self, *, verdict: str, reason: str, **more: Any) -> NightReport:
         return NightReport(
             run=self.run,
             dataset=self.dataset.name,
@@ -138,24 +190,18 @@ class Night:
             class_names=self.dataset.class_names,
             started=self.started,
             finished=datetime.now(UTC),
-            verdict="UNCHANGED" if judged.unchanged else decision.verdict,
-            reason=judged.unchanged or decision.reason,
-            decision=decision,
+            verdict=verdict,
+            reason=reason,
             mode=self.mode,
-            candidates=rows,
-            standings=standings(finished),
-            winner=judged.chosen.ref.candidate.name,
             champion_before=self.champion,
             champion_after=champions.champion_id(self.store, self.dataset.name),
-            validation=checks,
-            catches=catches,
-            self_tests=judged.self_tests,
-            infra=judged.infra,
-            provenance=made_from.to_json(),
-            decided=len(ledger.decided(history, judged.test_digest)),
-            ledger=ledger.newest(history),
-            next_commands=self._next(judged),
+            news=self._news(),
+            **more,
         )
+
+    def _news(self) -> DataNight | None:
+        known = nights.nights(self.store, self.dataset.name) if self.dataset.growth else []
+        return known[-1] if known else None
 
     def _next(self, judged: Judged) -> list[tuple[str, str]]:
         name = self.dataset.name
