@@ -1,6 +1,5 @@
 """What a run of `retrain` knows about itself: id, home, dataset, policy, who started it, and in the end its report."""
 
-import getpass
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -38,7 +37,7 @@ from flows.runs import due
 from flows.runs.queueing import one_night_at_a_time
 from flows.runs.reconcile import reconcile
 from flows.runs.record import recorded
-from flows.settings import settings
+from flows.settings import settings, user_name
 from tasks.progress import say
 
 
@@ -219,4 +218,4 @@ class Night:
 
 def _who() -> str:
     """Return who started this run: "schedule", or the user that the process runs as."""
-    return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or ()) else getpass.getuser()
+    return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or ()) else user_name()
