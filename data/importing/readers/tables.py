@@ -82,7 +82,7 @@ def is_table(file: File) -> bool:
 
 def is_metadata(file: File) -> bool:
     """Whether a file is what Hugging Face's imagefolder has beside the images."""
-    return PurePosixPath(file.name).name.lower() in ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+    return file.name.rpartition("/")[2].lower() in ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def open_tables(place: Place, options: ImportOptions, files: Sequence[File] = ()) -> Source:
