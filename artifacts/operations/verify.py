@@ -5,6 +5,7 @@ lost pointer, a missing or torn last line. It restores nothing else: a damaged f
 produced again, by a person.
 """
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
@@ -15,9 +16,11 @@ from typing import Any
 from artifacts.registry import ledger, pointer, versions
 from artifacts.registry.ledger import Entry
 from artifacts.registry.pointer import Pointer, PointerLost
-from data.errors import NightshiftError
+from data.errors import Corrupt, NightshiftError
 from data.home.layout import NAME
 from data.home.store import Store
+from data.snapshots import snapshot
+from data.snapshots.snapshot import SnapshotRef
 from data.values import canonical_json
 
 
@@ -51,6 +54,7 @@ def find_problems(store: Store) -> list[Finding]:
     findings = [found for dataset in _names(store.models()) for found in _dataset(store, dataset)]
     for folder in _published(store):
         findings += _checked(str(folder.relative_to(store.root)), partial(store.verify, folder))
+    findings += _missing_shards(store)
     findings += [
         Finding(
             str(path.relative_to(store.root)), "left behind by a crashed run", "the next run removes it", serious=False
@@ -150,9 +154,22 @@ def _version(store: Store, dataset: str, number: int, entries: tuple[Entry, ...]
 
 def _published(store: Store) -> Iterator[Path]:
     """Yield the published folders that are addressed by content; versions are checked with their ledger."""
-    for kind in ("validations", "prepared", "trained"):
+    for kind in ("validations", "shards", "snapshots", "prepared", "trained"):
         for name in _names(store.root / kind):
             yield store.root / kind / name
+
+
+def _missing_shards(store: Store) -> Iterator[Finding]:
+    """Yield the shards that snapshots name and the home does not have, each once."""
+    missing: dict[str, str] = {}
+    for name in _names(store.root / "snapshots"):
+        with contextlib.suppress(Corrupt):  # found already, when its files were hashed
+            for shard in snapshot.read(store, SnapshotRef("", name)).shards:
+                missing.setdefault(shard.digest, name)
+    for digest, name in missing.items():
+        if not store.is_complete(store.shard(digest)):
+            problem = f"snapshot {name[:12]} and perhaps later ones need it, but it is not there"
+            yield Finding(f"shards/{digest}", problem, "restore it from a backup")
 
 
 def _names(folder: Path) -> list[str]:
