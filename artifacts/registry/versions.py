@@ -13,7 +13,7 @@ from typing import Any
 
 from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
-from artifacts.registry import pointer
+from artifacts.registry import ledger, pointer, traces
 from artifacts.registry.ledger import Entry
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
@@ -188,6 +188,7 @@ def register(
         known = registered(store, dataset, provenance.run_id, provenance.weights_digest)
         if known:
             return known
+        ledger.create(store, dataset)
         number = 1 + max((*numbers(store, dataset), *_mentioned(dataset, now.entries)), default=0)
         with store.publish(store.versions(dataset) / str(number)) as draft:
             bundle.copy(store, candidate, draft.path)
@@ -200,6 +201,7 @@ def register(
                 "run_id": provenance.run_id,
                 "recipe": provenance.recipe,
                 "weights_digest": provenance.weights_digest,
+                traces.LEDGER: ledger.newest(now.entries),
             }
         return load(store, dataset, number)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from data.drift.night import SIDES, Night
-from data.statistics.summary import luminance
+from data.statistics.image_statistics import luminance
 
 KNOWN, NEW, TEST = 4_000, 2_000, 20_000  # images looked at, at most
 BYTES = 1 << 28  # of their pixels, of each of the three, at most

@@ -121,7 +121,7 @@ class Store(Layout):
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or not self.is_complete(target):
                     raise
                 # another process published the same address between the check and the rename: equal content
-            files.fsync(target.parent)
+            files.confirm(target)
 
     def write_bytes(self, target: Path, content: bytes) -> None:
         """Replace a small file in one step."""
@@ -262,8 +262,9 @@ class Store(Layout):
             files.make_folder(path.parent)
             stream = path.open("ab")
         with stream:
-            if timeout_s is None and on_wait is None:
-                fcntl.flock(stream, fcntl.LOCK_EX)  # no polling: the next in line has it at once
-            else:
-                locks.wait_for(lambda: locks.try_lock(stream.fileno()), on_wait, timeout_s=timeout_s)
+            with storage_errors(path):
+                if timeout_s is None and on_wait is None:
+                    fcntl.flock(stream, fcntl.LOCK_EX)  # no polling: the next in line has it at once
+                else:
+                    locks.wait_for(lambda: locks.try_lock(stream.fileno()), on_wait, timeout_s=timeout_s)
             yield

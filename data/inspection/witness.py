@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from data.dataset import RawData
+from data.home.mapped import forget
 from data.inspection.rules import Measured
-from data.statistics.summary import luminance, numeric, split_rows
+from data.statistics.image_statistics import luminance
+from data.statistics.summary import numeric, split_rows
 
 SAMPLE = 10_000  # images of each split at most
 SAMPLE_BYTES = 1 << 29  # read of each split at most
@@ -199,8 +201,11 @@ def _sample(images: np.ndarray, labels: np.ndarray) -> _Sample:
     size = math.prod(images.shape[1:])
     n = min(len(images), SAMPLE, max(SAMPLE_BYTES // size, 100))
     rows = np.linspace(0, len(images) - 1, n).astype(np.int64)
-    step = max((1 << 23) // size, 1)
-    parts = [_measured(np.asarray(images[rows[start : start + step]])) for start in range(0, n, step)]
+    step = max((1 << 20) // size, 1)
+    parts = []
+    for start in range(0, n, step):
+        parts.append(_measured(np.asarray(images[rows[start : start + step]])))
+        forget(images)
     small, sharpness, slant = (np.concatenate(some) for some in zip(*parts, strict=True))
     return _Sample(small, np.asarray(labels)[rows], sharpness, slant)
 

@@ -1,12 +1,14 @@
 import pytest
 
-from artifacts.models import provenance
+from artifacts.models import bundle, provenance
 from artifacts.models.bundle import REQUIRED
+from artifacts.models.warm_start import Parent
 from artifacts.operations.replay import replay
 from artifacts.recipes.candidate import Candidate
 from artifacts.registry import versions
 from artifacts.registry.versions import Version
 from artifacts.training.train import train
+from data.dataset import Geometry
 from data.errors import BadInput
 from data.home.store import Store
 from data.prepared.parquet import PreparedRef
@@ -19,11 +21,18 @@ pytestmark = pytest.mark.slow
 CANDIDATE = Candidate.parse("tiny:epochs=1", seed=7)
 
 
-def registered(store: Store, prepared: PreparedRef, **changes: object) -> Version:
+def registered(
+    store: Store,
+    prepared: PreparedRef,
+    candidate: Candidate = CANDIDATE,
+    parent: Parent | None = None,
+    **changes: object,
+) -> Version:
     """Train on the bundled sample, and register where the model comes from, or something else."""
-    folder = store.trained(digest_of("candidate"))
+    folder = store.trained(digest_of(candidate.spec))
     with store.publish(folder) as draft:
-        result = train(store, prepared, CANDIDATE, draft.path)
+        result = train(store, prepared, candidate, draft.path, parent=parent)
+        bundle.write_interface(draft.path, Geometry(28, 28), [str(digit) for digit in range(10)])
         (draft.path / "metrics.json").write_bytes(canonical_json({"splits": {"test": "t"}}))
         for name in set(REQUIRED) - {path.name for path in draft.path.iterdir()}:
             (draft.path / name).write_bytes(b"of no interest here")
@@ -39,6 +48,8 @@ def registered(store: Store, prepared: PreparedRef, **changes: object) -> Versio
         "weights_digest": result.weights_digest,
         "device": result.device,
         "backend": result.backend,
+        "parent": result.parent,
+        "parent_weights": result.parent_weights,
     }
     made_from = provenance.collect(**{**known, **changes})
     infra = nights.infra(store, folder)
@@ -74,3 +85,18 @@ def test_data_that_are_gone_cannot_be_trained_on(store: Store) -> None:
     with pytest.raises(BadInput, match="prepared data 000000000000, which this home no longer has") as refused:
         replay(store, version)
     assert "nightshift retrain mnist-sample --mode dry-run" in refused.value.hint
+
+
+def test_a_warm_start_is_trained_again_from_its_parent(store: Store) -> None:
+    """The provenance names the version it began with; without that version, replaying says so."""
+    prepared, text = prepare(store), "mlp:hidden=8,least_steps=20"
+    first = registered(store, prepared, Candidate.parse(text), run_id="one")
+    warm = Candidate.parse(f"{text},warm_start=champion", seed=1)
+    parent = Parent(first.id, first.weights_digest, first.folder)
+    second = registered(store, prepared, warm, parent, run_id="two")
+    assert (second.provenance().parent, second.provenance().parent_weights) == (first.id, first.weights_digest)
+    assert replay(store, second).same
+    first.folder.rename(first.folder.with_name("kept-elsewhere"))
+    with pytest.raises(BadInput, match=r"mnist-sample/2 began with the weights .* of mnist-sample/1, which") as refused:
+        replay(store, second)
+    assert "from a backup" in refused.value.hint
