@@ -77,6 +77,12 @@ def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, 
     finished = [record for record in over if record.state == "finished"]
     if over and over[-1].state != "finished":
         yield Alert(dataset, _failure(over[-1]), f"fix it, then: nightshift retrain {dataset}")
+    for shift in finished[-1].result.get("shifts", ()) if finished else ():
+        yield Alert(
+            dataset,
+            f"the newest images differ: {shift}",
+            "look at the report; if it is meant, nothing needs to be done",
+        )
     promoted = [record.promoted for record in reversed(finished) if record.verdict not in NOTHING_TRIED]
     without = promoted.index(True) if True in promoted else len(promoted)
     if without >= limits.not_promoted_nights:

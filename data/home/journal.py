@@ -143,6 +143,13 @@ def end(store: Store, record: Record, state: State, reason: str = "", **more: An
     return write(store, replace(record, state=state, reason=reason, ended=now(), **more))
 
 
+def cancel_own(store: Store, reason: str) -> None:
+    """Record that the runs of this process were cancelled: it is about to end."""
+    for record in read(store):
+        if record.active and record.process == Process.current():
+            end(store, record, "cancelled", reason)
+
+
 def find(store: Store, id: str) -> Record | None:
     """Return the record of a run; None if there is none.
 

@@ -7,6 +7,7 @@ started (`flows/server/started.py`). `flows/server/supervisor.py` restarts what 
 import contextlib
 import os
 import secrets
+import shlex
 import socket
 import subprocess
 import sys
@@ -21,9 +22,9 @@ from data.errors import BadInput, Broken
 from data.home.processes import Process
 from data.home.store import Store
 from flows.server.started import Started, end, record_of, supervisor_runs
+from flows.server.web import HOST
 from flows.settings import environment_with, settings
 
-HOST = "127.0.0.1"
 START_TIMEOUT_S = 420.0  # on two busy cores: a database to migrate, eight deployments to import
 
 
@@ -42,16 +43,58 @@ def up(port: int = 4200, say: Callable[[str], None] = print) -> Started:
     store = settings().store
     store.preflight()
     with store.lock("server"):
-        now = Started.read(store)
-        if now and now.runs(store) and (now.ready or now.unidentified):
-            _require_reachable(now)
+        if now := _running_or_cleared(store, say):
             say(f"already running at {now.ui}")
             return now
-        if now:
-            _clear(store, now, say)
-        _require_free(port)
+        url = _prepare(store, port)
         say("starting server, pools, deployments and workers; the first start takes half a minute")
-        return _start(store, port)
+        return _start(store, url)
+
+
+def prepare_foreground(port: int = 4200, say: Callable[[str], None] = print) -> str:
+    """Do what has to be done before a supervisor can run in this process, and return the URL for it.
+
+    Raises:
+        BadInput: another process uses the port, or this home's server runs already.
+        Broken: a server of this home runs elsewhere.
+        Corrupt: the record of what was started cannot be read.
+    """
+    store = settings().store
+    store.preflight()
+    with store.lock("server"):
+        if now := _running_or_cleared(store, say):
+            raise BadInput(f"already running at {now.ui} as {now.supervisor}", "stop it first: nightshift server down")
+        return _prepare(store, port)
+
+
+def _running_or_cleared(store: Store, say: Callable[[str], None]) -> Started | None:
+    """Return the server that runs; if none does, end what is left of an earlier one."""
+    now = Started.read(store)
+    if now and now.runs(store) and (now.ready or now.unidentified):
+        _require_reachable(now)
+        return now
+    if now:
+        _clear(store, now, say)
+    return None
+
+
+def _prepare(store: Store, port: int) -> str:
+    _require_free(port)
+    url = f"http://{HOST}:{port}/api"
+    _write_environment(store, url)
+    return url
+
+
+def _write_environment(store: Store, url: str) -> None:
+    """Write the variables that commands and workers need: for shells and systemd, and bare for `docker --env-file`."""
+    variables = {**client_environment(store, url), "NIGHTSHIFT_HOME": str(store.root)}
+    quoted = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    bare = "".join(f"{name}={value}\n" for name, value in variables.items())
+    # systemd skips lines that are no assignment; in a shell they export what is between them
+    for name, content in (("environment", f"set -a\n{quoted}set +a\n"), ("environment.plain", bare)):
+        path = _folder(store) / name
+        path.unlink(missing_ok=True)
+        _write_private(path, content)
 
 
 def down(say: Callable[[str], None] = print) -> None:
@@ -157,12 +200,7 @@ def healthy(url: str) -> bool:
         return False
 
 
-def _start(store: Store, port: int) -> Started:
-    url = f"http://{HOST}:{port}/api"
-    content = "".join(f"export {name}='{value}'\n" for name, value in client_environment(store, url).items())
-    path = _folder(store) / "environment"
-    path.unlink(missing_ok=True)
-    _write_private(path, content)
+def _start(store: Store, url: str) -> Started:
     log = _folder(store) / "supervisor.log"
     with log.open("ab") as stream:
         supervisor = subprocess.Popen(
@@ -182,7 +220,7 @@ def _start(store: Store, port: int) -> Started:
         time.sleep(0.2)
     if supervisor.poll() is None:
         end([Process.of(supervisor.pid)])
-    output = log.read_text(errors="replace").strip().splitlines()
+    output = [line for line in log.read_text(errors="replace").splitlines() if line.strip() and "->" not in line]
     raise Broken(f"the server did not start: {output[-1] if output else 'no output'}", f"read {_folder(store)}/*.log")
 
 

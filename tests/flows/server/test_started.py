@@ -89,11 +89,11 @@ def test_up_does_not_believe_the_record_of_another_host(
     """It says so, and starts a server."""
     port = free_port()
     recorded(home, elsewhere(stranger.pid), port)
-    started: list[int] = []
-    monkeypatch.setattr(stack, "_start", lambda _, port: started.append(port))
+    started: list[str] = []
+    monkeypatch.setattr(stack, "_start", lambda _, url: started.append(url))
     lines: list[str] = []
     stack.up(port, lines.append)
-    assert started == [port]
+    assert started == [f"http://127.0.0.1:{port}/api"]
     assert "old-host" in lines[0]
     assert stranger.poll() is None
     assert stack.running(home) is None
@@ -158,3 +158,22 @@ def test_home_has_one_supervisor(tmp_path: Path) -> None:
     locks.release(path)
     done = subprocess.run([sys.executable, "-c", second], capture_output=True, text=True, cwd=CHECKOUT, check=True)
     assert done.stdout == "True\n"
+
+
+def test_environment_file_is_read_by_a_shell_by_systemd_and_by_docker(tmp_path: Path) -> None:
+    """Plain assignments, with the home; a shell that sources the file exports them. Only the owner can read it."""
+    home = Store(tmp_path / "a home with 'quotes'")
+    home.preflight()
+    stack._write_environment(home, "http://127.0.0.1:4200/api")
+    path = home.root / "server" / "environment"
+    expected = {**stack.client_environment(home, "http://127.0.0.1:4200/api"), "NIGHTSHIFT_HOME": str(home.root)}
+    shown = subprocess.run(
+        ["env", "-i", "sh", "-c", '. "$0"; exec /usr/bin/env', str(path)], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert expected.items() <= dict(line.split("=", 1) for line in shown).items()
+    plain = (home.root / "server" / "environment.plain").read_text().splitlines()
+    assert dict(line.split("=", 1) for line in plain) == expected
+    assignments = [line for line in path.read_text().splitlines() if "=" in line]
+    assert [line.split("=")[0] for line in assignments] == list(expected)
+    for one in (path, path.with_name("environment.plain")):
+        assert one.stat().st_mode & 0o777 == 0o600

@@ -18,12 +18,13 @@ def answered(draw: st.DrawFn, most_models: int = 4, most_images: int = 6) -> tup
     return np.array(flat, np.int8).reshape(models, n), np.array(champion)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 6), st.integers(1, 40), st.integers(0, 10_000))
 def test_where_everyone_has_answered_everything_it_is_the_usual_test(models: int, n: int, seed: int) -> None:
     """Then p-value, gain, smallest gain and noise are those of `pool`."""
     rng = np.random.default_rng(seed)
     rights, champion = rng.random((models, n)) < 0.7, rng.random(n) < 0.6
-    found, usual = pool_answers(rights.astype(np.int8), champion, 0.2), pool(rights, champion, 0.2)
+    found, usual = pool_answers(rights.astype(np.int8), champion, 0.2071), pool(rights, champion, 0.2071)
     assert found.models == usual.models
     assert found.p_value == pytest.approx(usual.p_value, rel=1e-9)
     assert found.gain == pytest.approx(usual.gain, abs=1e-12)
@@ -33,7 +34,7 @@ def test_where_everyone_has_answered_everything_it_is_the_usual_test(models: int
         assert found.detectable == pytest.approx(usual.detectable, rel=1e-9)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(answered(most_models=1))
 def test_the_p_value_is_that_of_counting_every_case(case: tuple[Answers, np.ndarray]) -> None:
     """With one model: over all ways in which the champion could be either of the two on every image."""
@@ -54,7 +55,7 @@ def test_the_p_value_is_that_of_counting_every_case(case: tuple[Answers, np.ndar
     assert pool_answers(answers, champion, 0.1).p_value == pytest.approx(min(1.0, 2 * tail))
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(answered(most_images=5))
 def test_more_models_are_counted_exactly_at_least(case: tuple[Answers, np.ndarray]) -> None:
     """The p-value is never below that of counting every way in which the champion could be one of the models."""
