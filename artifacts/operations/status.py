@@ -63,10 +63,10 @@ def find_alerts(store: Store, limits: Limits, now: datetime | None = None) -> li
     """
     now = now or datetime.now(UTC)
     found = nights(store)
-    if not found:
-        return [Alert("all", "no run has ever started in this home", "run: nightshift retrain")]
+    none = [Alert("all", "no run has ever started in this home", "run: nightshift retrain")]
     names = sorted({*found, *versions.datasets(store)})
-    return [alert for name in names for alert in _survey(store, name, found.get(name, []), limits, now)]
+    alerts = [alert for name in names for alert in _survey(store, name, found.get(name, []), limits, now)]
+    return alerts if found else [*none, *alerts]
 
 
 def _survey(store: Store, dataset: str, records: list[Record], limits: Limits, now: datetime) -> list[Alert]:

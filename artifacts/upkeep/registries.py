@@ -12,6 +12,7 @@ from data.home.layout import NAME
 from data.home.store import Store
 
 BACKUP = "restore it from a backup"
+ADVICE = f"{BACKUP}; if it is champion, roll back until then"
 
 
 def registries(store: Store) -> Iterator[Subject]:
@@ -31,7 +32,7 @@ def registered(store: Store) -> Iterator[Subject]:
             continue
         entries = _entries(store, dataset)
         for name in names(store, "models", dataset, "versions"):
-            yield Subject(f"{dataset}/{name}", partial(_version, store, dataset, name, entries))
+            yield Subject(f"{dataset}/{name}", partial(_version, store, dataset, name, entries), ADVICE)
 
 
 def names(store: Store, *parts: str) -> list[str]:
