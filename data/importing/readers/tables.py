@@ -5,11 +5,11 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import Any, AnyStr, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -40,7 +40,8 @@ IMAGE_NAMES = (
 )
 LABEL_NAMES = ("label", "labels", "class", "target", "category", "y", "fine_label", "emotion")
 SPLIT_NAMES = ("split", "subset", "usage", "partition")
-MAX_JSON = 256 << 20  # bytes of a JSON file that is one list
+MAX_JSON = 64 << 20  # bytes of a JSON file that is one list; as objects they may take twenty times as much
+MAX_LINE = 16 << 20  # bytes of a row of text; a file without line ends would be one row of any length
 INTEGER = re.compile(r"-?(0|[1-9]\d*)(\.0+)?")
 
 csv.field_size_limit(1 << 24)
@@ -208,7 +209,8 @@ def _columns(file: File, path: Path) -> tuple[tuple[str, ...], bool]:
         return tuple(dict.fromkeys(name for row in rows for name in row)), True
     with _plain(path) as stream:
         start = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-        first = next(csv.reader(start, delimiter=_delimiter(file, start)), [])
+        delimiter = _delimiter(file, start)
+        first = next(csv.reader(_lines(start.readline, file), delimiter=delimiter), [])
     if len(first) > 4 and all(INTEGER.fullmatch(text.strip()) or _is_number(text) for text in first):
         return tuple(f"column {i}" for i in range(len(first))), False
     return tuple(first), True
@@ -217,9 +219,23 @@ def _columns(file: File, path: Path) -> tuple[tuple[str, ...], bool]:
 def _delimiter(file: File, text: io.TextIOWrapper) -> str:
     if file.suffix == ".tsv":
         return "\t"
-    start = text.readline()
+    start = next(_lines(text.readline, file), "")
     text.seek(0)
     return max(",;\t", key=start.count)
+
+
+def _lines(readline: Callable[[int], AnyStr], file: File) -> Iterator[AnyStr]:
+    """Yield the lines of a stream, none of which may be longer than any row.
+
+    Raises:
+        BadFile: one is.
+    """
+    while line := readline(MAX_LINE):
+        if len(line) >= MAX_LINE:
+            raise BadFile(
+                f"{file.where}: expected rows of at most {MAX_LINE >> 20} MiB, found a longer one", "export it again"
+            )
+        yield line
 
 
 def _is_number(text: str) -> bool:
@@ -309,7 +325,7 @@ def _json_rows(file: File, path: Path) -> Iterator[dict[str, Any]]:
                 )
             rows = json.loads(content) if content.lstrip().startswith(b"[") else map(json.loads, content.splitlines())
         else:
-            rows = (json.loads(line) for line in stream if line.strip())
+            rows = (json.loads(line) for line in _lines(stream.readline, file) if line.strip())
         for number, row in enumerate(rows, 1):
             if not isinstance(row, dict):
                 raise BadFile(
