@@ -36,6 +36,11 @@ class Changes:
         return {name: _counts(getattr(self, name)) for name in ("added", "removed", "relabelled")}
 
     @property
+    def total(self) -> int:
+        """Number of images that were added, removed or relabelled."""
+        return len(self.added) + len(self.removed) + len(self.relabelled)
+
+    @property
     def sentence(self) -> str:
         """What changed in one sentence, such as "12 labels changed, 3 images removed, 480 added"."""
         parts = [

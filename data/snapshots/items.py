@@ -15,6 +15,7 @@ from data.statistics.image_statistics import NUMERIC
 from data.statistics.summary import numeric
 
 COLUMNS = ("sha256", "label", "split", "first_seen", "path", "shard", "row")
+MORE = ("side", "first_seen", "path")  # columns beside those of a summary
 SIDES: tuple[Side, ...] = ("train", "validation", "test")
 
 
@@ -141,9 +142,16 @@ def table_of(store: Store, shards: Sequence[Selected], columns: Sequence[str]) -
     return pa.table({name: OF_SHARD[name](shards, counts) if name in OF_SHARD else facts[name] for name in columns})
 
 
-def statistics_of(store: Store, shards: Sequence[Selected]) -> pa.Table:
-    """Return one row of statistics per image of some shards, in their order: see `statistics`."""
-    facts = table_of(store, shards, ["label", *_names(store, shards), "sha256", "split", "first_seen", "path"])
+def statistics_of(store: Store, shards: Sequence[Selected], more: Sequence[str] = MORE) -> pa.Table:
+    """Return one row of statistics per image of some shards, in their order: see `statistics`.
+
+    Args:
+        store: where they lie.
+        shards: which ones.
+        more: which of "side", "first_seen" and "path" to add.
+    """
+    added = ["split" if name == "side" else name for name in more]
+    facts = table_of(store, shards, ["label", *_names(store, shards), "sha256", *added])
     test = np.repeat([one.shard.split == "test" for one in shards], [one.images for one in shards]).astype(bool)
     row = np.where(test, np.cumsum(test), np.cumsum(~test)) - 1
     splits = pa.array(["train", "test"]).take(array(pa.int8(), len(test), test.astype(np.int8)))

@@ -70,6 +70,19 @@ class Night:
         """Number of images that are new, gone, or have another label than in the base."""
         return self.n_added + self.n_removed + self.n_relabelled
 
+    @property
+    def sentence(self) -> str:
+        """What the night found, such as "12 labels changed, 3 images removed, 480 images added, 1 left out"."""
+        parts = [
+            (self.n_relabelled, "label changed", "labels changed"),
+            (self.n_removed, "image removed", "images removed"),
+            (self.n_added, "image added", "images added"),
+            (len(self.new_classes), "new class", "new classes"),
+            (self.n_quarantined, "left out", "left out"),
+        ]
+        told = [f"{n:,} {one if n == 1 else many}" for n, one, many in parts if n]
+        return ", ".join(told) if told else "nothing changed"
+
     def unchanged(self, when: str) -> "Night":
         """Return the next night, if it finds what this one found."""
         return Night(

@@ -1,95 +1,76 @@
 """A sample of a large dataset on which the suites are tested: that they catch damage does not take every image."""
 
-from dataclasses import dataclass, replace
-from typing import Any, cast
+import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from data.dataset import Dataset, RawData
-from data.home.mapped import forget
+from data.dataset import Dataset, RawData, Reference
+from data.home.mapped import forget, on_disk
 from data.statistics.summary import reference_of, split_rows
-from data.validation.altered import Images
 
 WHOLE = 100_000  # images: up to here all of them are used
 MOST = {"train": 60_000, "test": 10_000}  # of each split; as many as MNIST has
+MOST_BYTES = 1 << 30  # of pixels: of larger images there are fewer
+AT_ONCE = 512  # images gathered at a time: each brings 64 KB of its file into memory
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """Some of the images of a base, read when they are asked for.
-
-    Args:
-        base: images, of shape (n, height, width) or (n, height, width, 3).
-        rows: int64: which of them, in which order.
-    """
-
-    base: Images
-    rows: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """That of an array of these images."""
-        return (len(self.rows), *self.base.shape[1:])
-
-    @property
-    def ndim(self) -> int:
-        """Number of dimensions."""
-        return len(self.shape)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """That of the base."""
-        return cast(np.dtype[Any], self.base.dtype)
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, wanted: Any) -> Any:
-        if isinstance(wanted, slice):
-            return Chosen(self.base, self.rows[wanted])
-        return np.asarray(self.base[self.rows[wanted]])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        found = np.asarray(self.base[self.rows]).astype(dtype or self.dtype, copy=False)
-        forget(self.base)
-        return found
-
-
-def sample_of(dataset: Dataset, raw: RawData, table: pa.Table) -> tuple[Dataset, RawData, pa.Table]:
+def sample_of(
+    dataset: Dataset, raw: RawData, table: pa.Table, scratch: Path | None = None
+) -> tuple[Dataset, RawData, pa.Table]:
     """Return some of the images of a large dataset as a dataset of its own, whose statistics are pinned if its were.
 
     Args:
         dataset: the row.
         raw: its images and labels.
         table: its summary.
+        scratch: a folder; with it the sample's images lie in files there, without a name, and not in memory.
 
     Returns:
         The row, its images and their summary. Of more than `WHOLE` images at most `MOST` of each split, always the same
         ones, drawn at random; what was given, where there are no more.
+
+    Raises:
+        OSError: the files cannot be written.
     """
-    sizes = {"train": len(raw.train_images), "test": len(raw.test_images)}
-    if sum(sizes.values()) <= WHOLE:
+    if len(raw.train_images) + len(raw.test_images) <= WHOLE:
         return dataset, raw, table
-    rows = {split: _drawn(n, MOST[split]) for split, n in sizes.items()}
-    some = RawData(
-        Chosen(raw.train_images, rows["train"]),  # type: ignore[arg-type]
-        raw.train_labels[rows["train"]],
-        Chosen(raw.test_images, rows["test"]),  # type: ignore[arg-type]
-        raw.test_labels[rows["test"]],
+    size = sum(MOST.values()) * math.prod(raw.train_images.shape[1:])
+    share = min(MOST_BYTES / max(size, 1), 1)
+    train, test = (
+        _drawn(len(images), int(MOST[split] * share))
+        for split, images in (("train", raw.train_images), ("test", raw.test_images))
     )
-    summary = pa.concat_tables([_taken(table, split, rows[split]) for split in rows]).combine_chunks()
-    row = replace(dataset, n_train=len(rows["train"]), n_test=len(rows["test"]))
+    some = RawData(
+        _gathered(raw.train_images, train, scratch),
+        raw.train_labels[train],
+        _gathered(raw.test_images, test, scratch),
+        raw.test_labels[test],
+    )
+    summary = pa.concat_tables([_taken(table, "train", train), _taken(table, "test", test)]).combine_chunks()
+    row = replace(dataset, n_train=len(train), n_test=len(test))
     return (row if dataset.reference is None else replace(row, reference=_pinned(row, summary))), some, summary
 
 
-def _pinned(row: Dataset, summary: pa.Table) -> Any:
+def _pinned(row: Dataset, summary: pa.Table) -> Reference:
     return reference_of(summary, row.n_classes)
 
 
 def _drawn(n: int, most: int) -> np.ndarray:
     """Return row numbers, ascending, each once."""
     return np.sort(np.random.default_rng(0).choice(n, min(n, most), replace=False))
+
+
+def _gathered(images: np.ndarray, rows: np.ndarray, scratch: Path | None) -> np.ndarray:
+    shape = (len(rows), *images.shape[1:])
+    found = np.empty(shape, np.uint8) if scratch is None else on_disk(scratch, shape, np.uint8)
+    for start in range(0, len(rows), AT_ONCE):
+        found[start : start + AT_ONCE] = images[rows[start : start + AT_ONCE]]
+        forget(images)
+        forget(found)
+    return found
 
 
 def _taken(table: pa.Table, split: str, rows: np.ndarray) -> pa.Table:
