@@ -2,8 +2,9 @@ import shutil
 
 import pytest
 
-from artifacts.operations.verify import find_problems, repair
+from artifacts.operations.verify import find_problems
 from artifacts.registry import champions, ledger, versions
+from artifacts.upkeep.repair import repair
 from data.errors import Corrupt
 from data.home.store import Store
 from tests.artifacts.registry import nights
@@ -42,8 +43,10 @@ def test_verify_names_everything_that_is_wrong(two: Store) -> None:
     assert find_problems(two) == []
     with two.ledger(DATASET).open("ab") as stream:
         stream.write(b"{")
-    assert [found.serious for found in find_problems(two)] == [False]
-    assert repair(two, DATASET) == [f"removed the torn last line of {two.ledger(DATASET)}"]
+    assert [(found.serious, found.problem) for found in find_problems(two)] == [
+        (True, "it ends in 1 bytes of an unfinished line")
+    ]
+    assert "it ends in 1 bytes of an unfinished line" in repair(two, DATASET)[0]
     first = versions.find(two, "mnist/1")
     nights.flip(first.folder / "metrics.json")
     (two.versions(DATASET) / "3").mkdir()
