@@ -108,8 +108,8 @@ def keys(table: pa.Table) -> np.ndarray:
 
 
 def _words(chunk: pa.Array) -> np.ndarray:
-    bytes_ = np.frombuffer(chunk.cast(pa.binary(32)).buffers()[1], np.uint64)
-    first: np.ndarray = bytes_.reshape(-1, 4)[chunk.offset : chunk.offset + len(chunk), 0]
+    words = np.frombuffer(chunk.cast(pa.binary(32)).buffers()[1], ">u8")  # in the order of the hashes as bytes
+    first: np.ndarray = words.reshape(-1, 4)[chunk.offset : chunk.offset + len(chunk), 0].astype(np.uint64)
     return first
 
 
