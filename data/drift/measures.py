@@ -3,7 +3,7 @@
 Why these rules and limits: docs/decisions/0021-drift-between-snapshots.md.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -31,11 +31,12 @@ def drift(
 
     Arguments are those of `measures`.
     """
-    found = [
-        one
-        for one in measures(old, new, old_names=old_names, new_names=new_names, images=images, counts=counts)
-        if one.notable
-    ]
+    return told(measures(old, new, old_names=old_names, new_names=new_names, images=images, counts=counts))
+
+
+def told(measured: Iterable[Shift]) -> tuple[Shift, ...]:
+    """Return what is worth a word, what ends the night first, then other accidents."""
+    found = [one for one in measured if one.notable]
     found.sort(key=lambda one: (not one.ends_night(), one.kind != "accident"))
     return tuple(found)
 
