@@ -119,10 +119,10 @@ class _Ours:
     def _promotes(self, night: int, right: Bools) -> bool:
         theirs = self.reign.on(night)
         if not self.reign.knows_all(night):
-            return knows_the_new_class(self.year.new[: right.size], right, theirs)
+            return knows_the_new_class(self.year.new[: right.size], right, theirs, self.year.scenario.images(night))
         self.models = [right, *self.models[: spending.POOLED - 1]]
         level = self._pay()
-        recently = self._recently(night, right, theirs)
+        recently = self._recently(night, right, theirs) and not worse(right, theirs)
         first = self.year.stop(self.first_night)
         old = bool(right.sum() >= theirs.sum() and level and self._better(0, first, theirs, level))
         return old or recently
@@ -175,9 +175,22 @@ class _Ours:
         return answers[(answers >= 0).any(axis=1)]
 
 
-def knows_the_new_class(new: Bools, right: Bools, theirs: Bools) -> bool:
-    """Promote what knows a class that was added, if a loss of the margin on the others is ruled out."""
+def worse(right: Bools, theirs: Bools) -> bool:
+    """Whether tonight's model is worse beyond chance on all images, whatever recent ones say."""
+    gained, lost = int((right & ~theirs).sum()), int((theirs & ~right).sum())
+    return lost > gained and mcnemar(gained, lost) <= POLICY.worse_level
+
+
+def knows_the_new_class(new: Bools, right: Bools, theirs: Bools, n: int) -> bool:
+    """Promote what knows a class that was added, if a loss of the margin on the others is ruled out.
+
+    Args:
+        new: of shape (m,), which of the images that are kept are of the new class.
+        right: which of them the candidate gets right.
+        theirs: the same of the champion.
+        n: all test images, kept or not.
+    """
     if new.sum() < MEASURABLE or 2 * right[new].sum() < new.sum():
         return False
     gained, lost = int((right & ~theirs & ~new).sum()), int((theirs & ~right & ~new).sum())
-    return not_worse(gained, lost, int((~new).sum()), POLICY.margin) <= POLICY.not_worse_level
+    return not_worse(gained, lost, n - int(new.sum()), POLICY.margin) <= POLICY.not_worse_level

@@ -7,7 +7,7 @@ old images say nothing about it. A class may be added (`class_at`), which no mod
 """
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ BEFORE = -1  # the night on which the first champion was trained
 ACCURACY, DISCORDANT = 0.94, 0.05
 LEARNED = 50  # training images of a new class after which its recall is 63 % of what it will be
 RECALL = 0.94
+OF_THE_NEW = 0.1  # of the images that arrive once there is a new class
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,7 @@ class GrowingYear:
         arrived = np.maximum((all_images - scenario.start) // scenario.arriving, BEFORE)
         unrelated = rng.random(n) < scenario.other
         theirs = np.where(unrelated, rng.permutation(difficulty), difficulty)
-        new = (rng.random(n) < 0.1) & (arrived >= scenario.class_at)
+        new = (rng.random(n) < OF_THE_NEW) & (arrived >= scenario.class_at)
         self.gains: Floats = scenario.gains + rng.normal(0, 1, scenario.nights) * scenario.jitter
         kept = new | (np.maximum(_contested(difficulty, self._reach), _contested(theirs, self._reach)) > CERTAIN)
         self._odds, self._theirs = _odds(difficulty[kept]), _odds(theirs[kept])
@@ -100,8 +101,7 @@ class GrowingYear:
     def _reach(self) -> tuple[float, float]:
         """The least and the greatest log-odds by which difficulties are shifted."""
         most = self.scenario.lost(BEFORE, self.scenario.nights - 1)
-        low, high = CURVE.shift_for(np.array([min(self.gains.min(), 0.0) - most, max(self.gains.max(), 0.0)]))
-        return float(low), float(high)
+        return shift(min(self.gains.min(), 0.0) - most), shift(max(self.gains.max(), 0.0))
 
     def stop(self, night: int) -> int:
         """How many of the images that are kept are there on a night."""
@@ -118,7 +118,7 @@ class GrowingYear:
         start, stop = (0, self.stop(trained)) if arrived is None else (self.stop(arrived - 1), self.stop(arrived))
         lost = 0.0 if arrived is None else self.scenario.lost(trained, arrived)
         odds = self._odds if trained == BEFORE else self._theirs
-        step = float(CURVE.shift_for(np.array([self.gain(trained) - lost]))[0])
+        step = shift(self.gain(trained) - lost)
         chance = 1 - 1 / (1 + odds[start:stop] * np.float32(np.exp(step)))
         new = self.new[start:stop]
         chance[new] = self.recall(trained)
@@ -135,11 +135,31 @@ class GrowingYear:
         return 0.0 if trained == BEFORE else float(self.gains[trained])
 
     def ahead(self, night: int, champion: int) -> float:
-        """By which share of that night's images its model is truly better than the champion, on classes both know."""
-        return self.gain(night) - self.gain(champion) + self.scenario.lost(champion, night)
+        """By which share of that night's images its model is truly better than the champion.
+
+        On the images of the classes that both know: without a new class that the champion was trained too early for.
+        """
+        ahead = self.gain(night) - self.gain(champion) + self.scenario.lost(champion, night)
+        if champion < self.scenario.class_at:
+            return ahead
+        return (1 - OF_THE_NEW) * ahead + OF_THE_NEW * (self.recall(night) - self.recall(champion))
 
 
-CURVE: World = modelled(ACCURACY, DISCORDANT, 200_000)  # for the shift of log-odds that gives a gain, of all years
+CURVE: World = modelled(ACCURACY, DISCORDANT, 50_000)  # difficulties as they are in all years
+
+
+@cache
+def _reached() -> tuple[Floats, Floats]:
+    """Log-odds by which all images are shifted, and what each adds to the accuracy: wider than `World.shift_for`."""
+    steps, odds = np.linspace(-8, 4, 241), _odds(CURVE.difficulty)
+    means = np.array([np.mean(1 - 1 / (1 + odds * np.float32(np.exp(step)))) for step in steps])
+    return steps, means - CURVE.difficulty.mean()
+
+
+def shift(gain: float) -> float:
+    """Return the log-odds that raise the accuracy by a gain, as a share."""
+    steps, reached = _reached()
+    return float(np.interp(gain, reached, steps))
 
 
 def _odds(difficulty: Floats) -> npt.NDArray[np.float32]:
@@ -164,7 +184,7 @@ def enough(scenario: Growing, level: float, draws: int = 2000) -> int:
         draws: simulated.
     """
     rng, odds = np.random.default_rng(0), _odds(CURVE.difficulty)
-    worse = float(CURVE.shift_for(np.array([-scenario.change]))[0])
+    worse = shift(-scenario.change)
     sure, unsure = (1 - 1 / (1 + odds * np.exp(np.float32(step))) for step in (0.0, worse))
     gained, lost = float(np.mean(sure * (1 - unsure))), float(np.mean(unsure * (1 - sure)))
     for nights in range(1, NIGHTS):

@@ -89,6 +89,6 @@ def window_level(yearly_errors: float, nights: int) -> float:
 
 @lru_cache(maxsize=4096)
 def _log_below(height: float, models: int) -> Floats:
-    """Return the logarithm of the probability that one look stays below the boundary, for each noise of the champion."""
+    """Return the logarithm of the probability that a look stays below the boundary, for each noise of the champion."""
     margins = math.sqrt(models) * (height * (models + 1) / models + _NOISE)
     return np.array([math.log(max(5e-324, math.erfc(-margin / math.sqrt(2)) / 2)) for margin in margins.tolist()])
