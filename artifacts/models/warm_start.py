@@ -25,7 +25,7 @@ from artifacts.recipes.sizes import at_once
 from data.home.store import Store
 
 SHARE = 0.5  # of the epochs of a cold start
-RATE = 0.5  # of its learning rate: the full rate would undo what the champion knows
+RATE = 0.25  # of its learning rate: the full rate would undo what the champion knows
 SAMPLE = 256  # training images, at most, on which the norms are set
 
 
@@ -88,7 +88,7 @@ def read(store: Store, parent: Parent, class_names: Sequence[str]) -> Start:
 
 
 def shorter(plan: Plan, candidate: Candidate) -> Plan:
-    """Return the plan of a warm start: fewer epochs and a lower rate, where they are the recipe's defaults."""
+    """Return the plan of a warm start: half of the epochs, a quarter of the rate, where they are the recipe's defaults."""
     defaults = candidate.definition.parameters
     usual = {name for name, value in candidate.resolved().items() if value == defaults[name].default}
     return replace(

@@ -86,13 +86,13 @@ def test_what_does_not_fit_is_a_cold_start(store: Store, text: str, now: str, mi
 
 
 def test_a_warm_start_is_shorter_and_slower_unless_told_otherwise() -> None:
-    """Half of the epochs, rounded up, and of the rate; what differs from the recipe's default is taken as it is."""
+    """Half of the epochs, rounded up, and a quarter of the rate; what differs from the recipe's default is taken as it is."""
     plan = Plan(epochs=5, batch=8, optimizer="adam", learning_rate=0.1)
-    assert shorter(plan, Candidate.parse("cnn")) == replace(plan, epochs=3, learning_rate=0.05)
-    assert shorter(plan, Candidate.parse("cnn:epochs=5")) == replace(plan, learning_rate=0.05)
+    assert shorter(plan, Candidate.parse("cnn")) == replace(plan, epochs=3, learning_rate=0.025)
+    assert shorter(plan, Candidate.parse("cnn:epochs=5")) == replace(plan, learning_rate=0.025)
     assert shorter(plan, Candidate.parse("cnn:learning_rate=0.1")) == replace(plan, epochs=3)
     recorded = tuple(Candidate.parse("cnn").resolved().items())  # as it is replayed
-    assert shorter(plan, Candidate("cnn", recorded)) == replace(plan, epochs=3, learning_rate=0.05)
+    assert shorter(plan, Candidate("cnn", recorded)) == replace(plan, epochs=3, learning_rate=0.025)
 
 
 def test_the_record_says_where_the_weights_came_from(store: Store, tmp_path: Path) -> None:
