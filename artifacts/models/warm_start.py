@@ -88,7 +88,7 @@ def read(store: Store, parent: Parent, class_names: Sequence[str]) -> Start:
 
 
 def shorter(plan: Plan, candidate: Candidate) -> Plan:
-    """Return the plan of a warm start: half of the epochs, a quarter of the rate, where they are the recipe's defaults."""
+    """Return the plan of a warm start: fewer epochs and a lower rate, where they are the recipe's defaults."""
     defaults = candidate.definition.parameters
     usual = {name for name, value in candidate.resolved().items() if value == defaults[name].default}
     return replace(

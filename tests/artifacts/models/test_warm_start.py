@@ -86,7 +86,7 @@ def test_what_does_not_fit_is_a_cold_start(store: Store, text: str, now: str, mi
 
 
 def test_a_warm_start_is_shorter_and_slower_unless_told_otherwise() -> None:
-    """Half of the epochs, rounded up, and a quarter of the rate; what differs from the recipe's default is taken as it is."""
+    """Half of the epochs, rounded up, and a quarter of the rate; what differs from the defaults is kept."""
     plan = Plan(epochs=5, batch=8, optimizer="adam", learning_rate=0.1)
     assert shorter(plan, Candidate.parse("cnn")) == replace(plan, epochs=3, learning_rate=0.025)
     assert shorter(plan, Candidate.parse("cnn:epochs=5")) == replace(plan, learning_rate=0.025)
