@@ -6,6 +6,8 @@ An image is uint8 of shape (height, width) if it is grey, (height, width, 3) if 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from data.growth import Growth
+
 if TYPE_CHECKING:  # names alone: the command line lists datasets without NumPy
     import numpy as np
 
@@ -134,6 +136,9 @@ class Dataset:
         fit: how an image of another size is brought to this one: see `Geometry`.
         ground: the colour around what is shown, one value in 0..255 per channel.
         origin: where a user's dataset was read from; None for built-in ones, and for those added before this was kept.
+        growth: how it follows its source; None if its files are as they were when it was added.
+        snapshot: digest of the newest snapshot of a dataset that grows; "" for others. If it grows, `files` is empty,
+            and `n_train` (with the validation images), `n_test` and `class_names` are those of this snapshot.
     """
 
     name: str
@@ -153,6 +158,8 @@ class Dataset:
     fit: Fit = "pad"
     ground: tuple[int, ...] = (0,)
     origin: Origin | None = None
+    growth: Growth | None = None
+    snapshot: str = ""
 
     @property
     def geometry(self) -> Geometry:

@@ -16,7 +16,7 @@ from prefect.states import Completed
 from artifacts.registry import champions
 from artifacts.reporting.markdown import table, text
 from artifacts.reporting.summary import NightReport
-from data import catalogue
+from data import adding, catalogue
 from data.dataset import Dataset, RawData
 from data.errors import Broken, DataRefused
 from data.home.store import Store
@@ -129,7 +129,7 @@ def _plant_corrupted(store: Store) -> Dataset:
     folder = store.scratch()
     folder.mkdir()
     _write(folder, corrupted)
-    return catalogue.add(
+    return adding.add(
         store, CORRUPTED, folder, ImportOptions(classes=sample.class_names), expected=sample.reference
     ).row
 

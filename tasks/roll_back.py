@@ -12,6 +12,7 @@ from tasks.progress import say
 def roll_back(store: Store, dataset: str, to: str, who: str, why: str) -> Entry:
     """Check the target in a fresh process and on the test images, then make it champion and bar the present one."""
     say("rollback", "checking the earlier version in a fresh process and on the test images", 0.0)
+    before = rollback.lines_so_far(store, dataset)
     entry = rollback.roll_back(store, dataset, who=who, why=why, to=to or None)
-    say("rollback", f"{entry.to_version} is champion of {dataset} again; {entry.from_version} is barred", 1.0)
+    say("rollback", rollback.sentence(entry, before), 1.0)
     return entry

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from artifacts.registry import champions, ledger
+from artifacts.registry import champions, ledger, versions
+from data.errors import Corrupt
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
+
+NOTHING_TRIED = ("UNCHANGED", "POSTPONED")  # nights in which there was no other model to promote
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Limits:
     """When to raise an alert.
 
     Args:
-        not_promoted_nights: after this many consecutive runs without a promotion.
+        not_promoted_nights: after this many consecutive runs that tried another model and promoted none.
         champion_days: when a champion is older than this many days.
         success_hours: when the last run that finished is more than this many hours ago.
     """
@@ -59,15 +62,22 @@ def find_alerts(store: Store, limits: Limits, now: datetime | None = None) -> li
         store: the home; it is only read.
         limits: when to raise an alert.
         now: the present time in UTC; the clock's when not given.
-
-    Raises:
-        Corrupt: a ledger is damaged.
     """
     now = now or datetime.now(UTC)
     found = nights(store)
-    if not found:
-        return [Alert("all", "no run has ever started in this home", "run: nightshift retrain")]
-    return [alert for name in sorted(found) for alert in _dataset(store, name, found[name], limits, now)]
+    none = [Alert("all", "no run has ever started in this home", "run: nightshift retrain")]
+    names = sorted({*found, *versions.datasets(store)})
+    alerts = [alert for name in names for alert in _survey(store, name, found.get(name, []), limits, now)]
+    return alerts if found else [*none, *alerts]
+
+
+def _survey(store: Store, dataset: str, records: list[Record], limits: Limits, now: datetime) -> list[Alert]:
+    """Return the alerts about one dataset; a damaged registry is one of them, and hides none about another."""
+    try:
+        champions.history(store, dataset)
+        return list(_dataset(store, dataset, records, limits, now)) if records else []
+    except Corrupt as error:
+        return [Alert(dataset, error.problem, error.hint)]
 
 
 def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, now: datetime) -> Iterator[Alert]:
@@ -75,7 +85,13 @@ def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, 
     finished = [record for record in over if record.state == "finished"]
     if over and over[-1].state != "finished":
         yield Alert(dataset, _failure(over[-1]), f"fix it, then: nightshift retrain {dataset}")
-    promoted = [record.promoted for record in reversed(finished)]
+    for shift in finished[-1].result.get("shifts", ()) if finished else ():
+        yield Alert(
+            dataset,
+            f"the newest images differ: {shift}",
+            "look at the report; if it is meant, nothing needs to be done",
+        )
+    promoted = [record.promoted for record in reversed(finished) if record.verdict not in NOTHING_TRIED]
     without = promoted.index(True) if True in promoted else len(promoted)
     if without >= limits.not_promoted_nights:
         problem = f"{without} consecutive runs without a promotion, the limit is {limits.not_promoted_nights}"

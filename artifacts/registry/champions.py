@@ -17,9 +17,9 @@ from typing import Any
 
 from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
-from artifacts.registry import ledger, pointer
+from artifacts.registry import ledger, pointer, traces
 from artifacts.registry.ledger import Entry
-from artifacts.registry.versions import DECISION, Version, find, load, require_verdict, verify_version
+from artifacts.registry.versions import DECISION, Version, find, load, numbers, require_verdict, verify_version
 from data.errors import BadInput, Conflict
 from data.home.store import Store
 
@@ -72,11 +72,20 @@ def champion_at(store: Store, dataset: str, when: datetime) -> Entry | None:
     Events are ordered as in the ledger, not by the clock: it is the last move that was made by then.
 
     Raises:
-        BadInput: `when` has no time zone.
+        BadInput: `when` has no time zone, or is before the year 1 or after 9999 in UTC.
     """
-    asked = ledger.timestamp(when)
+    try:
+        asked = ledger.timestamp(when)
+    except OverflowError:
+        raise BadInput(f"{when} is out of the calendar in UTC", "give a time between the years 1 and 9999") from None
     moves = [entry for entry in history(store, dataset) if entry.action in ledger.MOVES and entry.when <= asked]
     return moves[-1] if moves else None
+
+
+def newest_move(store: Store, dataset: str) -> Entry | None:
+    """Return the ledger line that made the present champion, whatever the clock says; None before the first one."""
+    now = pointer.state(store, dataset).pointer
+    return now.event if now else None
 
 
 def history(store: Store, dataset: str) -> tuple[Entry, ...]:
@@ -214,6 +223,46 @@ def rollback(
         return _move(store, version, now, action="rollback", who=who, why=why, when=when, barred=now.champion_weights)
 
 
+def restart(store: Store, dataset: str, to: str, *, who: str, why: str, when: datetime | None = None) -> Entry:
+    """Begin the history of a dataset again, with a version that a person chooses, after pointer and ledger were lost.
+
+    What is left of the ledger is kept; the new line is a rollback from no champion.
+
+    Raises:
+        BadInput: pointer and ledger are not lost, or `to` is a version of another dataset.
+        UnknownName: there is no such version.
+        Corrupt: the version's files have changed, or the ledger is broken.
+        StorageFailed: the home cannot be written.
+    """
+    with pointer.locked(store, dataset):
+        try:
+            pointer.state(store, dataset)
+        except pointer.RegistryLost:
+            pass
+        else:
+            raise BadInput(f"the registry of {dataset} is not lost", "roll back as usual")
+        ledger.recover(store, dataset)
+        now = pointer.State(None, ledger.read(store, dataset), False)
+        version = find(store, to)
+        if version.dataset != dataset:
+            raise BadInput(f"{version.id} is not a version of {dataset}", f"name a version of {dataset}")
+        verify_version(store, version, now.entries)
+        last = str(max(numbers(store, dataset)))
+        return _move(store, version, now, restarted=last, action="rollback", who=who, why=why, when=when)
+
+
+def verified(store: Store, name: str) -> Version:
+    """Return the version called, say, "mnist/3", with every file hashed again.
+
+    Raises:
+        UnknownName: there is no such version.
+        Corrupt: a file differs from the manifest, or the manifest from the ledger.
+    """
+    version = find(store, name)
+    verify_version(store, version, history(store, version.dataset))
+    return version
+
+
 def record(
     store: Store,
     dataset: str,
@@ -290,13 +339,21 @@ def _require_not_barred(version: Version, now: pointer.State) -> None:
         )
 
 
-def _move(store: Store, version: Version, now: pointer.State, barred: str | None = None, **event: Any) -> Entry:
+def _move(
+    store: Store,
+    version: Version,
+    now: pointer.State,
+    barred: str | None = None,
+    restarted: str | None = None,
+    **event: Any,
+) -> Entry:
     digests = version.provenance().digests | {
         "model": store.files(version.folder)[bundle.MODEL]["sha256"],
         "manifest": version.manifest_digest,
     }
     bars = {
         "barred": barred,
+        traces.RESTARTED: restarted,
         "lifted": digests["weights"] if digests["weights"] in ledger.barred(now.entries) else None,
     }
     entry = ledger.following(

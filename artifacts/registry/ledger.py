@@ -10,14 +10,15 @@ This module reads and writes lines; `artifacts.registry.champions` decides what 
 
 import hashlib
 import json
-import os
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from data.errors import BadInput, Corrupt
-from data.home.files import storage_errors
+from artifacts.registry import lines
+from data.errors import BadInput, Corrupt, StorageFailed
+from data.home.reading import read_plain
 from data.home.store import Store
 from data.values import plain
 
@@ -26,6 +27,15 @@ GENESIS = "0" * 64
 MOVES = ("promote", "force", "rollback")
 DECISIONS = ("promote", "hold", "reject", "force")
 ACTIONS = (*DECISIONS, "rollback", "bar", "lift")
+_TEXT: tuple[type, ...] = (str, type(None))
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("when", "action", "who", "why", "previous", "hash"), (str,)),
+    **dict.fromkeys(("from", "to", "verdict", "run_id"), _TEXT),
+    "seq": (int,),
+    "generation": (int, type(None)),
+    "digests": (dict,),
+    "decision": (dict,),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +94,10 @@ class Entry:
         names = {field.name.removesuffix("_version"): field.name for field in fields(cls)}
         if value.keys() != {"schema", *names}:
             raise Corrupt(f"the fields {sorted(value.keys() ^ {'schema', *names})} are missing or too many")
-        if value["hash"] != _hash(value):
+        if not _matches(value):
             raise Corrupt("its content has changed since it was written")
+        if wrong := [key for key, types in _TYPES.items() if not isinstance(value[key], types)]:
+            raise Corrupt(f"{', '.join(wrong)} cannot have these values", "use the code that wrote it")
         return cls(**{names[key]: item for key, item in value.items() if key != "schema"})
 
 
@@ -134,31 +146,51 @@ def following(
     return Entry.from_json(value | {"hash": _hash(value)})
 
 
+def create(store: Store, dataset: str) -> None:
+    """Make an empty ledger where there is none; callers hold the dataset's lock.
+
+    Nothing is registered without a ledger, so that a lost one is never taken for that of a first night.
+    """
+    if not store.ledger(dataset).exists():
+        store.write_bytes(store.ledger(dataset), b"")
+
+
 def append(store: Store, dataset: str, entry: Entry) -> None:
-    """Write a line and wait until it is on disk. Callers hold the dataset's lock and have called `recover`."""
-    store.append_line(store.ledger(dataset), _compact(entry.to_json()))
+    """Write a line and wait until it is on disk. Callers hold the dataset's lock and have called `recover`.
+
+    Raises:
+        StorageFailed: the disk refused; the message says whether the ledger has the line.
+    """
+    line = _compact(entry.to_json())
+    try:
+        store.append_line(store.ledger(dataset), line)
+    except StorageFailed as error:
+        if _ends_with(store, dataset, line):
+            problem = f"line {entry.seq} is in the ledger, but the disk did not confirm it: {error.problem}"
+            raise StorageFailed(problem, f"run the command again, which changes nothing twice; {error.hint}") from error
+        raise StorageFailed(f"{error.problem}; nothing was recorded", error.hint) from error
 
 
 def read(store: Store, dataset: str) -> tuple[Entry, ...]:
-    """Return every line, oldest first; a torn last line counts as not written.
+    """Return every line, oldest first; an unfinished last line counts as not written.
+
+    A line is what is complete, with or without the line end that separates it from the next.
 
     Raises:
         Corrupt: names the first line that is changed, missing or out of order.
     """
     entries: list[Entry] = []
-    for number, line in enumerate(_content(store, dataset).split(b"\n")[:-1], start=1):
+    for value in _parsed(store, dataset).values:
         try:
-            entry = Entry.from_json(json.loads(line))
-            if entry.seq != number:
-                raise Corrupt(f"expected line {number}, got line {entry.seq}: lines were removed or reordered")
+            entry = Entry.from_json(value)
+            if entry.seq != len(entries) + 1:
+                raise Corrupt(
+                    f"expected line {len(entries) + 1}, got line {entry.seq}: lines were removed or reordered"
+                )
             if entry.previous != (entries[-1].hash if entries else GENESIS):
                 raise Corrupt("it does not follow from the line before it")
-        except (Corrupt, ValueError) as error:
-            problem = error.problem if isinstance(error, Corrupt) else f"it is not JSON ({error})"
-            raise Corrupt(
-                f"{store.ledger(dataset)} is broken at line {number}: {problem}",
-                "restore the file from a backup; the lines before that one are intact",
-            ) from error
+        except Corrupt as error:
+            raise _broken(store, dataset, len(entries) + 1, error.problem) from error
         entries.append(entry)
     return tuple(entries)
 
@@ -174,24 +206,47 @@ def check(store: Store, dataset: str) -> str | None:
 
 def torn(store: Store, dataset: str) -> int:
     """Return the length in bytes of an unfinished last line, 0 if there is none; `recover` removes it."""
-    return len(_content(store, dataset).rpartition(b"\n")[2])
+    return len(_parsed(store, dataset).rest)
+
+
+def begins(store: Store, dataset: str, entry: Entry) -> bool:
+    """Whether the file ends in the beginning of a line that is known in full, so that nothing of it is lost."""
+    rest = _parsed(store, dataset).rest
+    return bool(rest) and _compact(entry.to_json()).startswith(rest)
+
+
+def untidy(store: Store, dataset: str) -> str:
+    """Return what `recover` would change, in one clause; "" if nothing.
+
+    Raises:
+        Corrupt: something in the middle is no line at all.
+    """
+    content, parsed = _content(store, dataset), _parsed(store, dataset)
+    if parsed.rest:
+        return f"it ends in {len(parsed.rest)} bytes of an unfinished line"
+    return "line ends are missing or too many" if content != parsed.tidy else ""
 
 
 def recover(store: Store, dataset: str) -> bool:
-    """Remove the torn last line that a power cut may leave; callers hold the dataset's lock.
+    """Give every line its line end, and move an unfinished last one away; callers hold the dataset's lock.
 
-    Such a line was never acknowledged: `append` returns after the fsync of the whole line.
+    A power cut may leave an unfinished line that was never acknowledged. Since it may also be what is left of one that
+    was, the file as it was is kept under quarantine/.
 
     Returns:
-        Whether there was one.
+        Whether there was something to do.
+
+    Raises:
+        Corrupt: something in the middle is no line at all.
+        StorageFailed: the home cannot be written; the ledger is unchanged.
     """
-    tail = torn(store, dataset)
-    if not tail:
+    problem = untidy(store, dataset)
+    if not problem:
         return False
-    path = store.ledger(dataset)
-    with storage_errors(path), path.open("r+b") as stream:
-        stream.truncate(path.stat().st_size - tail)
-        os.fsync(stream.fileno())
+    path, kept, tidy = store.ledger(dataset), store.quarantine(dataset, "ledger.jsonl"), _parsed(store, dataset).tidy
+    store.write_bytes(kept, _content(store, dataset))
+    store.write_bytes(path, tidy)
+    logging.getLogger(__name__).warning("%s was tidied: %s; as it was: %s", path, problem, kept)
     return True
 
 
@@ -239,11 +294,35 @@ def timestamp(when: datetime | None = None) -> str:
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
+def _parsed(store: Store, dataset: str) -> lines.Parsed:
+    try:
+        return lines.parse(_content(store, dataset))
+    except lines.Broken as error:
+        raise _broken(store, dataset, error.number, str(error)) from error
+
+
+def _broken(store: Store, dataset: str, number: int, problem: str) -> Corrupt:
+    return Corrupt(
+        f"{store.ledger(dataset)} is broken at line {number}: {problem}",
+        "restore the file from a backup; the lines before that one are intact",
+    )
+
+
 def _content(store: Store, dataset: str) -> bytes:
     path = store.ledger(dataset)
     if path.is_symlink():
         raise Corrupt(f"{path} is a symbolic link", "replace it with the ledger itself")
-    return path.read_bytes() if path.exists() else b""
+    try:
+        return read_plain(path)
+    except FileNotFoundError:
+        return b""
+
+
+def _ends_with(store: Store, dataset: str, line: bytes) -> bool:
+    try:
+        return _content(store, dataset).endswith(line + b"\n")
+    except Corrupt:
+        return False
 
 
 def _compact(value: Any) -> bytes:
@@ -252,3 +331,11 @@ def _compact(value: Any) -> bytes:
 
 def _hash(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(_compact({key: item for key, item in value.items() if key != "hash"})).hexdigest()
+
+
+def _matches(value: Mapping[str, Any]) -> bool:
+    """Whether a line has its own hash; what canonical JSON cannot hold, such as NaN, has none."""
+    try:
+        return bool(value["hash"] == _hash(value))
+    except (ValueError, RecursionError):
+        return False

@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from artifacts.registry import ledger
+from artifacts.registry import ledger, traces
 from artifacts.registry.ledger import Entry
 from data.errors import Corrupt, StorageFailed
+from data.home.reading import kind_of, read_plain
 from data.home.store import Store
 from data.values import canonical_json
 
 SCHEMA = 1
+LIMIT = 16 << 20  # bytes; a pointer has some thousand
 
 
 class PointerLost(Corrupt):
@@ -25,6 +27,17 @@ class PointerLost(Corrupt):
 
     def __init__(self, problem: str) -> None:
         super().__init__(problem, "run 'nightshift verify --repair' to rebuild it from the ledger")
+
+
+class RegistryLost(Corrupt):
+    """Pointer and ledger are both gone, and something shows that there was a champion."""
+
+    def __init__(self, dataset: str, trace: str) -> None:
+        super().__init__(
+            f"{dataset} has neither a champion pointer nor a promotion in its ledger, but {trace}",
+            f"restore champion.json and ledger.jsonl from one backup, or choose the champion yourself: "
+            f"nightshift rollback {dataset} --to VERSION --reason WHY ('nightshift models list {dataset}' lists them)",
+        )
 
 
 @dataclass(frozen=True)
@@ -92,16 +105,17 @@ def read(store: Store, dataset: str) -> Pointer | None:
         Corrupt: another schema.
     """
     path = store.champion(dataset)
-    if path.is_symlink():
-        raise PointerLost(f"{path} is a symbolic link")
     try:
-        content = path.read_bytes()
+        kind = kind_of(path.lstat().st_mode)
+        if kind != "a file":
+            raise PointerLost(f"{path} is {kind}")
+        content = read_plain(path, LIMIT)
     except FileNotFoundError:
         return None
     try:
         value = json.loads(content)
         schema = value["schema"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         state = "is empty" if not content else f"is not readable ({error}); it has {len(content)} bytes"
         raise PointerLost(f"{path} {state}") from error
     if schema != SCHEMA:
@@ -143,6 +157,8 @@ def _joined(store: Store, dataset: str, pointer: Pointer | None, entries: tuple[
     if pointer is None:
         if moves:
             raise PointerLost(f"{path} is missing, but the ledger says that {moves[-1].to_version} is champion")
+        if trace := traces.of_a_champion(store, dataset):
+            raise RegistryLost(dataset, trace)
         return State(None, entries, False)
     event, newest = pointer.event, entries[-1].hash if entries else ledger.GENESIS
     if event.seq == len(entries) + 1 and event.previous == newest:
@@ -192,9 +208,12 @@ def writing(store: Store, dataset: str) -> Iterator[State]:
 
 
 def settle(store: Store, dataset: str) -> State:
-    """Remove a torn line and append the pointer's line if it is missing; callers hold the lock."""
-    ledger.recover(store, dataset)
+    """Tidy the ledger, and append the pointer's line if it is missing; callers hold the lock.
+
+    Nothing is touched before pointer and ledger are known to belong together.
+    """
     now = state(store, dataset)
+    ledger.recover(store, dataset)
     if now.pending and now.pointer:
         ledger.append(store, dataset, now.pointer.event)
     return State(now.pointer, now.entries, False)
@@ -208,7 +227,10 @@ def move(store: Store, dataset: str, entry: Entry) -> None:
     """
     number = int(str(entry.to_version).rpartition("/")[2])
     pointer = Pointer(dataset, number, entry.generation or 0, entry)
-    store.write_bytes(store.champion(dataset), canonical_json(pointer.to_json()))
+    try:
+        store.write_bytes(store.champion(dataset), canonical_json(pointer.to_json()))
+    except StorageFailed as error:
+        raise _unconfirmed(store, dataset, entry, error) from error
     # -- from here on the champion has changed --
     try:
         ledger.append(store, dataset, entry)
@@ -217,3 +239,18 @@ def move(store: Store, dataset: str, entry: Entry) -> None:
             f"{entry.to_version} is champion, but its line could not be written to the ledger: {error.problem}",
             f"the next command appends it; {error.hint}",
         ) from error
+
+
+def _unconfirmed(store: Store, dataset: str, entry: Entry, error: StorageFailed) -> StorageFailed:
+    """Return the error of a pointer that could not be written, with what is true now: read from the pointer itself."""
+    try:
+        now = read(store, dataset)
+    except Corrupt as damaged:
+        return StorageFailed(f"{error.problem}; and now {damaged.problem}", damaged.hint)
+    if now and now.event.hash == entry.hash:
+        return StorageFailed(
+            f"{entry.to_version} is champion now; {error.problem}",
+            f"{error.hint}; the same command again sees that it has happened",
+        )
+    still = f"{now.event.to_version} is still champion" if now else "there is still no champion"
+    return StorageFailed(f"{error.problem}; {still}", error.hint)

@@ -12,6 +12,7 @@ from data.errors import Corrupt, StorageFailed
 
 _FREE_SPACE = "free some space, or point NIGHTSHIFT_HOME at a larger disk"
 _WRITABLE = "point NIGHTSHIFT_HOME at a folder that you may write, or fix its permissions"
+_LOCKS = "point NIGHTSHIFT_HOME at a file system with locks, such as a local disk; NFS needs its lock service"
 ADVICE = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
@@ -21,7 +22,10 @@ ADVICE = {
     errno.EPERM: _WRITABLE,
     errno.ENOTDIR: "point NIGHTSHIFT_HOME at a folder",
     errno.EEXIST: "point NIGHTSHIFT_HOME at a folder; a file or a dangling symlink is in its place",
-    errno.EIO: "the disk failed; nothing was published; check it before you run again",
+    errno.ENOLCK: _LOCKS,
+    errno.EOPNOTSUPP: _LOCKS,
+    errno.ENOSYS: _LOCKS,
+    errno.EIO: "the disk failed: check it before you run again",
 }
 
 
@@ -93,6 +97,22 @@ def append_line(path: Path, line: bytes) -> None:
             os.ftruncate(stream.fileno(), before)
             raise
     fsync(path.parent)
+
+
+def confirm(target: Path) -> None:
+    """Wait until the rename that put `target` into place is on disk.
+
+    Raises:
+        StorageFailed: the disk failed; the message says that the file is in place all the same.
+    """
+    try:
+        fsync(target.parent)
+    except OSError as error:
+        advice = ADVICE.get(error.errno or 0, ADVICE[errno.EIO])
+        problem = (
+            f"cannot write {target} for certain: it is in place, but the disk did not confirm it: {error.strerror}"
+        )
+        raise StorageFailed(problem, f"a power cut may undo it; {advice}") from error
 
 
 def fsync(path: Path) -> None:

@@ -6,6 +6,9 @@ schedules/<dataset>.json             when a user's dataset is trained by itself
 raw/<dataset>/<file>                 downloaded source files, verified by hash
 quarantine/<dataset>/<file>...       what a mirror served instead
 validations/<digest>/                the expectations' result and the Data Docs
+shards/<digest>/                     images of a growing dataset that were new in one night, with their statistics
+snapshots/<digest>/                  which images a growing dataset had in one night
+growing/<dataset>/                   what is known about the source's files, and the list of the nights' snapshots
 prepared/<digest>/                   train, validation and test Parquet, and the validation that accepted them
 trained/<digest>/                    one trained candidate: model, history, metrics, predictions
 runs/<run>/                          the results of one night: report, pictures, decision
@@ -62,6 +65,23 @@ class Layout:
     def validation(self, digest: str) -> Path:
         """The result of validating the raw data with this digest."""
         return self._at("validations", digest)
+
+    def validations(self) -> list[Path]:
+        """The folders of all validations, sorted."""
+        folder = self._at("validations")
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
+    def shard(self, digest: str) -> Path:
+        """Images of a growing dataset that were new in one night."""
+        return self._at("shards", digest)
+
+    def snapshot(self, digest: str) -> Path:
+        """Which images a growing dataset had in one night."""
+        return self._at("snapshots", digest)
+
+    def growing(self, dataset: str, file: str) -> Path:
+        """A file with what is known about the source of a growing dataset, such as its index."""
+        return self._at("growing", dataset, file)
 
     def prepared(self, digest: str) -> Path:
         """The Parquet files with this digest."""

@@ -5,6 +5,7 @@ MNIST's most of the time is spent in Python itself, and only processes use a sec
 """
 
 import hashlib
+import math
 import multiprocessing
 import os
 from collections import deque
@@ -18,13 +19,14 @@ import numpy as np
 
 from data.dataset import Geometry
 from data.errors import BadFile
-from data.importing.batches import Encoded
+from data.importing.batches import BATCH, Encoded
 from data.importing.places.local import Folder, read_file
 from data.importing.places.place import MAX_IMAGE_BYTES, File
 from data.importing.quick import decoded
 from data.sources.images import fit
 
 AHEAD = 4  # batches per core that are being decoded or wait to be written
+AHEAD_BYTES = 256 << 20  # of decoded pixels in them, but at least one batch per core
 SMALL = 64 * 64  # pixels; larger images are decoded in threads
 THREADS_FIRST = 8  # batches before processes are started, which takes half a second
 
@@ -40,15 +42,20 @@ class Pixels:
 
     Args:
         images: uint8, of shape (n, *geometry.shape).
-        hashes: first 8 bytes of the SHA-256 of each image's pixels, uint64 of shape (n,).
+        digests: SHA-256 of each image's pixels, uint8 of shape (n, 32).
         kept: index of each image among the items that were given.
         damaged: index of each of the others, and what is wrong with it: see `named`.
     """
 
     images: np.ndarray
-    hashes: np.ndarray
+    digests: np.ndarray
     kept: list[int]
     damaged: list[tuple[int, str]]
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """The first 8 bytes of the digests, uint64 of shape (n,)."""
+        return self.digests[:, :8].copy().view(">u8").reshape(-1).astype(np.uint64)
 
 
 def decode_items(items: "Sequence[Item] | np.ndarray", geometry: Geometry, transpose: bool) -> Pixels:
@@ -63,7 +70,7 @@ def decode_items(items: "Sequence[Item] | np.ndarray", geometry: Geometry, trans
         pixels = items.swapaxes(1, 2) if transpose else items
         if pixels.shape[1:] != geometry.shape:
             pixels = _stack([fit(image, geometry) for image in pixels], geometry)
-        return Pixels(pixels, hashes_of(pixels), list(range(len(pixels))), [])
+        return Pixels(pixels, digests_of(pixels), list(range(len(pixels))), [])
     images, kept, damaged = [], [], []
     for i, item in enumerate(items):
         try:
@@ -73,7 +80,7 @@ def decode_items(items: "Sequence[Item] | np.ndarray", geometry: Geometry, trans
         except BadFile as error:
             damaged.append((i, error.problem))
     pixels = _stack(images, geometry)
-    return Pixels(pixels, hashes_of(pixels), kept, damaged)
+    return Pixels(pixels, digests_of(pixels), kept, damaged)
 
 
 def named(problem: str, where: str) -> str:
@@ -93,11 +100,11 @@ def _content(item: Item) -> bytes:
         raise BadFile(f"{UNNAMED}: it cannot be read: {error.strerror}") from error
 
 
-def hashes_of(images: np.ndarray) -> np.ndarray:
-    """Return the first 8 bytes of the SHA-256 of each image's pixels, uint64 of shape (n,)."""
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
-    digests = b"".join(hashlib.sha256(row.data).digest()[:8] for row in rows)
-    return np.frombuffer(digests, ">u8").astype(np.uint64)
+def digests_of(images: np.ndarray) -> np.ndarray:
+    """Return the SHA-256 of each image's pixels, uint8 of shape (n, 32)."""
+    rows = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))
+    digests = b"".join(hashlib.sha256(row.data).digest() for row in rows)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
 
 
 def _stack(images: list[np.ndarray], geometry: Geometry) -> np.ndarray:
@@ -118,6 +125,8 @@ class Pool:
         self._threads = ThreadPoolExecutor(self.cores, "decode")
         self._processes: ProcessPoolExecutor | None = None
         self._asked = 0
+        batch = BATCH * math.prod(geometry.shape)
+        self.ahead = max(min(AHEAD * self.cores, AHEAD_BYTES // batch), self.cores)
 
     def __enter__(self) -> "Pool":
         return self
@@ -160,7 +169,7 @@ def in_order(pool: Pool, batches: Iterable[T], start: Callable[[T], "Future[Pixe
     waiting: deque[tuple[T, Future[Pixels]]] = deque()
     for batch in batches:
         waiting.append((batch, start(batch)))
-        if len(waiting) >= AHEAD * pool.cores:
+        if len(waiting) >= pool.ahead:
             first, future = waiting.popleft()
             yield first, future.result()
     while waiting:

@@ -1,11 +1,15 @@
 """Commands for whoever runs the server: start it, stop it, deploy, clean up, and check that nights succeed."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
 from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, store
+from flows.server import connection
 from flows.settings import prepare_environment, settings
+
+if TYPE_CHECKING:
+    from data.home.store import Store
 
 app = App(name="admin")
 server = App(name="server", help="Start or stop a Prefect server on this machine.", group=SERVER)
@@ -13,15 +17,19 @@ app.command(server)
 
 
 @server.command(help_epilogue="Example: nightshift server up --port 4300")
-def up(*, port: int = 4200) -> None:
+def up(*, port: int = 4200, foreground: Annotated[bool, Flag] = False) -> None:
     """Start server, pools, deployments and one worker per pool, unless they are running.
 
     Args:
         port: Port on 127.0.0.1.
+        foreground: Run until SIGTERM or Ctrl-C, with messages on standard output: for containers and systemd.
     """
-    from flows.server import stack
+    from flows.server import stack, supervisor
 
     prepare_environment()
+    if foreground:
+        supervisor.run(stack.prepare_foreground(port))
+        return
     started = stack.up(port)
     print(f"UI:        {started.ui}   its password is in {settings().home}/server/auth")
     print(f"commands:  . {settings().home}/server/environment   lets `prefect` and `nightshift deploy` reach it")
@@ -42,10 +50,14 @@ def deploy() -> None:
 
     The files are checked, sent to the server at PREFECT_API_URL, read back and compared.
     """
-    from flows.server import deployments
-
     prepare_environment()
-    print("\n".join(deployments.deploy()))
+    store().preflight()
+    with connection.server() as ready, connection.explained():
+        from flows.server import deployments
+
+        ready()
+        notes: list[str] = []
+        print("\n".join(deployments.deploy(notes.append) + notes))
 
 
 @app.command(group=SERVER, help_epilogue="Example: nightshift reconcile")
@@ -55,9 +67,12 @@ def reconcile() -> None:
     On the server at PREFECT_API_URL and in the home. Every night does this too.
     """
     prepare_environment()
-    from flows.runs.reconcile import reconcile as mark_crashed_runs
+    store().preflight()
+    with connection.server() as ready, connection.explained():
+        from flows.runs.reconcile import reconcile as mark_crashed_runs
 
-    print("\n".join(mark_crashed_runs(settings().store) or ["no crashed runs found"]))
+        ready()
+        print("\n".join(mark_crashed_runs(store()) or ["no crashed runs found"]))
 
 
 @app.command(group=NIGHTS, help_epilogue="Example: nightshift status --check --success-hours 30 || mail-me")
@@ -80,7 +95,6 @@ def status(
         success_hours: Alert when no night has succeeded for this many hours.
     """
     from artifacts.operations.status import Limits, find_alerts, nights
-    from artifacts.registry import champions
 
     home = store()
     alerts = find_alerts(home, Limits(not_promoted_nights, champion_days, success_hours))
@@ -89,7 +103,7 @@ def status(
         return 1 if alerts else 0
     last = {name: records[-1] for name, records in sorted(nights(home).items())}
     rows = [
-        (name, champions.champion_id(home, name), one.began[:16].replace("T", " "), one.state, one.verdict)
+        (name, _champion(home, name), one.began[:16].replace("T", " "), one.state, one.verdict)
         for name, one in last.items()
     ]
     if json:
@@ -102,3 +116,14 @@ def status(
         for one in alerts:
             print(f"{one}\n  -> {one.hint}")
     return 1 if alerts else 0
+
+
+def _champion(home: "Store", dataset: str) -> str | None:
+    """Return the champion's name, or that its registry is damaged, which is an alert of its own."""
+    from artifacts.registry import champions
+    from data.errors import Corrupt
+
+    try:
+        return champions.champion_id(home, dataset)
+    except Corrupt:
+        return "damaged"

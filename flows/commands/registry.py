@@ -1,6 +1,5 @@
 """Commands about champions: which version is one and why, roll back, bar and lift."""
 
-import getpass
 import sys
 
 from cyclopts import App
@@ -22,6 +21,7 @@ from flows.commands.console import (
     print_json,
     store,
 )
+from flows.settings import user_name
 
 app = App(name="registry")
 
@@ -32,11 +32,13 @@ def champion(dataset: str = "mnist", *, at: Text = "", json: Json = False) -> in
 
     Args:
         dataset: Dataset to show the champion of.
-        at: Date or time such as 2026-11-20 or 2026-11-20T03:00; a date means its end, times are UTC. Default: now.
+        at: Date or time such as 2026-11-20 or 2026-11-20T03:00; a date means its end, times are UTC. Default: the
+            present champion, whatever the clock says.
     """
     from artifacts.registry import champions
 
-    entry = champions.champion_at(store(), known_dataset(dataset), moment(at))
+    known = known_dataset(dataset)
+    entry = champions.champion_at(store(), known, moment(at)) if at else champions.newest_move(store(), known)
     if json:
         print_json(entry.to_json() if entry else None)
     elif entry:
@@ -94,17 +96,18 @@ def rollback(dataset: str, *, reason: Reason, to: Text = "", json: Json = False)
         dataset: Dataset to roll back.
         to: Version such as mnist/1. Default: the previous champion.
     """
-    from artifacts.operations.rollback import roll_back
+    from artifacts.operations.rollback import lines_so_far, roll_back, sentence
     from flows.settings import prepare_environment
 
     prepare_environment()
     print("checking the earlier version in a fresh process and on the test images", file=sys.stderr)
+    before = lines_so_far(store(), known_dataset(dataset))
     with native_messages_to(store().root / "native.log"):
-        entry = roll_back(store(), known_dataset(dataset), who=getpass.getuser(), why=reason, to=to or None)
+        entry = roll_back(store(), dataset, who=user_name(), why=reason, to=to or None)
     if json:
         print_json(entry.to_json())
     else:
-        print(f"{entry.to_version} is champion of {dataset} again; {entry.from_version} is barred from promotion")
+        print(sentence(entry, before))
 
 
 @app.command(group=CHAMPIONS, help_epilogue="Example: nightshift bar mnist/2 --reason 'trained on mislabelled data'")
@@ -112,7 +115,7 @@ def bar(version: ExactVersion, *, reason: Reason) -> None:
     """Bar the weights of a version from promotion."""
     from artifacts.registry import bars
 
-    entry = bars.bar(store(), version, who=getpass.getuser(), why=reason)
+    entry = bars.bar(store(), version, who=user_name(), why=reason)
     print(f"{version} is barred since {entry.when[:10]}: {entry.why}")
 
 
@@ -121,5 +124,5 @@ def lift(version: ExactVersion, *, reason: Reason) -> None:
     """Lift the bar on a version."""
     from artifacts.registry import bars
 
-    bars.lift(store(), version, who=getpass.getuser(), why=reason)
+    bars.lift(store(), version, who=user_name(), why=reason)
     print(f"{version} may be promoted again")

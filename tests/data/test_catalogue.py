@@ -12,7 +12,7 @@ from PIL import Image
 
 import data
 from benchmarks import make_sample
-from data import catalogue
+from data import adding, catalogue
 from data.builtin import DATASETS
 from data.dataset import ROLES, Dataset, Origin
 from data.errors import BadFile, BadInput, Corrupt, SourceUnavailable, UnknownName
@@ -131,7 +131,7 @@ def test_a_folder_becomes_a_dataset(
     arrays = _arrays(n_classes=n_classes, height=height, width=width)
     folder = _write(tmp_path / "mine", arrays, spelling=spelling, packed=packed)
     names = ImportOptions(classes=tuple(map(str, range(n_classes))))
-    row = catalogue.add(
+    row = adding.add(
         store, "mine", folder, names, title="Mine", licence="CC0", citation="me", mirror_symmetric=True
     ).row
     for path in folder.iterdir():
@@ -152,7 +152,7 @@ def test_a_folder_becomes_a_dataset(
 def test_class_names_may_be_given(store: Store, tmp_path: Path) -> None:
     """One name per label, in the order of the labels; a class without images is allowed."""
     folder = _write(tmp_path, _arrays())
-    row = catalogue.add(store, "mine", folder, ImportOptions(classes=("ant", "bee", "cat", "dog", "none yet"))).row
+    row = adding.add(store, "mine", folder, ImportOptions(classes=("ant", "bee", "cat", "dog", "none yet"))).row
     assert row.class_names == ("ant", "bee", "cat", "dog", "none yet")
     assert row.reference is not None
     assert row.reference.train_counts[4] == 0
@@ -161,41 +161,41 @@ def test_class_names_may_be_given(store: Store, tmp_path: Path) -> None:
 def test_what_the_images_must_show_may_be_given(store: Store, tmp_path: Path) -> None:
     """Known statistics are pinned instead of those of the files, so that bad files are refused later."""
     expected = DATASETS["mnist-sample"].reference
-    row = catalogue.add(store, "mine", _write(tmp_path, _arrays()), expected=expected).row
+    row = adding.add(store, "mine", _write(tmp_path, _arrays()), expected=expected).row
     assert row.reference == catalogue.get(store, "mine").reference == expected
 
 
 def test_adding_the_same_again_changes_nothing_and_mends(store: Store, tmp_path: Path) -> None:
     """The second time is fine if nothing differs, and restores a damaged copy; a difference is refused."""
     folder = _write(tmp_path / "mine", _arrays())
-    row = catalogue.add(store, "mine", folder).row
+    row = adding.add(store, "mine", folder).row
     ref = download(store, row)
     store.raw("mine", row.files["test_images"].name).write_bytes(b"damaged")
     with pytest.raises(SourceUnavailable, match="it has no mirror") as error:
         download(store, row)
     assert "datasets add" in error.value.hint
-    assert catalogue.add(store, "mine", folder).row == row
+    assert adding.add(store, "mine", folder).row == row
     assert download(store, row) == ref
 
     other = _write(tmp_path / "other", _arrays(seed=1))
     with pytest.raises(BadInput, match="there is a dataset 'mine' already"):
-        catalogue.add(store, "mine", other)
+        adding.add(store, "mine", other)
     with pytest.raises(BadInput, match="already"):
-        catalogue.add(store, "mine", folder, title="Another title")
+        adding.add(store, "mine", folder, title="Another title")
     assert catalogue.get(store, "mine") == row
     assert download(store, row) == ref
 
 
 def test_a_dataset_can_be_forgotten(store: Store, tmp_path: Path) -> None:
     """Removed, its name is free again; built-in ones cannot be removed."""
-    catalogue.add(store, "mine", _write(tmp_path / "a", _arrays()))
+    adding.add(store, "mine", _write(tmp_path / "a", _arrays()))
     catalogue.remove(store, "mine")
     assert catalogue.names(store) == tuple(DATASETS)
     with pytest.raises(UnknownName):
         catalogue.remove(store, "mine")
     with pytest.raises(BadInput, match="built in"):
         catalogue.remove(store, "mnist")
-    catalogue.add(store, "mine", _write(tmp_path / "b", _arrays(seed=1)))
+    adding.add(store, "mine", _write(tmp_path / "b", _arrays(seed=1)))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_names_that_cannot_be_taken(store: Store, tmp_path: Path, name: str) -> 
     """Built-in names and names that could not be a folder are refused, and nothing is written."""
     folder = _write(tmp_path / "mine", _arrays())
     with pytest.raises(BadInput, match=r"built-in|cannot be the name"):
-        catalogue.add(store, name, folder)
+        adding.add(store, name, folder)
     assert _files(store) == []
 
 
@@ -261,14 +261,14 @@ def test_what_does_not_fit_is_refused(
     """Swapped files, wrong types, labels without a class: said clearly, and nothing is written."""
     folder = _write(tmp_path / "mine", arrays)
     with pytest.raises(BadInput, match=problem):
-        catalogue.add(store, "mine", folder, ImportOptions(classes=names))
+        adding.add(store, "mine", folder, ImportOptions(classes=names))
     assert _files(store) == []
 
 
 def test_images_and_labels_under_each_others_names_are_recognised(store: Store, tmp_path: Path) -> None:
     """The hint asks the right question."""
     with pytest.raises(BadFile, match="these are labels") as error:
-        catalogue.add(store, "mine", _write(tmp_path, _swapped()))
+        adding.add(store, "mine", _write(tmp_path, _swapped()))
     assert "swapped" in error.value.hint
 
 
@@ -294,7 +294,7 @@ def test_files_that_are_not_right_are_refused(store: Store, tmp_path: Path, chan
     folder = _write(tmp_path / "mine", _arrays())
     change(folder)  # type: ignore[operator]
     with pytest.raises(BadFile, match=problem):
-        catalogue.add(store, "mine", folder)
+        adding.add(store, "mine", folder)
     assert _files(store) == []
 
 
@@ -313,13 +313,13 @@ def _huge() -> bytes:
 def test_a_folder_that_is_not_there(store: Store, tmp_path: Path) -> None:
     """A wrong path is said to be one."""
     with pytest.raises(BadFile, match="is not there"):
-        catalogue.add(store, "mine", tmp_path / "nowhere")
+        adding.add(store, "mine", tmp_path / "nowhere")
 
 
 @pytest.mark.parametrize("damage", [b"{}", b"not json", b"\xff", b'{"row": {"name": "mine"}, "digest": "x"}'])
 def test_a_damaged_row_is_named(store: Store, tmp_path: Path, damage: bytes) -> None:
     """A row that was changed by hand or by the disk is an error with its path, not a traceback."""
-    catalogue.add(store, "mine", _write(tmp_path, _arrays()))
+    adding.add(store, "mine", _write(tmp_path, _arrays()))
     path = store.dataset_rows() / "mine.json"
     path.write_bytes(damage)
     with pytest.raises(Corrupt, match=r"mine\.json"):
@@ -328,7 +328,7 @@ def test_a_damaged_row_is_named(store: Store, tmp_path: Path, damage: bytes) -> 
 
 def test_a_row_that_was_edited_is_refused(store: Store, tmp_path: Path) -> None:
     """Hashes were pinned when the dataset was added; they cannot be pinned anew by hand."""
-    row: Dataset = catalogue.add(store, "mine", _write(tmp_path, _arrays())).row
+    row: Dataset = adding.add(store, "mine", _write(tmp_path, _arrays())).row
     path = store.dataset_rows() / "mine.json"
     pinned = path.read_bytes()
     edited = json.loads(pinned)
@@ -360,7 +360,7 @@ def test_a_folder_of_pictures_becomes_a_dataset(store: Store, tmp_path: Path, mo
     _pictures(tmp_path / "forms")
     monkeypatch.chdir(tmp_path)
     seen: list[tuple[str, int, int]] = []
-    added = catalogue.add(
+    added = adding.add(
         store, "forms", "forms", ImportOptions(test_share=0.3), progress=lambda *report: seen.append(report)
     )
     row = catalogue.get(store, "forms")
@@ -380,13 +380,13 @@ def test_a_folder_of_pictures_becomes_a_dataset(store: Store, tmp_path: Path, mo
 def test_update_reads_the_source_again_as_before(store: Store, tmp_path: Path) -> None:
     """With the same options, geometry and class names; test images stay test images; old files go."""
     folder = _pictures(tmp_path / "forms")
-    before = catalogue.add(store, "forms", folder, ImportOptions(height=6, width=6), title="Forms", licence="CC0").row
+    before = adding.add(store, "forms", folder, ImportOptions(height=6, width=6), title="Forms", licence="CC0").row
     old = read_raw(store, before, download(store, before))
-    assert catalogue.update(store, "forms").row == before
+    assert adding.update(store, "forms").row == before
     _pictures(folder, 10, seed=1)
     (folder / "left" / "large.png").write_bytes((folder / "left" / "1-0.png").read_bytes())
     Image.fromarray(np.full((90, 90), 7, np.uint8)).save(folder / "left" / "large.png")
-    after = catalogue.update(store, "forms").row
+    after = adding.update(store, "forms").row
     new = read_raw(store, after, download(store, after))
     assert after.n_train + after.n_test == 35
     assert (after.geometry, after.title, after.licence, after.origin) == (
@@ -401,21 +401,21 @@ def test_update_reads_the_source_again_as_before(store: Store, tmp_path: Path) -
 def test_update_refuses_what_would_be_another_dataset(store: Store, tmp_path: Path) -> None:
     """A new class, a source that is gone, a dataset whose origin is not known: refused, and the old one stays."""
     folder = _pictures(tmp_path / "forms")
-    row = catalogue.add(store, "forms", folder).row
+    row = adding.add(store, "forms", folder).row
     (folder / "up").mkdir()
     (folder / "left" / "0-0.png").rename(folder / "up" / "0.png")
     with pytest.raises(BadInput, match="no class is called up; the classes are left, right"):
-        catalogue.update(store, "forms")
+        adding.update(store, "forms")
     folder.rename(tmp_path / "elsewhere")
     with pytest.raises(BadFile, match="is not there"):
-        catalogue.update(store, "forms")
+        adding.update(store, "forms")
     with pytest.raises(BadInput, match="'mnist' is built in"):
-        catalogue.update(store, "mnist")
+        adding.update(store, "mnist")
     with pytest.raises(UnknownName):
-        catalogue.update(store, "other")
+        adding.update(store, "other")
     _write_row(store, replace(row, origin=None))
     with pytest.raises(BadInput, match="where 'forms' was read from is not known"):
-        catalogue.update(store, "forms")
+        adding.update(store, "forms")
     download(store, row)
 
 
@@ -426,12 +426,12 @@ def _write_row(store: Store, row: Dataset) -> None:
 
 def test_replace_takes_the_place_of_another(store: Store, tmp_path: Path) -> None:
     """Only when it is asked for; without it the files of the first stay as they are."""
-    first = catalogue.add(store, "forms", _pictures(tmp_path / "a")).row
+    first = adding.add(store, "forms", _pictures(tmp_path / "a")).row
     other = _pictures(tmp_path / "b", seed=5)
     with pytest.raises(BadInput, match="there is a dataset 'forms' already"):
-        catalogue.add(store, "forms", other)
+        adding.add(store, "forms", other)
     assert download(store, first)
-    second = catalogue.add(store, "forms", other, replace=True).row
+    second = adding.add(store, "forms", other, replace=True).row
     assert catalogue.get(store, "forms") == second != first
     assert download(store, second)
 
@@ -443,7 +443,7 @@ def test_rows_from_before_work_unchanged(store: Store, tmp_path: Path) -> None:
         array[:, [0, -1]] = 0
         array[:, :, [0, -1]] = 0
     folder = _write(tmp_path / "mine", arrays)
-    now = catalogue.add(store, "mine", folder).row
+    now = adding.add(store, "mine", folder).row
     files = {}
     for role, name in ((role, USUAL_NAMES[role][0] + ".gz") for role in ROLES):
         content = (folder / name).read_bytes()
@@ -461,9 +461,9 @@ def test_rows_from_before_work_unchanged(store: Store, tmp_path: Path) -> None:
     before = catalogue.get(store, "mine")
     ref = download(store, before)
     assert np.array_equal(read_raw(store, before, ref).train_images, arrays["train_images"])
-    again = catalogue.add(store, "mine", folder).row
+    again = adding.add(store, "mine", folder).row
     assert download(store, again) == ref
-    assert catalogue.update(store, "mine").row == again
+    assert adding.update(store, "mine").row == again
 
 
 def test_a_damaged_picture_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
@@ -471,6 +471,6 @@ def test_a_damaged_picture_leaves_nothing_behind(store: Store, tmp_path: Path) -
     folder = _pictures(tmp_path / "forms")
     (folder / "left" / "bad.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with pytest.raises(BadFile, match="1 of 25 images cannot be used"):
-        catalogue.add(store, "forms", folder)
+        adding.add(store, "forms", folder)
     assert _files(store) == []
     assert list(store.tmp().iterdir()) == []

@@ -17,7 +17,7 @@ from artifacts.registry import champions, versions
 from artifacts.reporting.report import REPORT
 from artifacts.reporting.summary import NightReport
 from artifacts.serving import check, probe
-from data import catalogue
+from data import adding, catalogue
 from data.errors import BadInput, DataRefused, TrainingFailed
 from data.home.store import Store
 from data.importing.options import ImportOptions
@@ -174,10 +174,10 @@ def test_a_version_that_does_not_hold_up_today_is_not_rolled_back_to(
 ) -> None:
     """The old champion is scored on today's images; below what it was promoted for, it is refused as a target."""
     size = {"height": 12, "width": 9, "n_classes": 3}
-    catalogue.add(home, "mine", write_idx_folder(tmp_path / "then", **size))
+    adding.add(home, "mine", write_idx_folder(tmp_path / "then", **size))
     assert night("mine").champion_after == "mine/1"
     catalogue.remove(home, "mine")
-    catalogue.add(home, "mine", write_idx_folder(tmp_path / "now", **size, first=1))
+    adding.add(home, "mine", write_idx_folder(tmp_path / "now", **size, first=1))
     summary = night("mine")
     assert summary.champion_after == "mine/2", summary.reason
     with pytest.raises(BadInput, match=r"mine/1 gets \d\.00 % of today's test images right, required are "):
@@ -210,7 +210,7 @@ def test_a_failed_candidate_is_reported_and_not_fatal(home: Store, probed_here: 
 def test_a_dataset_of_ones_own(home: Store, probed_here: None, tmp_path: Path) -> None:
     """Four IDX files of another size and number of classes go all the way to a champion."""
     folder = write_idx_folder(tmp_path / "mine", height=12, width=9, n_classes=3)
-    catalogue.add(home, "mine", folder, ImportOptions(classes=("left", "middle", "right")))
+    adding.add(home, "mine", folder, ImportOptions(classes=("left", "middle", "right")))
     summary = night("mine")
     assert summary.promoted
     assert summary.class_names == ("left", "middle", "right")
@@ -220,8 +220,8 @@ def test_refused_data_stops_everything(empty_home: Store, tmp_path: Path) -> Non
     """Data that is not what the reference says is refused with the expectation's name, and nothing is trained."""
     genuine = write_idx_folder(tmp_path / "good", height=12, width=12, n_classes=3)
     dark = write_idx_folder(tmp_path / "dark", height=12, width=12, n_classes=3, brightest=120)
-    expected = catalogue.add(empty_home, "good", genuine).row.reference
-    catalogue.add(empty_home, "dark", dark, expected=expected)
+    expected = adding.add(empty_home, "good", genuine).row.reference
+    adding.add(empty_home, "dark", dark, expected=expected)
     with pytest.raises(DataRefused, match="expect_column"):
         night("dark")
     assert not (empty_home.root / "trained").exists()

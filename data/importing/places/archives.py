@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from data.home.files import storage_errors
-from data.importing.places.place import File, Place, unreadable
+from data.importing.places.place import UNSETTLED, File, Place, unreadable
 
+MAX_HEADER = 1 << 20  # bytes of a tar header
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz")
 
 
@@ -24,21 +25,21 @@ def archive(file: File) -> Place:
     """Return the members of an archive that lies in a place."""
     path = file.local()
     kind = Zip if file.name.lower().endswith((".zip", ".npz")) else Tar
-    return kind(file.where, file.place.scratch).fill(path)
+    return kind(file.where, file.place.scratch).fill(path, file.stamp)
 
 
 class Zip(Place):
     """The members of a zip archive, read in place."""
 
-    def fill(self, path: Path) -> "Zip":
-        """List the members."""
+    def fill(self, path: Path, stamp: int = UNSETTLED) -> "Zip":
+        """List the members, which all have the stamp of the archive."""
         try:
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise unreadable(self.location, error) from error
         for member in self._zip.infolist():
             if not member.is_dir():
-                self.add(member.filename, member.file_size, member)
+                self.add(member.filename, member.file_size, member, stamp)
         self.files.sort(key=lambda file: file.name)
         return self
 
@@ -50,14 +51,14 @@ class Zip(Place):
 class Tar(Place):
     """The members of a tar archive, read in place; a compressed one is unpacked into one temporary file first."""
 
-    def fill(self, path: Path) -> "Tar":
+    def fill(self, path: Path, stamp: int = UNSETTLED) -> "Tar":
         """List the members: regular files only, whatever links or devices the archive holds."""
         self._path, self._lock = path, threading.Lock()
         try:
-            with tarfile.open(path, "r:*") as archive:
+            with tarfile.open(path, "r:*", tarinfo=_Member) as archive:
                 for member in archive:
                     if member.isreg():
-                        self.add(member.name, member.size, member.offset_data)
+                        self.add(member.name, member.size, member.offset_data, stamp)
                 packed = archive.fileobj is not None and not _is_plain_tar(path)
         except (OSError, EOFError, tarfile.TarError, ValueError, zipfile.BadZipFile) as error:
             raise unreadable(self.location, error) from error
@@ -77,6 +78,16 @@ class Tar(Place):
         stream = self._path.open("rb")
         stream.seek(file.key)
         return cast("BinaryIO", _Part(stream, file.size))
+
+
+class _Member(tarfile.TarInfo):
+    """A header whose extension, which is read into memory, has a size that names and dates can have."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        extension = self.type not in (*tarfile.REGULAR_TYPES, tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE)
+        if extension and self.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 def _is_plain_tar(path: Path) -> bool:

@@ -9,7 +9,8 @@ import pytest
 
 from artifacts.gate.policy import Policy
 from artifacts.operations import rollback
-from artifacts.registry import champions
+from artifacts.registry import champions, ledger
+from artifacts.registry.pointer import RegistryLost
 from artifacts.serving import check
 from artifacts.serving.check import Budgets, InfraResult
 from data.errors import BadInput, Broken, Conflict, UnknownName
@@ -76,9 +77,9 @@ def test_the_required_accuracy_itself_is_enough(trained: TrainedHome) -> None:
     """A version that reaches exactly what is required passes."""
     version = trained.promote(0)
     accuracy = trained.trained[0].test.accuracy
-    rollback.require_accuracy(trained.store, SAMPLE, version, accuracy)
+    rollback.require_accuracy(trained.store, version.id, trained.prepared, version, accuracy)
     with pytest.raises(BadInput, match="required are"):
-        rollback.require_accuracy(trained.store, SAMPLE, version, accuracy + 0.001)
+        rollback.require_accuracy(trained.store, version.id, trained.prepared, version, accuracy + 0.001)
 
 
 def test_a_version_that_does_not_serve_is_refused(trained: TrainedHome, served: Served) -> None:
@@ -135,3 +136,60 @@ def test_a_version_that_does_not_exist_is_refused(trained: TrainedHome, served: 
     with pytest.raises(UnknownName, match="mnist-sample/9"):
         rollback.roll_back(trained.store, SAMPLE, to=f"{SAMPLE}/9", **nights.BY_ME)
     assert served.budgets == []
+
+
+def test_a_rollback_that_is_given_again_goes_back_once(trained: TrainedHome, served: Served) -> None:
+    """Killed after the change, or its answer lost: the same words again change nothing, and say so."""
+    for number in (0, 1, 0):
+        trained.promote(number)
+    before = rollback.lines_so_far(trained.store, SAMPLE)
+    entry = rollback.roll_back(trained.store, SAMPLE, **nights.BY_ME)
+    assert rollback.sentence(entry, before).endswith(
+        f"is champion of {SAMPLE} again; {SAMPLE}/1 is barred from promotion"
+    )
+    before = rollback.lines_so_far(trained.store, SAMPLE)
+    again = rollback.roll_back(trained.store, SAMPLE, **nights.BY_ME)
+    assert again == entry
+    assert f"{SAMPLE}/2 is champion of {SAMPLE} already: me rolled back on" in rollback.sentence(again, before)
+    assert rollback.roll_back(trained.store, SAMPLE, to=f"{SAMPLE}/2", who="ada", why="other words") == entry
+    assert champion(trained) == f"{SAMPLE}/2"
+    assert len(served.folders) == 1
+
+
+def test_a_rollback_whose_line_is_not_written_yet_is_done(
+    trained: TrainedHome, served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever finds it half done, in whatever words: the line is written, and nobody goes back twice."""
+    for number in (0, 1, 0):
+        trained.promote(number)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "append", killed)
+        with pytest.raises(KeyboardInterrupt):
+            rollback.roll_back(trained.store, SAMPLE, **nights.BY_ME)
+    entry = rollback.roll_back(trained.store, SAMPLE, who="ada", why="it is wrong")
+    assert (entry.who, entry.to_version) == ("me", f"{SAMPLE}/2")
+    assert ledger.read(trained.store, SAMPLE)[-1] == entry
+    assert champion(trained) == f"{SAMPLE}/2"
+
+
+def test_a_lost_registry_begins_again_with_the_version_that_a_person_names(
+    trained: TrainedHome, served: Served
+) -> None:
+    """Without pointer and ledger no night counts as the first; a named version is checked, and is champion again."""
+    trained.promote(0)
+    trained.promote(1)
+    for path in (trained.store.champion(SAMPLE), trained.store.ledger(SAMPLE)):
+        path.unlink()
+    with pytest.raises(RegistryLost, match="neither a champion pointer nor a promotion") as lost:
+        rollback.roll_back(trained.store, SAMPLE, **nights.BY_ME)
+    assert f"nightshift rollback {SAMPLE} --to VERSION --reason WHY" in lost.value.hint
+    entry = rollback.roll_back(trained.store, SAMPLE, to=f"{SAMPLE}/2", **nights.BY_ME)
+    assert rollback.sentence(entry, 0) == f"{SAMPLE}/2 is champion of {SAMPLE} again"
+    assert champion(trained) == f"{SAMPLE}/2"
+    assert [folder.name for folder in served.folders] == ["2"]
+    trained.promote(0)
+    assert champion(trained) == f"{SAMPLE}/1"

@@ -79,6 +79,15 @@ def test_nights_in_vain_are_counted_since_the_last_promotion(store: Store) -> No
     assert problems(store, not_promoted_nights=3) == ["mnist: 3 consecutive runs without a promotion, the limit is 3"]
 
 
+def test_nights_in_which_nothing_was_tried_are_not_in_vain(store: Store) -> None:
+    """Data that did not change, or not enough, gave no other model that could have been promoted."""
+    night(store, 9, promoted=True)
+    for hours, verdict in ((8, "UNCHANGED"), (7, "POSTPONED"), (6, "UNCHANGED"), (5, "HOLD")):
+        night(store, hours, verdict=verdict)
+    assert problems(store, not_promoted_nights=2) == []
+    assert problems(store, not_promoted_nights=1) == ["mnist: 1 consecutive runs without a promotion, the limit is 1"]
+
+
 def test_no_success_is_measured_from_the_first_attempt(store: Store) -> None:
     """Nights that never come to their end raise two alerts: the last failure, and the drought."""
     night(store, 50, state="failed", reason="x")
@@ -93,3 +102,14 @@ def test_champion_that_grows_old_is_told(store: Store) -> None:
     night(store, 2)
     assert problems(store) == ["mnist: mnist/1 has been champion for 91 days, the limit is 90 days"]
     assert problems(store, champion_days=92) == []
+
+
+def test_a_damaged_registry_is_an_alert_and_hides_none(store: Store) -> None:
+    """Pointer and ledger of one dataset are gone: that is an alert, also where no night is on record."""
+    nights.night(store, "a")
+    night(store, 2, dataset="kmnist", state="failed", reason="no mirror served it")
+    for path in (store.champion(nights.DATASET), store.ledger(nights.DATASET)):
+        path.unlink()
+    found = problems(store)
+    assert any("kmnist" in alert and "no mirror served it" in alert for alert in found)
+    assert any("neither a champion pointer nor a promotion" in alert for alert in found)

@@ -1,5 +1,8 @@
+import hashlib
 import json
+import os
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +11,7 @@ from hypothesis import strategies as st
 
 from artifacts.registry import ledger
 from artifacts.registry.ledger import Entry
-from data.errors import BadInput, Corrupt
+from data.errors import BadInput, Corrupt, StorageFailed
 from data.home.store import Store
 
 DATASET = "mnist"
@@ -127,15 +130,104 @@ def test_no_flipped_bit_gives_another_story(three: Store, where: float, bit: int
 def test_a_torn_last_line_is_removed_and_the_next_write_goes_on(three: Store, cut: float) -> None:
     """Wherever a power cut tears the last line, the lines before it stand and the chain goes on from them."""
     path, content, last = three.ledger(DATASET), three.ledger(DATASET).read_bytes(), lines(three)[-1]
-    torn = content[: len(content) - len(last) + int(cut * len(last))]
+    left = int(cut * (len(last) - 1))  # without its last byte but one: what lacks only the line end is a line
+    torn = content[: len(content) - len(last) + left]
     path.write_bytes(torn)
     try:
         assert [entry.seq for entry in ledger.read(three, DATASET)] == [1, 2]
-        assert ledger.recover(three, DATASET) == (int(cut * len(last)) > 0)
+        assert ledger.torn(three, DATASET) == left
+        assert ledger.recover(three, DATASET) == (left > 0)
         assert [entry.action for entry in write(three, "lift")] == ["promote", "hold", "lift"]
         assert ledger.check(three, DATASET) is None
     finally:
         path.write_bytes(content)
+
+
+def test_a_complete_line_without_its_line_end_is_a_line(three: Store) -> None:
+    """It was acknowledged: nothing may drop it, and the next write gives it back its line end."""
+    path, content = three.ledger(DATASET), three.ledger(DATASET).read_bytes()
+    path.write_bytes(content[:-1])
+    assert [entry.seq for entry in ledger.read(three, DATASET)] == [1, 2, 3]
+    assert ledger.torn(three, DATASET) == 0
+    assert ledger.untidy(three, DATASET)
+    assert ledger.recover(three, DATASET)
+    assert path.read_bytes() == content
+    assert not ledger.recover(three, DATASET)
+
+
+@pytest.mark.parametrize("separator", [b"", b"\n\n", b"\n\n\n"], ids=["none", "two", "three"])
+def test_lost_and_doubled_line_ends_lose_no_line(three: Store, separator: bytes) -> None:
+    """What an editor or `tr` did to the line ends is undone, and the file as it was is kept."""
+    path, content = three.ledger(DATASET), three.ledger(DATASET).read_bytes()
+    spoilt = content.replace(b"\n", separator)
+    path.write_bytes(spoilt)
+    assert [entry.seq for entry in ledger.read(three, DATASET)] == [1, 2, 3]
+    assert ledger.recover(three, DATASET)
+    assert path.read_bytes() == content
+    assert [kept.read_bytes() for kept in three.quarantine(DATASET, "x").parent.iterdir()] == [spoilt]
+
+
+def test_what_is_cut_off_the_ledger_is_kept(three: Store) -> None:
+    """An unfinished line may be all that is left of one that was acknowledged."""
+    path, content = three.ledger(DATASET), three.ledger(DATASET).read_bytes()
+    path.write_bytes(content[:-9])
+    assert ledger.recover(three, DATASET)
+    assert path.read_bytes() == b"".join(content.splitlines(keepends=True)[:2])
+    assert [kept.read_bytes() for kept in three.quarantine(DATASET, "x").parent.iterdir()] == [content[:-9]]
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [b'"seq":NaN', b'"seq":1e999', b'"seq":"\\ud800"', b'"seq":' + b"9" * 5000, b'"seq":' + b"[" * 100_000],
+    ids=["NaN", "infinite", "surrogate", "huge", "deep"],
+)
+def test_what_json_cannot_hold_is_a_broken_line(three: Store, spoil: bytes) -> None:
+    """Python reads NaN, lone surrogates and numbers without end; none of them is a traceback."""
+    path = three.ledger(DATASET)
+    path.write_bytes(path.read_bytes().replace(b'"seq":2', spoil))
+    with pytest.raises(Corrupt, match="broken at line 2"):
+        ledger.read(three, DATASET)
+
+
+def test_a_line_with_values_of_the_wrong_type_is_refused(three: Store) -> None:
+    """A hash that fits is no proof that the values can be worked with."""
+    value = json.loads(lines(three)[0]) | {"digests": ["x"]}
+    del value["hash"]
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    with pytest.raises(Corrupt, match="digests cannot have these values"):
+        Entry.from_json(value | {"hash": hashlib.sha256(text).hexdigest()})
+
+
+def test_a_ledger_that_is_a_folder_or_a_pipe_is_refused(three: Store) -> None:
+    """Reading a pipe would wait for ever."""
+    path = three.ledger(DATASET)
+    for make in (os.mkfifo, os.mkdir):
+        path.rename(path.with_name("aside"))
+        make(path)
+        with pytest.raises(Corrupt, match=r"expected a file|cannot be read"):
+            ledger.read(three, DATASET)
+        path.rmdir() if path.is_dir() else path.unlink()
+        path.with_name("aside").rename(path)
+
+
+def test_a_line_that_the_disk_did_not_confirm_is_said_to_be_there(
+    three: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message is read from the file, after the error."""
+
+    def written(store: Store, target: Path, line: bytes) -> None:
+        with target.open("ab") as stream:
+            stream.write(line + b"\n")
+        raise StorageFailed("cannot write the ledger: Input/output error", "check the disk")
+
+    entry = ledger.following(ledger.read(three, DATASET), action="lift", who="me", why="a test")
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "append_line", written)
+        with pytest.raises(StorageFailed, match="line 4 is in the ledger, but the disk did not confirm it"):
+            ledger.append(three, DATASET, entry)
+        patched.setattr(Store, "append_line", lambda *_: (_ for _ in ()).throw(StorageFailed("full", "free some")))
+        with pytest.raises(StorageFailed, match="full; nothing was recorded"):
+            ledger.append(three, DATASET, ledger.following((entry,), action="lift", who="me", why="a test"))
 
 
 def test_zeros_at_the_end_count_as_torn(three: Store) -> None:

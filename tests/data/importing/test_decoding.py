@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from data.dataset import Geometry
 from data.errors import BadFile
 from data.importing import decoding
+from data.importing.decoding import decode_items
 from data.importing.options import ImportOptions
 from data.importing.quick import _plain, decoded
 from data.sources.images import decode
@@ -36,6 +38,16 @@ def test_processes_read_what_threads_read(tmp_path: Path, monkeypatch: pytest.Mo
     (folder / "b" / "0901.png").write_text("hello")
     with pytest.raises(BadFile, match=r"2 of 1,200 images cannot be used:\n.*a/0900\.png: .*\n.*b/0901\.png: expected"):
         read(folder, tmp_path / "damaged", height=8, width=8)
+
+
+def test_batches_that_wait_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of small images four batches per core are ahead, of large ones fewer, never fewer than there are cores."""
+    monkeypatch.setattr(decoding.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    ahead = {}
+    for side in (28, 256, 1024):
+        with decoding.Pool(Geometry(side, side, 3), transpose=False) as pool:
+            ahead[side] = pool.ahead
+    assert ahead == {28: 8, 256: 5, 1024: 2}
 
 
 def _saved(image: Image.Image, **how: object) -> bytes:
@@ -129,3 +141,10 @@ def test_options_are_remembered() -> None:
     assert ImportOptions.from_given(options.given()) == options
     with pytest.raises(ValueError, match="no field"):
         ImportOptions.from_given({"colour": True})
+
+
+def test_a_batch_of_nothing_but_damaged_images() -> None:
+    """Each is named with its reason, as among others."""
+    found = decode_items([b"no image", b""], Geometry(4, 4), False)
+    assert (found.images.shape, found.digests.shape, found.hashes.shape) == ((0, 4, 4), (0, 32), (0,))
+    assert [i for i, _ in found.damaged] == [0, 1]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from data import catalogue
+from data import adding
 from data.errors import BadInput, Corrupt
 from data.home.store import Store
 from flows.server import deployments, schedules
@@ -55,7 +55,7 @@ def test_the_nights_of_a_dataset_are_part_of_what_is_deployed(store: Store, tmp_
     when = schedules.schedule("0 3 * * *", "UTC")
     schedules.write(store, "mine", when)
     assert deployments.whole_plan(store) == deployments.read_plan()
-    catalogue.add(store, "mine", write_idx_folder(tmp_path / "mine", height=9, width=12, n_classes=3))
+    adding.add(store, "mine", write_idx_folder(tmp_path / "mine", height=9, width=12, n_classes=3))
     (own,) = [one for one in deployments.whole_plan(store).deployments if deployments.OWN in one.tags]
     assert (own.full_name, own.schedules) == ("retrain/mine-nightly", [when])
     assert own.parameters == {"dataset": "mine", "mode": "normal"}
