@@ -44,6 +44,12 @@ def test_memory_taken_while_python_is_locked_is_counted() -> None:
     assert measured["own_mib"] > 190
 
 
+def test_a_step_that_computes_costs_what_the_kernel_counts() -> None:
+    """Waiting is no work."""
+    assert watched("sum(range(20_000_000))")[0]["cpu_seconds"] > 0.05
+    assert watched("__import__('time').sleep(0.3)")[0]["cpu_seconds"] < 0.3
+
+
 def test_a_step_that_prints_is_no_trouble() -> None:
     """What a step itself writes to standard output is passed over."""
     assert watched("print('epoch 1')")[1] == {"answer": 42}
