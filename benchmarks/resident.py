@@ -50,8 +50,8 @@ def watch(command: Sequence[str]) -> tuple[dict[str, float], dict[str, Any]]:
         What the step took above what the process had before it, and the step's result. `own_mib`: memory that the
         kernel cannot take back, looked at 200 times a second. `resident_mib`: with the pages of mapped files, which are
         dropped when memory is needed elsewhere; the kernel's own maximum, which misses nothing. `libraries_mib`: what
-        the process had before. `seconds`: of the step. `cpu_seconds`: of all its threads, which tell more than `seconds`
-        where other work runs beside it.
+        the process had before. `seconds`: of the step. `cpu_seconds`: of all its threads, which tell more than
+        `seconds` where other work runs beside it.
 
     Raises:
         StepFailed: the process ended before its step did.

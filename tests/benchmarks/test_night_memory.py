@@ -46,8 +46,10 @@ def test_memory_taken_while_python_is_locked_is_counted() -> None:
 
 def test_a_step_that_computes_costs_what_the_kernel_counts() -> None:
     """Waiting is no work."""
-    assert watched("sum(range(20_000_000))")[0]["cpu_seconds"] > 0.05
-    assert watched("__import__('time').sleep(0.3)")[0]["cpu_seconds"] < 0.3
+    worked, waited = (
+        watched(step)[0]["cpu_seconds"] for step in ("sum(range(20_000_000))", "__import__('time').sleep(0.3)")
+    )
+    assert worked > waited
 
 
 def test_a_step_that_prints_is_no_trouble() -> None:
