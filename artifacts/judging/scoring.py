@@ -21,7 +21,7 @@ from artifacts.models.bundle import MODEL
 from artifacts.registry import champions, ledger, versions
 from artifacts.registry.versions import Version
 from data.dataset import Dataset
-from data.errors import Broken, Corrupt, UnknownName
+from data.errors import Broken, Corrupt, UnknownName, Unloadable
 from data.home.store import Store
 from data.prepared.split_images import slices
 from data.values import digest_of, from_json
@@ -86,9 +86,12 @@ def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | Non
         return Champion(name, None, (), "", "corrupt", error.problem)
     except UnknownName as error:
         return Champion(name, None, (), "", "missing", error.problem)
+    except Unloadable as error:
+        return Champion(name, None, classes, provenance.test_digest, "unloadable", error.problem)
     if tuple(model.input_shape[1:]) != tests.images.shape[1:]:
         size = "×".join(map(str, model.input_shape[1:]))
-        return Champion(name, None, classes, provenance.test_digest, "corrupt", f"it takes images of {size}")
+        problem = f"it takes images of {size}, tonight's have {'×'.join(map(str, tests.images.shape[1:]))}"
+        return Champion(name, None, classes, provenance.test_digest, "unfit", problem)
     return Champion(name, _predicted(model, tests), classes, provenance.test_digest)
 
 
@@ -97,6 +100,7 @@ def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
 
     Raises:
         Corrupt: its model file has changed.
+        Unloadable: it is whole, but cannot be loaded.
         BadInput: it takes images of another size.
     """
     model = loading.load_recorded(store, version.folder)
@@ -122,7 +126,8 @@ def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> 
         return
     if champion.predicted is None:
         raise Broken(
-            f"{champion.version} is champion, but {champion.problem}", "run 'nightshift verify', then roll back"
+            f"{champion.version} is champion, but {champion.problem}",
+            "run 'nightshift verify --load', then roll back to a version that loads",
         )
     if champion.test_digest != tests.digest:
         return

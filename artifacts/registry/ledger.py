@@ -209,6 +209,12 @@ def torn(store: Store, dataset: str) -> int:
     return len(_parsed(store, dataset).rest)
 
 
+def begins(store: Store, dataset: str, entry: Entry) -> bool:
+    """Whether the file ends in the beginning of a line that is known in full, so that nothing of it is lost."""
+    rest = _parsed(store, dataset).rest
+    return bool(rest) and _compact(entry.to_json()).startswith(rest)
+
+
 def untidy(store: Store, dataset: str) -> str:
     """Return what `recover` would change, in one clause; "" if nothing.
 

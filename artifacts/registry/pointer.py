@@ -36,7 +36,7 @@ class RegistryLost(Corrupt):
         super().__init__(
             f"{dataset} has neither a champion pointer nor a promotion in its ledger, but {trace}",
             f"restore champion.json and ledger.jsonl from one backup, or choose the champion yourself: "
-            f"nightshift rollback {dataset} --to VERSION ('nightshift models list {dataset}' lists them)",
+            f"nightshift rollback {dataset} --to VERSION --reason WHY ('nightshift models list {dataset}' lists them)",
         )
 
 

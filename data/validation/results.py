@@ -1,5 +1,6 @@
 """The result of a validation, as values: reading one does not load Great Expectations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -106,6 +107,21 @@ def read(store: Store, digest: str) -> tuple[ValidationResult, tuple[Catch, ...]
     meta = store.meta(store.validation(digest))
     result = {name: meta[name] for name in ("success", "checks", "failures", "notes", "shifts") if name in meta}
     return from_json(ValidationResult, result), tuple(from_json(Catch, one) for one in meta["catches"])
+
+
+def validations(store: Store, dataset: str, raw: str) -> Iterator[ValidationRef]:
+    """Yield the validations that are kept of some raw data or of a snapshot.
+
+    Args:
+        store: where they lie.
+        dataset: the dataset's name.
+        raw: digest of the data.
+    """
+    for folder in store.validations():
+        if store.is_complete(folder):
+            meta = store.meta(folder)
+            if (meta.get("dataset", dataset), meta.get("raw")) == (dataset, raw):
+                yield ValidationRef(dataset, folder.name)
 
 
 def as_markdown(title: str, result: ValidationResult, catches: tuple[Catch, ...]) -> str:

@@ -32,11 +32,13 @@ def champion(dataset: str = "mnist", *, at: Text = "", json: Json = False) -> in
 
     Args:
         dataset: Dataset to show the champion of.
-        at: Date or time such as 2026-11-20 or 2026-11-20T03:00; a date means its end, times are UTC. Default: now.
+        at: Date or time such as 2026-11-20 or 2026-11-20T03:00; a date means its end, times are UTC. Default: the
+            present champion, whatever the clock says.
     """
     from artifacts.registry import champions
 
-    entry = champions.champion_at(store(), known_dataset(dataset), moment(at))
+    known = known_dataset(dataset)
+    entry = champions.champion_at(store(), known, moment(at)) if at else champions.newest_move(store(), known)
     if json:
         print_json(entry.to_json() if entry else None)
     elif entry:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from data.errors import BadFile
 from data.importing.batches import split_of
 from data.importing.options import ImportOptions
 from data.importing.places.place import File
-from data.importing.readers.table_rows import Table, damage, json_rows, plain, separator
+from data.importing.readers.table_rows import Table, damage, json_rows, lines, plain, separator
 
 ENDINGS = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson", ".json")
 IMAGE_NAMES = (
@@ -44,7 +44,7 @@ def is_table(file: File) -> bool:
 
 def is_metadata(file: File) -> bool:
     """Whether a file is what Hugging Face's imagefolder has beside the images."""
-    return PurePosixPath(file.name).name.lower() in ("metadata.csv", "metadata.jsonl", "metadata.parquet")
+    return file.name.rpartition("/")[2].lower() in ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def opened(file: File, options: ImportOptions, notes: list[str]) -> Iterator[Table]:
@@ -130,7 +130,8 @@ def _columns(file: File, path: Path) -> tuple[tuple[str, ...], bool]:
         return tuple(dict.fromkeys(name for row in rows for name in row)), True
     with plain(path) as stream:
         start = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-        first = next(csv.reader(start, delimiter=separator(file, start)), [])
+        delimiter = separator(file, start)
+        first = next(csv.reader(lines(start.readline, file), delimiter=delimiter), [])
     if len(first) > 4 and all(INTEGER.fullmatch(text.strip()) or _is_number(text) for text in first):
         return tuple(f"column {i}" for i in range(len(first))), False
     return tuple(first), True

@@ -4,11 +4,11 @@ import contextlib
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, AnyStr, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,8 @@ from data.importing.batches import BATCH, Split, spread
 from data.importing.places.place import File
 from data.sources.idx import GZIP_MAGIC
 
-MAX_JSON = 256 << 20  # bytes of a JSON file that is one list
+MAX_JSON = 64 << 20  # bytes of a JSON file that is one list; as objects they may take twenty times as much
+MAX_LINE = 16 << 20  # bytes of a row of text; a file without line ends would be one row of any length
 
 csv.field_size_limit(1 << 24)
 
@@ -135,7 +136,7 @@ def json_rows(file: File, path: Path) -> Iterator[dict[str, Any]]:
                 )
             rows = json.loads(content) if content.lstrip().startswith(b"[") else map(json.loads, content.splitlines())
         else:
-            rows = (json.loads(line) for line in stream if line.strip())
+            rows = (json.loads(line) for line in lines(stream.readline, file) if line.strip())
         for number, row in enumerate(rows, 1):
             if not isinstance(row, dict):
                 raise BadFile(
@@ -171,6 +172,24 @@ def separator(file: File, text: io.TextIOWrapper) -> str:
     """Return what separates the columns of a text table, by its first line."""
     if file.suffix == ".tsv":
         return "\t"
-    start = text.readline()
+    start = next(lines(text.readline, file), "")
     text.seek(0)
     return max(",;\t", key=start.count)
+
+
+def lines(readline: Callable[[int], AnyStr], file: File) -> Iterator[AnyStr]:
+    """Yield the lines of a stream, none of which may be longer than any row.
+
+    Args:
+        readline: as of a stream.
+        file: for the message.
+
+    Raises:
+        BadFile: one is.
+    """
+    while line := readline(MAX_LINE):
+        if len(line) >= MAX_LINE:
+            raise BadFile(
+                f"{file.where}: expected rows of at most {MAX_LINE >> 20} MiB, found a longer one", "export it again"
+            )
+        yield line
