@@ -63,7 +63,7 @@ def test_damaged_database_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "prefect.db").write_bytes(b"junk" * 4096)
     server = PrivateServer()
     try:
-        with pytest.raises(Broken, match="did not start: .*file is not a database") as refused:
+        with pytest.raises(Broken, match=r"did not start: .*file is not a database") as refused:
             server.wait()
         assert str(tmp_path / "prefect.db") in refused.value.hint
     finally:
