@@ -74,10 +74,10 @@ def test_run_whose_end_the_server_has_missed_gives_its_slot_back(
 
 
 def test_run_that_ends_well_while_another_is_marked_is_not_taken_for_crashed(store: Store) -> None:
-    """Marking takes seconds on a busy server; a training that ended meanwhile was overwritten, and with it its result."""
+    """Marking takes seconds on a busy server; the result of a training that ended meanwhile was overwritten."""
     dead = replace(Process.current(), started="1")
-    for id in ("a0", "b0"):
-        journal.write(store, record(id=id, kind="train", process=dead))
+    for name in ("a0", "b0"):
+        journal.write(store, record(id=name, kind="train", process=dead))
     lost = reconcile._lost(store)
     assert next(lost).id == "a0"
     other = journal.find(store, "b0")
