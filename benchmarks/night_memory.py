@@ -9,7 +9,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,9 @@ from data.dataset import Dataset, RawRef, SourceFile
 from data.home.files import file_sha256
 from data.home.store import Store
 from data.prepared.parquet import PreparedRef
+from data.sources import source
 from data.sources.idx import IdxWriter
+from data.statistics.summary import reference_of, summarise
 from data.validation.results import ValidationRef
 from data.values import canonical_json, digest_of, from_json
 
@@ -91,13 +93,10 @@ def write_dataset(store: Store, shape: Shape, n: int) -> Dataset:
 
 
 def _download(store: Store, row: Dataset, _state: dict[str, Any], _recipe: str) -> Callable[[], dict[str, Any]]:
-    from data.sources import source
-
     return lambda: {"raw": source.download(store, row).digest}
 
 
 def _validate(store: Store, row: Dataset, state: dict[str, Any], _recipe: str) -> Callable[[], dict[str, Any]]:
-    from data.sources import source
     from data.validation import expectations
 
     with TemporaryDirectory() as home:  # a few images first: Great Expectations imports most of itself when it is used
@@ -230,8 +229,14 @@ def night(shape: Shape, n: int, recipe: str, json_path: Path | None) -> None:
 
 
 def add(store: Store, shape: Shape, n: int) -> dict[str, Any]:
-    """Write a dataset and its row into the home, as `nightshift datasets add` does; return the row as JSON."""
-    row = asdict(write_dataset(store, shape, n))
+    """Write a dataset and its row into the home, as `nightshift datasets add` does; return the row as JSON.
+
+    The statistics of its images are pinned, as `add` pins them.
+    """
+    written = write_dataset(store, shape, n)
+    raw = source.read_raw(store, written, source.download(store, written))
+    table = summarise(raw, written.ground, store.scratch().parent)
+    row = asdict(replace(written, reference=reference_of(table, CLASSES)))
     store.write_bytes(store.dataset_rows() / f"{NAME}.json", canonical_json({"row": row, "digest": digest_of(row)}))
     return row
 

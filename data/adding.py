@@ -4,6 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from data import catalogue
 from data.builtin import DATASETS
 from data.dataset import Dataset, Origin, RawData, Reference
 from data.errors import BadInput
+from data.growth import Growth
 from data.home.files import storage_errors
 from data.home.store import Store
 from data.importing.options import ImportOptions
@@ -19,6 +21,7 @@ from data.importing.options import ImportOptions
 if TYPE_CHECKING:
     from data.importing.importer import Imported
     from data.inspection.findings import Finding
+    from data.snapshots.take import Taken
 
 Progress = Callable[[str, int, int], None]
 DEFAULTS = ImportOptions()
@@ -33,12 +36,14 @@ class Added:
         notes: what was found and decided by looking, one sentence each: kind of source, sizes, splits, files left out.
         findings: what is questionable about the images, none of which refuses them.
         sheet: the contact sheet, a PNG with some images per class.
+        taken: the snapshot, of a dataset that grows.
     """
 
     row: Dataset
     notes: tuple[str, ...] = ()
     findings: "tuple[Finding, ...]" = ()
     sheet: Path | None = None
+    taken: "Taken | None" = None
 
 
 def add(
@@ -53,11 +58,13 @@ def add(
     mirror_symmetric: bool = False,
     expected: Reference | None = None,
     replace: bool = False,
+    growth: Growth | None = None,
     progress: Progress | None = None,
 ) -> Added:
     """Read a source once, write four IDX files of one geometry, and pin their hashes and statistics.
 
-    The source may be deleted afterwards. Adding the same source again restores damaged copies.
+    The source may be deleted afterwards. Adding the same source again restores damaged copies. A dataset that grows
+    has snapshots instead, and keeps reading the source.
 
     Args:
         store: where the row and the files are kept.
@@ -70,6 +77,7 @@ def add(
         mirror_symmetric: whether an image flipped left to right still belongs to its class.
         expected: statistics that the images must have in every run; those of these images if not given.
         replace: replace a dataset of this name that is not the same.
+        growth: how it follows the source; None for images that stay as they are.
         progress: called with what is being done, the number done and the number expected (0 if unknown).
 
     Raises:
@@ -80,17 +88,28 @@ def add(
     """
     catalogue.check_name(name)
     about = {"title": title or name, "licence": licence, "citation": citation, "mirror_symmetric": mirror_symmetric}
+    if growth:
+        return _first_snapshot(store, name, _absolute(str(source)), options, about, growth, progress=progress)
     return _imported(store, name, str(source), options, about, expected, replace=replace, progress=progress)
 
 
-def update(store: Store, name: str, *, progress: Progress | None = None) -> Added:
+def update(
+    store: Store,
+    name: str,
+    *,
+    growth: dict[str, Any] | None = None,
+    reread: bool = False,
+    progress: Progress | None = None,
+) -> Added:
     """Read a dataset's source again, as it was read when it was added, and replace its row and files.
 
-    Geometry and classes stay as they are.
+    Geometry and classes stay as they are; a dataset that grows takes a snapshot, and may gain classes.
 
     Args:
         store: where the row and the files are kept.
         name: of a dataset that was added.
+        growth: settings of `Growth` that change; not None makes a dataset grow that did not.
+        reread: of a dataset that grows: read all files, also those that look unchanged.
         progress: see `add`.
 
     Raises:
@@ -105,12 +124,88 @@ def update(store: Store, name: str, *, progress: Progress | None = None) -> Adde
             if name in DATASETS
             else f"add it again: nightshift datasets remove {name}, then nightshift datasets add {name} SOURCE",
         )
+    if growth is not None or row.growth:
+        growing = dataclasses.replace(row, growth=(row.growth or Growth()).changed(growth or {}))
+        return follow(store, growing, reread=reread, progress=progress)
     options = ImportOptions.from_given(row.origin.options)
     fixed = dataclasses.replace(options.fixed(row.geometry), classes=row.class_names)
     about = {key: getattr(row, key) for key in ("title", "licence", "citation", "mirror_symmetric")}
     return _imported(
         store, name, row.origin.location, fixed, about, None, replace=True, progress=progress, origin=row.origin
     )
+
+
+def follow(store: Store, row: Dataset, *, reread: bool = False, progress: Progress | None = None) -> Added:
+    """Take a snapshot of the source of a dataset that grows, and write the row that names it.
+
+    Args:
+        store: where row, shards and snapshot are kept.
+        row: its row; it has `growth` and `origin`.
+        reread: read all files, also those that look unchanged.
+        progress: see `add`.
+
+    Raises:
+        BadFile, SourceUnavailable: the source cannot be read.
+        DataRefused: too much of it cannot be used.
+        StorageFailed: the home cannot be written.
+    """
+    from data.snapshots.take import take
+
+    assert row.origin, "only datasets that were added grow"
+    options = ImportOptions.from_given(row.origin.options).fixed(row.geometry)
+    taken = take(store, row, options, reread=reread, progress=progress or _silent, now=datetime.now(UTC))
+    row = dataclasses.replace(
+        row,
+        files={},
+        reference=None,
+        snapshot=taken.ref.digest,
+        n_train=taken.n_train,
+        n_test=taken.n_test,
+        class_names=taken.class_names,
+    )
+    with store.lock("datasets"):
+        catalogue.write(store, row)
+    return Added(row, tuple(taken.notes), taken=taken)
+
+
+def _first_snapshot(
+    store: Store,
+    name: str,
+    location: str,
+    options: ImportOptions,
+    about: dict[str, Any],
+    growth: Growth,
+    *,
+    progress: Progress | None,
+) -> Added:
+    """Find the geometry by looking at the source, and take the first snapshot."""
+    from data.importing.importer import surveyed
+
+    if name in catalogue.names(store):
+        raise BadInput(
+            f"there is a dataset {name!r} already",
+            f"'nightshift datasets update {name} --grows' makes it follow its source; or choose another name",
+        )
+    geometry, notes = surveyed(store.scratch(), location, options, progress or _silent)
+    row = Dataset(
+        name=name,
+        mirrors=(),
+        files={},
+        height=geometry.height,
+        width=geometry.width,
+        channels=geometry.channels,
+        fit=geometry.fit,
+        ground=geometry.ground,
+        n_train=0,
+        n_test=0,
+        class_names=(),
+        reference=None,
+        origin=Origin(location, _located(options).given()),
+        growth=growth,
+        **about,
+    )
+    added = follow(store, row, progress=progress)
+    return dataclasses.replace(added, notes=tuple(dict.fromkeys((*notes, *added.notes))))
 
 
 def _imported(
@@ -168,7 +263,9 @@ def _judged(row: Dataset, imported: "Imported", expected: Reference | None) -> "
 
     arrays = {role: map_idx(path) for role, path in imported.paths.items()}
     raw = RawData(**{role: a if role.endswith("images") else a.astype("int64") for role, a in arrays.items()})
-    table = summarise(raw, row.ground)
+    scratch = imported.paths["train_images"].parent
+    with storage_errors(scratch):
+        table = summarise(raw, row.ground, scratch)  # in memory it would grow by 110 bytes per image
     row = dataclasses.replace(row, reference=expected or reference_of(table, row.n_classes))
     found = findings(row, raw, table)
     refusing = [finding for finding in found if finding.refuses]

@@ -26,5 +26,6 @@ def prepare(dataset: DatasetName = "mnist") -> PreparedRef:
     store = settings().store
     row = catalogue.get(store, dataset)
     raw = download(store, row, settings().mirrors)
+    row = catalogue.get(store, dataset)  # a snapshot may have brought images, and classes
     validation = validate(store, row, raw)
     return normalise(store, row, raw, validation)

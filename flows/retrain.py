@@ -40,12 +40,17 @@ def retrain(
         reason: Why the promotion is forced, in one sentence; recorded in the ledger. Required by force.
         policy: Promotion policy of this run. An empty field keeps the dataset's value.
     """
-    with Night.begin(dataset, policy, mode, reason) as night:
+    with Night.begin(dataset, policy, mode, reason) as begun:
         prepared = prepare(dataset)
-        outcomes = train_all(train, prepared, night.candidates(recipes, seed, seeds), device)
+        night, candidates = begun.on(prepared), begun.candidates(recipes, seed, seeds)
+        if waits := night.waits(candidates):
+            summary = night.postponed(prepared, waits)
+            report(night.store, prepared, None, summary)
+            return night.finish(summary)
+        outcomes = train_all(train, prepared, candidates, device)
         finished = choose(night.store, outcomes)
         judged = decide(night.store, night.dataset, prepared, finished, night.policy, mode, reason, night.serving)
         made_from = register(night.store, prepared, judged, night.run, night.who)
         summary = night.report(prepared, outcomes, finished, judged, made_from)
         report(night.store, prepared, judged.chosen.ref, summary)
-        return night.finish(summary)
+        return night.finish(summary, candidates)

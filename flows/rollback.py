@@ -1,6 +1,5 @@
 """By hand: make an earlier version champion again."""
 
-import getpass
 from typing import Annotated
 
 from prefect import flow
@@ -9,7 +8,7 @@ from pydantic import Field
 from artifacts.registry.ledger import Entry
 from flows.runs.forms import DatasetName
 from flows.runs.names import errors_to_failed_state
-from flows.settings import settings
+from flows.settings import settings, user_name
 from tasks.roll_back import roll_back
 
 VersionNumber = Annotated[int, Field(ge=0, le=999_999_999)]
@@ -26,4 +25,4 @@ def rollback(dataset: DatasetName, reason: str, version: VersionNumber = 0) -> E
         version: Number of the version; 0 means the last earlier champion that is not barred.
     """
     to = f"{dataset}/{version}" if version else ""
-    return roll_back(settings().store, dataset, to, getpass.getuser(), reason)
+    return roll_back(settings().store, dataset, to, user_name(), reason)

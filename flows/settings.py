@@ -9,6 +9,7 @@ unless it is set already.
 """
 
 import atexit
+import getpass
 import os
 import shutil
 import tempfile
@@ -19,18 +20,22 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from artifacts.models.provenance import CHECKOUT
 from artifacts.recipes import catalogue
+from data.errors import BadInput
 from data.home.store import Store
+
+PRIVATE_HOME = "nightshift-prefect-"
+OWN_ADDRESSES = ("127.0.0.1", "localhost", "::1")
 
 
 class Settings(BaseSettings):
     """The settings, checked on first use."""
 
-    model_config = SettingsConfigDict(env_prefix="NIGHTSHIFT_", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="NIGHTSHIFT_", env_ignore_empty=True, frozen=True)
 
     home: Path = CHECKOUT / "var"
     mirrors: Annotated[tuple[str, ...], NoDecode] = ()
@@ -39,7 +44,10 @@ class Settings(BaseSettings):
     @field_validator("home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        return home.expanduser().absolute()
+        try:
+            return home.expanduser().absolute()
+        except RuntimeError as error:  # ~ where no user is known
+            raise ValueError(str(error)) from error
 
     @field_validator("mirrors", "recipes", mode="before")
     @classmethod
@@ -57,7 +65,13 @@ _override: ContextVar[Settings | None] = ContextVar("settings", default=None)
 
 @cache
 def _from_environment() -> Settings:
-    found = Settings()
+    try:
+        found = Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"NIGHTSHIFT_{'.'.join(map(str, one['loc'])).upper()}: {one['msg']}" for one in error.errors()
+        )
+        raise BadInput(f"the environment is invalid: {wrong}", "correct the variable, or unset it") from error
     catalogue.search(found.recipes)
     return found
 
@@ -93,7 +107,39 @@ def environment_with(**more: str) -> dict[str, str]:
 
 def names_a_server() -> bool:
     """Whether PREFECT_API_URL is set: runs and commands then use that server."""
-    return bool(os.environ.get("PREFECT_API_URL"))
+    return bool(server_url())
+
+
+def server_url() -> str:
+    """Return PREFECT_API_URL; "" if it is not set."""
+    return os.environ.get("PREFECT_API_URL", "")
+
+
+def use_server(url: str) -> None:
+    """Let Prefect use this server, which needs no password; call before Prefect is imported."""
+    os.environ.update(PREFECT_API_URL=url, PREFECT_SERVER_EPHEMERAL_ENABLED="false")
+    for name in ("PREFECT_API_KEY", "PREFECT_API_AUTH_STRING"):
+        os.environ.pop(name, None)
+
+
+def environment_without_server() -> dict[str, str]:
+    """Return the environment for the process of a private Prefect server, which asks no other and no password."""
+    names = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
+    private = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
+    return {**{name: value for name, value in os.environ.items() if name not in names}, **private}
+
+
+def prefect_home() -> Path:
+    """Return the folder in which Prefect keeps its database."""
+    return Path(os.environ.get("PREFECT_HOME") or settings().home / "prefect")
+
+
+def user_name() -> str:
+    """Return who runs this process: the user's name, or "uid 54321" where the system has none, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return f"uid {os.getuid()}"
 
 
 def visible_gpus() -> str | None:
@@ -118,8 +164,8 @@ def prepare_environment(*, private_server: bool = False) -> None:
     if private_server:
         for name in [name for name in os.environ if name.startswith("PREFECT_")]:
             del os.environ[name]
-        os.environ["PREFECT_HOME"] = home = tempfile.mkdtemp(prefix="nightshift-prefect-")
-        atexit.register(shutil.rmtree, home, ignore_errors=True)  # runs after Prefect's, which stops the server
+        os.environ["PREFECT_HOME"] = tempfile.mkdtemp(prefix=PRIVATE_HOME)
+        atexit.register(remove_private_home)  # runs after the server's end, which is registered later
     defaults = {
         "PREFECT_HOME": str(settings().home / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -136,3 +182,19 @@ def prepare_environment(*, private_server: bool = False) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    _spare_own_addresses()
+
+
+def remove_private_home() -> None:
+    """Remove the folder of a private server's database, if there is one."""
+    home = prefect_home()
+    if home.name.startswith(PRIVATE_HOME):
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _spare_own_addresses() -> None:
+    """Let no request to this machine's own server go to a proxy; downloads still use it."""
+    both = ",".join(filter(None, (os.environ.get(name) for name in ("no_proxy", "NO_PROXY"))))
+    listed = list(dict.fromkeys(part.strip() for part in both.split(",") if part.strip()))
+    listed += [name for name in OWN_ADDRESSES if name not in listed]
+    os.environ["no_proxy"] = os.environ["NO_PROXY"] = ",".join(listed)

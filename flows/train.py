@@ -14,8 +14,11 @@ from prefect import flow, runtime
 
 from artifacts.evaluation import candidates
 from artifacts.evaluation.candidates import TrainedRef
+from artifacts.models import warm_start
 from artifacts.models.provenance import code_digest, library_versions, lock_digest
+from artifacts.models.warm_start import Parent
 from artifacts.recipes.candidate import Candidate
+from artifacts.registry import champions
 from artifacts.training import gpu_locks
 from artifacts.training.child import ChildTrainer
 from artifacts.training.gpu_locks import Reserved
@@ -56,7 +59,8 @@ def train(
     with recorded(store, "train", run, prepared.dataset) as record:
         with gpu_locks.reserved(device, visible_gpus(), lambda text: say(f"train {candidate.name}", text)) as gpu:
             journal.write(store, replace(record, state="running"))
-            job = Job(store, prepared, candidate, device, [Candidate.parse(one) for one in rivals], gpu)
+            others = [Candidate.parse(one) for one in rivals]
+            job = Job(store, prepared, candidate, device, others, gpu, _champion(store, prepared, candidate, *others))
             ref = train_with_smaller_batch_if_needed(job)
         result = {"recipe": str(ref.candidate), "seed": ref.candidate.seed, "digest": ref.digest, "reused": ref.reused}
         journal.end(store, record, "finished", result=result)
@@ -74,6 +78,7 @@ class Job:
         device: `auto`, `gpu` or `cpu`, as asked for.
         rivals: the run's other recipes.
         gpu: the GPU reserved for it; None trains on the CPU.
+        champion: what a candidate with `warm_start=champion` begins with; None where there is none, or none asks.
     """
 
     store: Store
@@ -82,11 +87,26 @@ class Job:
     device: Device = "auto"
     rivals: Sequence[Candidate] = ()
     gpu: Reserved | None = None
+    champion: Parent | None = None
 
     @property
     def inputs(self) -> dict[str, Any]:
         """What determines the trained weights, besides the candidate."""
         return {"prepared": self.prepared.digest, "device": self.device, **environment()}
+
+    def inputs_of(self, one: Candidate) -> dict[str, Any]:
+        """What determines the weights of one of the run's candidates: with a warm start, the champion's, too."""
+        return {**self.inputs, **({"champion": found.weights_digest} if (found := self.parent_of(one)) else {})}
+
+    def parent_of(self, one: Candidate) -> Parent | None:
+        """Return the champion if the candidate begins with its weights."""
+        return self.champion if warm_start.wanted(one) else None
+
+
+def _champion(store: Store, prepared: PreparedRef, *run: Candidate) -> Parent | None:
+    """Return the champion, hashed, if one of the run's candidates begins with its weights and there is one."""
+    found = champions.champion(store, prepared.dataset) if any(map(warm_start.wanted, run)) else None
+    return Parent(found.id, found.weights_digest, found.folder) if found else None
 
 
 def train_with_smaller_batch_if_needed(job: Job) -> TrainedRef:
@@ -117,14 +137,15 @@ def train_or_reuse(job: Job, in_child: bool) -> TrainedRef:
         in_child: whether a child process trains.
     """
     store, candidate = job.store, job.candidate
-    digest, *rivals = (candidates.address(one, job.inputs) for one in (candidate, *job.rivals))
+    digest, *rivals = (candidates.address(one, job.inputs_of(one)) for one in (candidate, *job.rivals))
     if store.intact(store.trained(digest)) is not None:
         say(f"train {candidate.name}", "nothing has changed since it was trained; reused", 1.0)
         return TrainedRef(candidate, digest, reused=True)
     with _trainer(job.gpu, in_child) as trainer, store.publish(store.trained(digest)) as draft:
-        draft.meta.update(recipe=str(candidate), seed=candidate.seed, **job.inputs)
+        draft.meta.update(recipe=str(candidate), seed=candidate.seed, **job.inputs_of(candidate))
         checkpoint = store.checkpoint(digest)
-        train_task(store, job.prepared, candidate, draft.path, job.device, checkpoint, trainer, rivals)
+        parent = job.parent_of(candidate)
+        train_task(store, job.prepared, candidate, draft.path, job.device, checkpoint, trainer, rivals, parent)
         evaluate_task(store, job.prepared, candidate, draft.path, trainer)
     return TrainedRef(candidate, digest)
 

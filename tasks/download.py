@@ -1,4 +1,4 @@
-"""Step 1: the source files, from the first mirror that serves the right bytes."""
+"""Step 1: the source files, from the first mirror that serves the right bytes; or what is new in a growing source."""
 
 from typing import Any
 
@@ -6,6 +6,7 @@ from prefect import task
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.tasks import Task
 
+from data import adding
 from data.dataset import Dataset, RawRef
 from data.errors import SourceUnavailable
 from data.home.store import Store
@@ -20,7 +21,9 @@ async def _worth_a_retry(_task: Task[..., Any], _run: TaskRun, state: State[Any]
 
 @task(task_run_name="download {row.name}", retries=2, retry_delay_seconds=[2, 10], retry_condition_fn=_worth_a_retry)
 def download(store: Store, row: Dataset, mirrors: tuple[str, ...] = ()) -> RawRef:
-    """Download the files that are missing, and hash those that are here again.
+    """Download the files that are missing, and hash those that are here again; of a growing dataset, take a snapshot.
+
+    A snapshot changes the dataset's row: whoever needs its numbers and classes reads the row again.
 
     Args:
         store: the home.
@@ -28,8 +31,11 @@ def download(store: Store, row: Dataset, mirrors: tuple[str, ...] = ()) -> RawRe
         mirrors: folders or URLs tried before the dataset's own.
 
     Raises:
-        SourceUnavailable: no mirror served the right bytes; tried three times.
+        SourceUnavailable: no mirror served the right bytes, or the source cannot be read; tried three times.
+        DataRefused: too much of a growing source cannot be used.
     """
+    if row.growth:
+        return _snapshot(store, row)
     bar = Bar("download")
 
     def progress(file: str, done: int, total: int) -> None:
@@ -38,3 +44,14 @@ def download(store: Store, row: Dataset, mirrors: tuple[str, ...] = ()) -> RawRe
     ref = source.download(store, row, mirrors, progress)
     bar(1.0, f"all four files of {row.name} match their pinned hashes ({ref.digest[:12]})")
     return ref
+
+
+def _snapshot(store: Store, row: Dataset) -> RawRef:
+    bar = Bar("snapshot")
+
+    def progress(what: str, done: int, total: int) -> None:
+        bar(min(done / total, 0.99) if total else 0.0, f"{what}: {done:,}" + (f" of {total:,}" if total else ""))
+
+    added = adding.follow(store, row, progress=progress)
+    bar(1.0, added.taken.night.sentence if added.taken else "")
+    return RawRef(row.name, added.row.snapshot)

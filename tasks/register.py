@@ -43,6 +43,8 @@ def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who:
         seed=chosen.ref.candidate.seed,
         weights_digest=chosen.training["weights_digest"],
         device=chosen.training["device"],
+        parent=chosen.training.get("parent", ""),
+        parent_weights=chosen.training.get("parent_weights", ""),
     )
     if decision.mode == "dry-run" or judged.unchanged:
         say("register", "nothing to write")

@@ -17,10 +17,11 @@ MAX_ROWS = 200  # of the table of candidates, which is one value in the server's
 
 
 @task(task_run_name="report {night.dataset}")
-def report(store: Store, prepared: PreparedRef, chosen: TrainedRef, night: NightReport) -> None:
-    """Write the report into the run's folder, with the winner's worst mistakes."""
+def report(store: Store, prepared: PreparedRef, chosen: TrainedRef | None, night: NightReport) -> None:
+    """Write the report into the run's folder, with the winner's worst mistakes if there is a winner."""
     target = store.run(night.run)
-    night = replace(night, test_images=scored_test_images(store, prepared, chosen))
+    if chosen:
+        night = replace(night, test_images=scored_test_images(store, prepared, chosen))
     with store.publish(target) as draft:
         draft.meta |= {"dataset": night.dataset, "verdict": night.verdict, "promoted": night.promoted}
         reports.write_report(draft.path, night)
@@ -28,5 +29,6 @@ def report(store: Store, prepared: PreparedRef, chosen: TrainedRef, night: Night
     create_markdown_artifact(reports.ui_markdown(night), key=f"report-{name}", description=night.headline)
     # only text, under names that are not empty, or the UI shows nothing
     rows = [row.texts(night.winner) for row in night.candidates[:MAX_ROWS]]
-    create_table_artifact(rows, key=f"candidates-{name}", description=f"Candidates of {night.run}")
+    if rows:
+        create_table_artifact(rows, key=f"candidates-{name}", description=f"Candidates of {night.run}")
     say("report", str(target / reports.REPORT))

@@ -6,6 +6,7 @@ from pathlib import Path
 from prefect import task
 
 from artifacts.evaluation.numbers import percent
+from artifacts.models.warm_start import Parent
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from artifacts.training.racing import Race
@@ -25,10 +26,12 @@ def train(
     checkpoint: Path,
     trainer: Trainer,
     rivals: Sequence[str] = (),
+    parent: Parent | None = None,
 ) -> None:
     """Train the candidate and put the model and its history into the draft `folder`.
 
-    `rivals` are the content addresses of the run's other recipes, for a candidate that races.
+    `rivals` are the content addresses of the run's other recipes, for a candidate that races; `parent` is the champion,
+    for one that begins with its weights.
     """
     bar, race = Bar(f"train {candidate.name}"), Race(store, candidate, rivals)
     bar(0.0, "loading Keras")
@@ -41,7 +44,6 @@ def train(
         )
         race.check(now)
 
-    result = trainer.train(store, prepared, candidate, folder, device, on_progress, checkpoint)
-    bar(
-        1.0, f"{result.epochs} epochs in {result.seconds:.1f} s, {result.images_per_s:,.0f} images/s on {result.device}"
-    )
+    result = trainer.train(store, prepared, candidate, folder, device, on_progress, checkpoint, parent)
+    done = f"{result.epochs} epochs in {result.seconds:.1f} s, {result.images_per_s:,.0f} images/s on {result.device}"
+    bar(1.0, "; ".join(filter(None, (done, result.start))))

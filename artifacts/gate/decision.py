@@ -59,6 +59,27 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Recent:
+    """The comparison on recent images alone, where the test set grows.
+
+    Args:
+        nights: in how many nights these images arrived.
+        images: how many they are.
+        gained: those that only tonight's candidate gets right.
+        lost: those that only the champion gets right.
+        pooled: the evidence of all models of the recipe that have answered some of them.
+        level: what `pooled.p_value` must not exceed.
+    """
+
+    nights: int
+    images: int
+    gained: int
+    lost: int
+    pooled: Pooled
+    level: float
+
+
+@dataclass(frozen=True)
 class Paired:
     """The comparison with the champion on the same images.
 
@@ -70,6 +91,9 @@ class Paired:
         pooled: the evidence of all models of the recipe so far, tonight's included.
         level: what `pooled.p_value` must not exceed.
         p_not_worse: one-sided p-value of "worse by the policy's margin or more".
+        pooled_images: how many images `pooled` is about where the test set grows: those that the champion was first
+            compared on. 0: all.
+        recent: the window of recent images on which the recipe is furthest ahead; None where none was looked at.
     """
 
     gained: int
@@ -79,6 +103,8 @@ class Paired:
     pooled: Pooled
     level: float
     p_not_worse: float
+    pooled_images: int = 0
+    recent: Recent | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +113,7 @@ class Budget:
 
     Args:
         looks: how often this test set has been looked at in the last 365 days, tonight included.
-        allowed: the policy's yearly budget.
+        allowed: the policy's yearly budget; where the test set grows, its part for the champion's own images.
         used: spent in the 365 days before tonight.
         tonight: spent tonight.
     """
@@ -146,29 +172,46 @@ class Decision:
     def rows(self) -> tuple[tuple[str, str], ...]:
         """Return the numbers behind the reason as (name, text) pairs, for tables."""
         rows = [("rule", self.rule), ("candidate", f"{self.candidate.name}, {self.candidate.interval()}")]
-        if self.champion and self.paired and self.budget:
-            paired, pooled = self.paired, self.paired.pooled
-            gain = (paired.gained - paired.lost) / self.candidate.n
-            smallest = "none" if pooled.detectable is None else points(pooled.detectable)
-            rows += [
-                ("champion", f"{self.champion.name}, {self.champion.interval()}"),
-                ("gain", f"{points(gain)}: {paired.gained:,} images gained, {paired.lost:,} lost"),
-                ("exact McNemar test", f"p = {p_text(paired.p_tonight)} for tonight's model alone"),
-                ("models of this recipe", f"{pooled.models}, mean gain {points(pooled.gain)}"),
-                ("their exact test", f"p = {p_text(pooled.p_value)}, level {p_text(paired.level)}"),
-                ("smallest gain it could detect", smallest),
-                (
-                    "champion's sampling noise",
-                    f"{points(pooled.resolution)} (standard deviation; more models do not reduce it)",
-                ),
-                ("false promotions a year", f"{self.budget.allowed} allowed, {self.budget.left:.4f} left"),
-                ("looks at this test set", f"{self.budget.looks:,} within a year"),
-            ]
-            if self.policy.promote_when != "better":
-                test = f"p = {p_text(paired.p_not_worse)}, level {p_text(self.policy.not_worse_level)}"
+        if self.champion and self.paired:
+            rows += self._compared(self.champion, self.paired)
+            rows += self._spent(self.paired, self.budget) if self.budget else []
+            if self.policy.promote_when != "better" or not self.budget:
+                test = f"p = {p_text(self.paired.p_not_worse)}, level {p_text(self.policy.not_worse_level)}"
                 rows.append((f"worse by {points(self.policy.margin)} or more", test))
+            if self.policy.promote_when != "better":
                 rows.append(("policy", f"promote what is {self.policy.promote_when}"))
         return (*rows, ("requirements met", f"{sum(check.passed for check in self.checks)} of {len(self.checks)}"))
+
+    @staticmethod
+    def _compared(champion: Share, paired: Paired) -> list[tuple[str, str]]:
+        """Return the rows about tonight's candidate against the champion."""
+        gain = (paired.gained - paired.lost) / champion.n
+        return [
+            ("champion", f"{champion.name}, {champion.interval()}"),
+            ("gain", f"{points(gain)}: {paired.gained:,} images gained, {paired.lost:,} lost"),
+            ("exact McNemar test", f"p = {p_text(paired.p_tonight)} for tonight's model alone"),
+        ]
+
+    @staticmethod
+    def _spent(paired: Paired, budget: Budget) -> list[tuple[str, str]]:
+        """Return the rows about all models of the recipe, and the error budget."""
+        pooled, recent = paired.pooled, paired.recent
+        smallest = "none" if pooled.detectable is None else points(pooled.detectable)
+        rows = [
+            ("models of this recipe", f"{pooled.models}, mean gain {points(pooled.gain)}"),
+            ("their exact test", f"p = {p_text(pooled.p_value)}, level {p_text(paired.level)}"),
+            ("smallest gain it could detect", smallest),
+            (
+                "champion's sampling noise",
+                f"{points(pooled.resolution)} (standard deviation; more models do not reduce it)",
+            ),
+            ("false promotions a year", f"{budget.allowed:.4g} allowed, {budget.left:.4f} left"),
+            ("looks at this test set", f"{budget.looks:,} within a year"),
+        ]
+        if recent:
+            test = f"p = {p_text(recent.pooled.p_value)}, level {p_text(recent.level)}"
+            rows.append((f"last {recent.images:,} images", f"mean gain {points(recent.pooled.gain)}, {test}"))
+        return rows
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, NaN nowhere among them."""

@@ -58,6 +58,27 @@ class Champion:
 
 
 @dataclass(frozen=True)
+class Grown:
+    """What a look at a test set that grows is kept with besides; the rules are in artifacts/gate/growing/.
+
+    Args:
+        lineage: the same for a dataset as long as it changes by additions, corrections and removals.
+        images: how many test images there were.
+        items: SHA-256 of their identities, in order, as hexadecimal digits.
+        models: how many models of the recipe were compared on the champion's own images.
+        windows: lengths, in nights, of the windows of recent images that were looked at.
+        recent: what these windows spent; not a part of the look's `spent`.
+    """
+
+    lineage: str
+    images: int
+    items: str
+    models: int = 0
+    windows: tuple[int, ...] = ()
+    recent: float = 0.0
+
+
+@dataclass(frozen=True)
 class Look:
     """One night's comparison on a test set, as the ledger keeps it: plain strings and numbers.
 
@@ -69,6 +90,8 @@ class Look:
         rights: per model of the recipe that met the required accuracy, which images it got right, as `pack` writes it.
         allotted: the share of the error budget that all comparisons of this recipe with this champion may spend.
         spent: the share of the error budget that this look spent.
+        grown: what is kept besides on a test set that grows; None on one that does not.
+        promoted: whether the candidate became champion, as the ledger says; never kept in the look itself.
     """
 
     when: str
@@ -78,6 +101,25 @@ class Look:
     rights: tuple[str, ...]
     allotted: float
     spent: float
+    grown: Grown | None = None
+    promoted: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Growing:
+    """Which images tonight's test set has, where images are added to it.
+
+    Args:
+        lineage: see `Grown`.
+        items: identity of every image, uint8 of shape (n, 32): a hash of its pixels and its label, in the order in
+            which they were first seen: tonight's images are normally last night's, and new ones behind them.
+        moved: for test sets of the past of which images were removed or relabelled since, by `Grown.items`: where each
+            of their images is tonight, int64 of shape (images,), -1 where it is no more.
+    """
+
+    lineage: str
+    items: npt.NDArray[np.uint8]
+    moved: Mapping[str, Labels] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +139,7 @@ class Evidence:
         champion: None before the first promotion.
         looks: all earlier looks from the ledger, in order.
         barred: the version with exactly the candidate's weights that was rolled back from, or "".
+        growing: which images these are, if the dataset grows; `recipe` then leaves the data out. None if it does not.
     """
 
     dataset: str
@@ -111,6 +154,7 @@ class Evidence:
     siblings: tuple[Labels, ...] = ()
     looks: tuple[Look, ...] = ()
     barred: str = ""
+    growing: Growing | None = None
 
 
 def pack(right: Bools) -> str:

@@ -14,10 +14,12 @@ from typing import Literal
 import numpy as np
 
 from artifacts.evaluation.metrics import wilson
-from artifacts.gate.comparison import compare
+from artifacts.gate.classes import NewClass, added, new_classes, on_known_classes
+from artifacts.gate.comparison import compare, on_the_same_images
 from artifacts.gate.decision import Check, Decision, Mode, Share, Verdict
-from artifacts.gate.evidence import Evidence, Labels
-from artifacts.gate.paired_tests import Bools
+from artifacts.gate.evidence import Champion, Evidence, Labels
+from artifacts.gate.growing.lineage import compare_growing
+from artifacts.gate.paired_tests import Bools, pool
 from artifacts.gate.policy import Policy
 from artifacts.gate.resolution import limits
 from artifacts.gate.rules import RULES, Case, Sentences, few
@@ -69,14 +71,35 @@ def _case(evidence: Evidence, policy: Policy, mode: Mode, force_reason: str) -> 
     right = _right(candidate.predicted, evidence.labels)
     case = Case(evidence, policy, mode, force_reason, _share(candidate.name, right), _checks(evidence, policy, right))
     scored = candidate.finite and 0 < right.size == evidence.n_expected
-    if not scored or champion is None or champion.predicted is None or champion.class_names != evidence.class_names:
+    if not scored or champion is None or champion.predicted is None or champion.predicted.size != right.size:
         return case
-    champion_right = _right(champion.predicted, evidence.labels)
-    if champion_right.size != right.size:
+    if names := added(champion, evidence.class_names):
+        return _with_new_classes(case, champion, new_classes(names, evidence, right))
+    if champion.class_names != evidence.class_names:
         return case
+    theirs = _right(champion.predicted, evidence.labels)
     tonight = [right, *(_right(predicted, evidence.labels) for predicted in evidence.siblings)]
-    paired, budget, look = compare(evidence, policy, champion, tonight, champion_right)
-    return replace(case, champion=_share(champion.version, champion_right), paired=paired, budget=budget, look=look)
+    if evidence.growing:
+        paired, budget, look = compare_growing(evidence, evidence.growing, policy, champion, tonight, theirs)
+    else:
+        paired, budget, look = compare(evidence, policy, champion, tonight, theirs)
+    return replace(case, champion=_share(champion.version, theirs), paired=paired, budget=budget, look=look)
+
+
+def _with_new_classes(case: Case, champion: Champion, new: tuple[NewClass, ...]) -> Case:
+    """Compare on the classes that both know; nothing is spent, because nothing is said to be better."""
+    evidence, champion = on_known_classes(case.evidence, champion)
+    if not evidence.labels.size or champion.predicted is None:
+        return case
+    right, theirs = _right(evidence.candidate.predicted, evidence.labels), _right(champion.predicted, evidence.labels)
+    pooled = pool(right[None], theirs, 0.0)
+    return replace(
+        case,
+        champion=_share(champion.version, theirs),
+        on_known=_share(case.candidate.name, right),
+        new_classes=new,
+        paired=on_the_same_images(evidence, case.policy, right, theirs, pooled=pooled, level=0.0),
+    )
 
 
 def _right(predicted: Labels, labels: Labels) -> Bools:
@@ -127,7 +150,11 @@ def _check(name: str, sign: Literal[">=", "<="], limit: float, got: float) -> Ch
 def _notes(case: Case, rule: str) -> tuple[str, ...]:
     """Sentences that the reason does not contain."""
     notes, champion = [], case.evidence.champion
-    if case.paired and champion and champion.test_digest != case.evidence.test_digest:
+    n = case.candidate.n
+    if case.paired and case.paired.pooled_images:
+        new = n - case.paired.pooled_images
+        notes += [f"{new:,} of the {n:,} test images arrived after the champion's first comparison."] if new else []
+    elif case.paired and champion and champion.test_digest != case.evidence.test_digest:
         notes.append(
             f"The test set has changed since {champion.version} was promoted: both models were scored on tonight's "
             "images, and evidence from other images was not used."

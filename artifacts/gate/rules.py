@@ -10,10 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from artifacts.evaluation.numbers import exact_percent, points
-from artifacts.gate.decision import Budget, Check, Mode, Paired, Share, Verdict, p_text
+from artifacts.gate.classes import KNOWN, NewClass
+from artifacts.gate.decision import Budget, Check, Mode, Paired, Recent, Share, Verdict, p_text
 from artifacts.gate.evidence import Champion, Evidence, Look
 from artifacts.gate.paired_tests import fewest_gained, models_needed
-from artifacts.gate.policy import Policy
+from artifacts.gate.policy import MEASURABLE, Policy
 
 Sentences = tuple[str, str]
 LISTED = 6  # failed requirements, classes: the report has them all
@@ -21,7 +22,11 @@ LISTED = 6  # failed requirements, classes: the report has them all
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """The evidence with everything computed that the rules need; the last four are None without a comparison."""
+    """The evidence with everything computed that the rules need; what follows `checks` is empty without a comparison.
+
+    Where classes were added since the champion was trained, the comparison is on the images of the others, and
+    `on_known` is the candidate on these.
+    """
 
     evidence: Evidence
     policy: Policy
@@ -33,6 +38,8 @@ class Case:
     paired: Paired | None = None
     budget: Budget | None = None
     look: Look | None = None
+    new_classes: tuple[NewClass, ...] = ()
+    on_known: Share | None = None
 
 
 # -- can the candidate be judged at all? ------------------------------------------------------------------------------
@@ -123,9 +130,9 @@ def champion_unreadable(case: Case) -> Sentences | None:
 
 
 def changed_classes(case: Case) -> Sentences | None:
-    """The champion's classes are not those of the data: a person must decide."""
+    """Classes of the champion are gone, renamed or in another order: a person must decide."""
     champion, names = _champion(case), case.evidence.class_names
-    if champion.class_names == names:
+    if champion.class_names == names or case.new_classes:
         return None
     gone = few([name for name in champion.class_names if name not in set(names)])
     new = few([name for name in names if name not in set(champion.class_names)])
@@ -142,18 +149,40 @@ def changed_classes(case: Case) -> Sentences | None:
 
 def negative_flips(case: Case) -> Sentences | None:
     """The candidate loses too many images that the champion gets right, in total or in one class."""
-    paired, policy, names = _paired(case), case.policy, case.evidence.class_names
+    paired, policy, names, n = _paired(case), case.policy, case.evidence.class_names, _compared(case).n
     support = np.bincount(case.evidence.labels, minlength=len(names)).tolist()
     broken = [
         f"{lost:,} of {images:,} in class {name}, at most {exact_percent(policy.max_lost_per_class)} allowed"
         for name, lost, images in zip(names, paired.lost_per_class, support, strict=True)
         if lost > _allowed(policy.max_lost_per_class, images)
     ]
-    if paired.lost > _allowed(policy.max_lost, case.candidate.n):
-        broken.insert(0, f"{paired.lost:,} of {case.candidate.n:,}, at most {exact_percent(policy.max_lost)} allowed")
+    if paired.lost > _allowed(policy.max_lost, n):
+        broken.insert(0, f"{paired.lost:,} of {n:,}, at most {exact_percent(policy.max_lost)} allowed")
     if not broken:
         return None
     return f"{_against(case)}; too many images lost: {few(broken, '; ')}", "fewer lost images, or force with a reason"
+
+
+def new_class(case: Case) -> Sentences | None:
+    """The candidate knows the classes that were added, and on those that both know a loss of the margin is ruled out.
+
+    The champion cannot know a new class, and a candidate that knows it need not be better at the others.
+    """
+    if not case.new_classes or not all(one.known for one in case.new_classes) or not _loss_ruled_out(case):
+        return None
+    reason = f"{_against(case)}; {_ruled_out(case)}; {_new(case.new_classes)}"
+    return reason, "more lost images, or fewer right answers in a new class"
+
+
+def new_class_pending(case: Case) -> Sentences | None:
+    """Classes were added, and the candidate does not know them yet, or may be worse at the others."""
+    if not case.new_classes:
+        return None
+    unknown = [one for one in case.new_classes if not one.known]
+    if unknown:
+        needed = f"needed are {MEASURABLE} test images of each, and {exact_percent(KNOWN)} of them right"
+        return f"{_new(unknown)}; {needed}", "more images of the new classes, or force with a reason"
+    return f"{_against(case)}; {_new(case.new_classes)}", _short_of(case)
 
 
 def identical(case: Case) -> Sentences | None:
@@ -192,6 +221,16 @@ def worse(case: Case) -> Sentences | None:
     )
 
 
+def better_recently(case: Case) -> Sentences | None:
+    """On recent images the recipe is better than the champion, beyond the noise: the world has changed."""
+    recent = _paired(case).recent
+    if recent is None or not _shown(recent) or recent.gained < recent.lost:
+        return None
+    assert recent.pooled.detectable is not None  # this gain is significant, so a gain can be
+    reason = f"{_against(case)}; on the {_recently(recent)}"
+    return reason, f"a gain below {points(recent.pooled.detectable)} on these recent images"
+
+
 def budget(case: Case) -> Sentences | None:
     """This year's error budget for this test set is spent."""
     paired, spending = _paired(case), _spending(case)
@@ -199,7 +238,7 @@ def budget(case: Case) -> Sentences | None:
         return None
     return (
         f"{_against(case)}; {spending.looks:,} looks at this test set within a year have spent "
-        f"{spending.used:.4f} of the {spending.allowed} false promotions allowed, "
+        f"{spending.used:.4f} of the {spending.allowed:.4g} false promotions allowed, "
         "and this one would spend more than is left",
         "waiting (looks expire after a year), a new test set, or force with a reason",
     )
@@ -230,14 +269,16 @@ def inside_noise(case: Case) -> Sentences:
         change = f"more discordant images: {paired.gained + paired.lost} are too few to show any gain{_frozen(case)}"
     else:
         change = f"a gain of {points(pooled.detectable)} instead of {points(pooled.gain)}"
-        needed = models_needed(_look(case).allotted, pooled.gain, pooled.resolution)
+        look = _look(case)
+        needed = None if look.grown else models_needed(look.allotted, pooled.gain, pooled.resolution)
         if needed:
             change += f", or this gain over {needed} models of the recipe instead of {pooled.models}"
     if case.policy.promote_when == "not-worse":
         change += f"; or {_short_of(case)}"
     if case.policy.promote_when == "ahead":
         change = _short_of(case) if pooled.detectable is None else f"{_short_of(case)}; or {change}"
-    return f"{_against(case)}{_over(paired)}: within the noise", change
+    recently = f"; on the {_recently(paired.recent)}" if paired.recent else ""
+    return f"{_against(case)}{_over(paired)}{recently}: within the noise", change
 
 
 RULES: tuple[tuple[Verdict, str, Callable[[Case], Sentences | None]], ...] = (
@@ -250,10 +291,13 @@ RULES: tuple[tuple[Verdict, str, Callable[[Case], Sentences | None]], ...] = (
     ("HOLD", "champion-unreadable", champion_unreadable),
     ("HOLD", "changed-classes", changed_classes),
     ("REJECT", "negative-flips", negative_flips),
+    ("PROMOTE", "new-class", new_class),
+    ("HOLD", "new-class-pending", new_class_pending),
     ("HOLD", "identical", identical),
     ("PROMOTE", "not-worse", not_worse),
     ("PROMOTE", "ahead", ahead),
     ("REJECT", "worse", worse),
+    ("PROMOTE", "better-recently", better_recently),
     ("HOLD", "budget", budget),
     ("HOLD", "behind", behind),
     ("PROMOTE", "better", better),
@@ -265,19 +309,39 @@ RULES: tuple[tuple[Verdict, str, Callable[[Case], Sentences | None]], ...] = (
 
 
 def _against(case: Case) -> str:
-    paired = _paired(case)
+    paired, compared = _paired(case), _compared(case)
+    images = f"{compared.n:,} images{' of the classes that both know' if case.new_classes else ''}"
     return (
-        f"{case.candidate} against {case.champion} of {_champion(case).version} on the same "
-        f"{case.candidate.n:,} images: {paired.gained:,} gained, {paired.lost:,} lost"
+        f"{compared} against {case.champion} of {_champion(case).version} on the same {images}: "
+        f"{paired.gained:,} gained, {paired.lost:,} lost"
     )
 
 
 def _over(paired: Paired) -> str:
-    pooled = paired.pooled
-    test = f"p = {p_text(pooled.p_value)} {'<=' if pooled.p_value <= paired.level else '>'} {p_text(paired.level)}"
+    pooled, on = paired.pooled, ""
+    if paired.pooled_images:
+        on = f" on the {paired.pooled_images:,} images that the champion was first compared on"
     if pooled.models == 1:
-        return f", {test}"
-    return f"; over {pooled.models} models of this recipe a mean gain of {points(pooled.gain)}, {test}"
+        return f"{on and ','}{on}, {_test(paired)}"
+    return f"; over {pooled.models} models of this recipe a mean gain of {points(pooled.gain)}{on}, {_test(paired)}"
+
+
+def _recently(recent: Recent) -> str:
+    """Return what the window of recent images shows."""
+    pooled, nights = recent.pooled, "night" if recent.nights == 1 else f"{recent.nights} nights"
+    models = "1 model" if pooled.models == 1 else f"{pooled.models} models"
+    where = f"{recent.images:,} images of the last {nights} {recent.gained:,} gained, {recent.lost:,} lost"
+    return f"{where}; over {models} a mean gain of {points(pooled.gain)}, {_test(recent)}"
+
+
+def _test(compared: Paired | Recent) -> str:
+    p_value, level = compared.pooled.p_value, compared.level
+    return f"p = {p_text(p_value)} {'<=' if p_value <= level else '>'} {p_text(level)}"
+
+
+def _new(classes: Sequence[NewClass]) -> str:
+    """Return what the candidate knows of classes that were added."""
+    return few([f"{one.name} is new: {one.correct:,} of {one.images:,} test images right" for one in classes], "; ")
 
 
 def _frozen(case: Case) -> str:
@@ -325,8 +389,8 @@ def few(items: Sequence[object], separator: str = ", ") -> str:
     return f"{shown}{separator}and {len(items) - LISTED:,} more" if len(items) > LISTED else shown
 
 
-def _shown(paired: Paired) -> bool:
-    return paired.pooled.gain > 0 and paired.pooled.p_value <= paired.level
+def _shown(compared: Paired | Recent) -> bool:
+    return compared.pooled.gain > 0 and compared.pooled.p_value <= compared.level
 
 
 # -- not None where a rule uses them: the rules before it return first for a case without a comparison -----------------
@@ -335,6 +399,10 @@ def _shown(paired: Paired) -> bool:
 def _champion(case: Case) -> Champion:
     assert case.evidence.champion is not None
     return case.evidence.champion
+
+
+def _compared(case: Case) -> Share:
+    return case.on_known or case.candidate
 
 
 def _paired(case: Case) -> Paired:

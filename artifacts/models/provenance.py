@@ -15,6 +15,7 @@ from data.values import digest_of
 
 SCHEMA = 1
 CHECKOUT = Path(__file__).parents[2]
+OPTIONAL = {"parent", "parent_weights"}  # fields that are not written where they are empty
 LIBRARIES = ("keras", "numpy", "pyarrow")
 BACKENDS = {"tensorflow": ("tensorflow",), "jax": ("jax", "jaxlib")}
 # Where a candidate comes from; whatever these import, at any depth, counts as code that made it.
@@ -43,6 +44,8 @@ class Provenance:
         libraries: versions of the libraries that compute, by name.
         platform: operating system and processor type.
         device: what it was trained on, for people.
+        parent: the version whose weights the training began with, as "mnist/3"; empty if it began with new ones.
+        parent_weights: the digest of these weights; empty likewise.
     """
 
     run_id: str
@@ -62,6 +65,8 @@ class Provenance:
     libraries: Mapping[str, str]
     platform: str
     device: str
+    parent: str = ""
+    parent_weights: str = ""
 
     @property
     def digests(self) -> dict[str, str]:
@@ -74,8 +79,9 @@ class Provenance:
         }
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as a JSON object; the inverse of `from_json`."""
-        return {"schema": SCHEMA, **asdict(self)}
+        """Return the fields as a JSON object, without a parent that there is not; the inverse of `from_json`."""
+        values = {name: value for name, value in asdict(self).items() if value or name not in OPTIONAL}
+        return {"schema": SCHEMA, **values}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Provenance":
@@ -85,13 +91,14 @@ class Provenance:
             Corrupt: another schema, or a field is missing or too many.
         """
         names = {field.name for field in fields(cls)}
-        if value.get("schema") != SCHEMA or value.keys() != {"schema", *names}:
+        wrong = (value.keys() ^ {"schema", *names}) - (OPTIONAL - value.keys())
+        if value.get("schema") != SCHEMA or wrong:
             raise Corrupt(
                 f"expected provenance of schema {SCHEMA}, got schema {value.get('schema')} with the fields "
-                f"{', '.join(sorted(value.keys() ^ {'schema', *names}))} missing or too many",
+                f"{', '.join(sorted(wrong))} missing or too many",
                 "use the version of Nightshift that wrote it",
             )
-        return cls(**{name: value[name] for name in names})
+        return cls(**{name: value[name] for name in names & value.keys()})
 
 
 def collect(root: Path = CHECKOUT, *, backend: str, **known: Any) -> Provenance:

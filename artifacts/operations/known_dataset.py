@@ -1,7 +1,7 @@
 """What is known about a dataset, and what refers to it by its name."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from artifacts.gate.policy import policy_for
 from artifacts.gate.resolution import in_words
@@ -11,6 +11,11 @@ from data.about import About
 from data.dataset import Dataset
 from data.home import journal
 from data.home.store import Store
+
+if TYPE_CHECKING:
+    from data.snapshots.nights import Night as DataNight
+
+SHOWN = 5  # nights of a dataset that grows
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class Known:
         policy: what a model needs to be promoted, in words; "" if the numbers of images per class are not known.
         refers: what refers to it.
         schedules: the deployments that train it by themselves, each with its times.
+        counts: class name, training images and test images of each class; nothing if they were never counted.
+        nights: what the last nights found in the source of a dataset that grows, the newest last.
     """
 
     row: Dataset
@@ -49,14 +56,8 @@ class Known:
     policy: str
     refers: References
     schedules: tuple[str, ...]
-
-    @property
-    def counts(self) -> list[tuple[str, int, int]]:
-        """Class name, training images and test images of each class; nothing if they were never counted."""
-        reference = self.row.reference
-        if reference is None:
-            return []
-        return list(zip(self.row.class_names, reference.train_counts, reference.test_counts, strict=False))
+    counts: tuple[tuple[str, int, int], ...] = ()
+    nights: "tuple[DataNight, ...]" = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -70,6 +71,9 @@ class Known:
             "findings": list(self.about.findings),
             "contact_sheet": str(self.about.sheet) if self.about.sheet else None,
             "policy": self.policy,
+            "growth": asdict(row.growth) if row.growth else None,
+            "snapshot": row.snapshot or None,
+            "nights": [asdict(night) for night in self.nights],
             "referred_to_by": {**vars(self.refers), "schedules": list(self.schedules)},
         }
 
@@ -86,9 +90,37 @@ def known(store: Store, name: str, schedules: tuple[str, ...] = ()) -> Known:
         UnknownName: there is no such dataset.
     """
     row = catalogue.get(store, name)
-    counts = row.reference.test_counts if row.reference else ()
-    policy = in_words(row.n_test, policy_for(name, counts)) if row.n_test else ""
-    return Known(row, about.read(store, name), policy, references(store, name), schedules)
+    counts = _counts(store, row)
+    policy = in_words(row.n_test, policy_for(name, [test for _, _, test in counts])) if row.n_test else ""
+    newest = _newest_nights(store, row) if row.growth else ()
+    return Known(row, about.read(store, name), policy, references(store, name), schedules, counts, newest)
+
+
+def _newest_nights(store: Store, row: Dataset) -> "tuple[DataNight, ...]":
+    from data.snapshots.nights import nights
+
+    return tuple(nights(store, row.name)[-SHOWN:])
+
+
+def _counts(store: Store, row: Dataset) -> tuple[tuple[str, int, int], ...]:
+    if row.snapshot:
+        return _counts_of_snapshot(store, row)
+    if row.reference is None:
+        return ()
+    return tuple(zip(row.class_names, row.reference.train_counts, row.reference.test_counts, strict=False))
+
+
+def _counts_of_snapshot(store: Store, row: Dataset) -> tuple[tuple[str, int, int], ...]:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    from data.snapshots.items import items
+    from data.snapshots.snapshot import SnapshotRef
+
+    table = items(store, SnapshotRef(row.name, row.snapshot), ["label", "split"])
+    labels, test = table["label"].to_numpy(), pc.equal(table["split"].cast("string"), "test").to_numpy()
+    in_train, in_test = (np.bincount(labels[mask], minlength=row.n_classes) for mask in (~test, test))
+    return tuple((name, int(train), int(n)) for name, train, n in zip(row.class_names, in_train, in_test, strict=True))
 
 
 def references(store: Store, name: str) -> References:

@@ -8,13 +8,18 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from artifacts.models.provenance import Provenance, code_digest, library_versions, lock_digest
+from artifacts.models.warm_start import Parent
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.catalogue import get
+from artifacts.registry import versions
 from artifacts.registry.versions import Version
 from artifacts.training.history import Progress
 from artifacts.training.train import TrainingResult, train
-from data.errors import BadInput
+from data import catalogue
+from data.dataset import Dataset, RawRef
+from data.errors import BadInput, UnknownName
 from data.home.store import Store
+from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
 
 
@@ -72,21 +77,69 @@ def replay(
         on_progress: called after every epoch.
 
     Raises:
-        BadInput: the data are no longer in the home, or the recipe no longer takes the recorded parameters.
-        Corrupt: the data have changed on disk.
+        BadInput: the data, or the version whose weights it began with, are no longer in the home, or the recipe no
+            longer takes the recorded parameters.
+        Corrupt: the data, or that version, have changed on disk.
     """
     then = version.provenance()
     candidate = Candidate(then.recipe, tuple(then.parameters.items()), then.seed)
-    if not store.is_complete(store.prepared(then.prepared_digest)):
-        raise BadInput(
-            f"{version.id} was trained on prepared data {then.prepared_digest[:12]}, which this home no longer has",
-            f"prepare them again with 'nightshift retrain {then.dataset} --mode dry-run', if the source still has them",
-        )
-    data = PreparedRef(then.dataset, then.prepared_digest)
+    data = _data(store, version, then)
+    parent = _parent(store, version, then)
     with TemporaryDirectory(prefix="nightshift-replay-") as folder:
-        result = train(store, data, candidate, Path(folder), device, on_progress)
+        result = train(store, data, candidate, Path(folder), device, on_progress, parent=parent)
     differing = {name: (was, now) for name, was, now in _inputs(then, result) if was != now}
     return Replayed(version.id, then.weights_digest, result.weights_digest, differing, result.seconds)
+
+
+def _data(store: Store, version: Version, then: Provenance) -> PreparedRef:
+    """Return the data of the training; of a dataset that grows they are prepared again, if need be.
+
+    Raises:
+        BadInput: this home no longer has them.
+    """
+    if store.is_complete(store.prepared(then.prepared_digest)):
+        return PreparedRef(then.dataset, then.prepared_digest)
+    growing = _row(store, then.dataset)
+    if growing is None or growing.growth is None:
+        again = (
+            f"prepare them again with 'nightshift retrain {then.dataset} --mode dry-run', if the source still has them"
+        )
+    else:
+        data = parquet.restore(store, growing, RawRef(then.dataset, then.raw_digest), then.prepared_digest)
+        if data is not None:
+            return data
+        again = f"restore the snapshot and the validation of that night from a backup of {store.root}"
+    raise BadInput(
+        f"{version.id} was trained on prepared data {then.prepared_digest[:12]}, which this home no longer has", again
+    )
+
+
+def _row(store: Store, dataset: str) -> Dataset | None:
+    try:
+        return catalogue.get(store, dataset)
+    except UnknownName:
+        return None
+
+
+def _parent(store: Store, version: Version, then: Provenance) -> Parent | None:
+    """Return the version whose weights the training began with; None if it began with new ones.
+
+    Raises:
+        BadInput: there was one, and this home no longer has it.
+    """
+    if not then.parent:
+        return None
+    try:
+        parent = versions.find(store, then.parent)
+    except UnknownName:
+        parent = None
+    if parent is None or parent.weights_digest != then.parent_weights:
+        raise BadInput(
+            f"{version.id} began with the weights {then.parent_weights[:12]} of {then.parent}, "
+            "which this home no longer has",
+            f"restore {store.versions(then.dataset)} from a backup",
+        )
+    return Parent(parent.id, parent.weights_digest, parent.folder)
 
 
 def _inputs(then: Provenance, result: TrainingResult) -> Iterator[tuple[str, Any, Any]]:

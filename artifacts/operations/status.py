@@ -10,13 +10,15 @@ from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
 
+NOTHING_TRIED = ("UNCHANGED", "POSTPONED")  # nights in which there was no other model to promote
+
 
 @dataclass(frozen=True)
 class Limits:
     """When to raise an alert.
 
     Args:
-        not_promoted_nights: after this many consecutive runs without a promotion.
+        not_promoted_nights: after this many consecutive runs that tried another model and promoted none.
         champion_days: when a champion is older than this many days.
         success_hours: when the last run that finished is more than this many hours ago.
     """
@@ -83,7 +85,13 @@ def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, 
     finished = [record for record in over if record.state == "finished"]
     if over and over[-1].state != "finished":
         yield Alert(dataset, _failure(over[-1]), f"fix it, then: nightshift retrain {dataset}")
-    promoted = [record.promoted for record in reversed(finished)]
+    for shift in finished[-1].result.get("shifts", ()) if finished else ():
+        yield Alert(
+            dataset,
+            f"the newest images differ: {shift}",
+            "look at the report; if it is meant, nothing needs to be done",
+        )
+    promoted = [record.promoted for record in reversed(finished) if record.verdict not in NOTHING_TRIED]
     without = promoted.index(True) if True in promoted else len(promoted)
     if without >= limits.not_promoted_nights:
         problem = f"{without} consecutive runs without a promotion, the limit is {limits.not_promoted_nights}"

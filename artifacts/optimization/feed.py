@@ -23,7 +23,7 @@ BATCHES_PER_CHUNK = 4
 
 
 class Examples(Protocol):
-    """Images and their labels, such as `data.prepared.parquet.Split`."""
+    """Images and their labels, such as `data.shards.parquet_file.Split`."""
 
     @property
     def images(self) -> npt.NDArray[np.float32]:

@@ -13,7 +13,17 @@ Command: python -m benchmarks.training --rows times --only cnn
 from typing import Any
 
 from artifacts.recipes import sizes
-from artifacts.recipes.parameters import BALANCE, LEAST_STEPS, PATIENCE, RACE, Parameter, choice, integer, real
+from artifacts.recipes.parameters import (
+    BALANCE,
+    LEAST_STEPS,
+    PATIENCE,
+    RACE,
+    WARM_START,
+    Parameter,
+    choice,
+    integer,
+    real,
+)
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 
@@ -49,6 +59,7 @@ def build(info: DatasetInfo, settings: Settings) -> Any:
 def plan(info: DatasetInfo, settings: Settings) -> Plan:
     """Return one cycle of the optimizer on images that are shifted and, where that keeps the class, flipped."""
     furthest = settings["shift"] if settings["beyond"] == "yes" else info.margin
+    few = sizes.few(info.n_train, settings["epochs"], settings["batch"], settings["least_steps"])
     return Plan(
         epochs=settings["epochs"],
         batch=settings["batch"],
@@ -57,7 +68,7 @@ def plan(info: DatasetInfo, settings: Settings) -> Plan:
         schedule="triangular",
         warmup=settings["warmup"],
         betas=(0.8, 0.95),
-        weight_decay=settings["weight_decay"],
+        weight_decay=max(settings["weight_decay"], settings["weight_decay_if_few"] if few else 0.0),
         label_smoothing=settings["label_smoothing"],
         balance=settings["balance"],
         shift=min(settings["shift"], furthest),
@@ -80,6 +91,9 @@ TRAINING: dict[str, Parameter] = {
     "learning_rate": real(0.03, 1e-6, 10, "peak of the one-cycle schedule"),
     "warmup": real(0.1, 0, 1, "share of the steps in which the learning rate rises to its peak"),
     "weight_decay": real(0.0, 0, 1, "decoupled weight decay, multiplied by the learning rate"),
+    "weight_decay_if_few": real(
+        0.5, 0, 10, "least weight decay where images are so few that `least_steps` counts; 0: weight_decay as it is"
+    ),
     "label_smoothing": real(0.1, 0, 0.9, "share of the target that is spread over all classes"),
     "balance": BALANCE,
     "shift": integer(2, 0, 8, "largest random shift, in pixels, within the empty frame of the images"),
@@ -97,6 +111,7 @@ TRAINING: dict[str, Parameter] = {
     "least_steps": LEAST_STEPS,
     "patience": PATIENCE,
     "race": RACE,
+    "warm_start": WARM_START,
 }
 
 RECIPE = Recipe(

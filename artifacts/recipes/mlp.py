@@ -12,7 +12,18 @@ import math
 from typing import Any
 
 from artifacts.recipes import sizes as sizes_of_images
-from artifacts.recipes.parameters import BALANCE, LEAST_STEPS, PATIENCE, RACE, choice, integer, real, sizes, sizes_of
+from artifacts.recipes.parameters import (
+    BALANCE,
+    LEAST_STEPS,
+    PATIENCE,
+    RACE,
+    WARM_START,
+    choice,
+    integer,
+    real,
+    sizes,
+    sizes_of,
+)
 from artifacts.recipes.recipe import DatasetInfo, Plan, Recipe, Settings
 
 LONGEST_SIDE = 40  # pixels
@@ -83,5 +94,6 @@ RECIPE = Recipe(
         "least_steps": LEAST_STEPS,
         "patience": PATIENCE,
         "race": RACE,
+        "warm_start": WARM_START,
     },
 )

@@ -56,6 +56,11 @@ LEAST_STEPS = integer(
     "where few images make fewer steps than this, smaller batches and more epochs; 0: epochs and batch as they are",
 )
 BALANCE = real(0.0, 0, 1, "0: every image counts alike; 1: every class does, for classes of very different sizes")
+WARM_START = choice(
+    "no",
+    ("no", "champion"),
+    "champion: begin with the champion's weights where they fit, with half of the epochs and of the learning rate",
+)
 RACE = choice("no", ("no", "yes"), "whether to stop once it can no longer overtake another recipe of the run")
 
 

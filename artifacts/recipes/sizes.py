@@ -55,6 +55,11 @@ def widths(base: Sequence[int], n: int) -> list[int]:
     return [*base, *[base[-1]] * n][:n]
 
 
+def few(n_train: int, epochs: int, batch: int, least_steps: int) -> bool:
+    """Return whether a training on so many images takes fewer than `least_steps` steps."""
+    return epochs * math.ceil(n_train / batch) < least_steps
+
+
 def fitted(plan: Plan, n_train: int, least_steps: int) -> Plan:
     """Return a plan that takes at least `least_steps` steps where the images are so few that it would take fewer.
 
@@ -65,7 +70,7 @@ def fitted(plan: Plan, n_train: int, least_steps: int) -> Plan:
         n_train: number of training images.
         least_steps: of the whole training; 0 leaves the plan as it is.
     """
-    if plan.epochs * math.ceil(n_train / plan.batch) >= least_steps:
+    if not few(n_train, plan.epochs, plan.batch, least_steps):
         return plan
     largest = 2 ** int(math.log2(max(n_train // IMAGES_PER_BATCH, SMALLEST_BATCH)))
     batch = min(plan.batch, largest)

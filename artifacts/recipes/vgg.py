@@ -62,6 +62,7 @@ RECIPE = Recipe(
             learning_rate=0.006,
             warmup=0.2,
             weight_decay=0.1,
+            weight_decay_if_few=0.0,  # measured with Muon only
             shift=1,
             beyond="yes",
             cutout=8,

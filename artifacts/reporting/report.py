@@ -4,6 +4,7 @@ templates/report.md.j2 and the files it includes are the text of both; rows.py h
 """
 
 import functools
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from data.home.files import storage_errors
 
 REPORT = "report.md"
 UI_BYTES = 90_000  # a UI note is one value in the server's database
-NO_PICTURES = {"curves": "", "confusion": "", "mistakes": ""}
+NO_PICTURES = {"sheet": "", "curves": "", "confusion": "", "mistakes": ""}
 
 
 def write_report(folder: Path, night: NightReport) -> str:
@@ -58,6 +59,10 @@ def ui_markdown(night: NightReport) -> str:
 def _draw(folder: Path, night: NightReport) -> dict[str, str]:
     """Draw the pictures for which there is something to draw; return their file names by what they show."""
     drawn = {}
+    if night.sheet and night.sheet.is_file():
+        drawn["sheet"] = night.sheet.name
+        with storage_errors(folder):
+            shutil.copyfile(night.sheet, folder / drawn["sheet"])
     if histories := _best_histories(night):
         drawn["curves"] = "loss-curves.png"
         charts.loss_curves(histories, folder / drawn["curves"])
@@ -87,7 +92,8 @@ def _render(night: NightReport, drawn: Mapping[str, str]) -> str:
 
     Args:
         night: the run to report.
-        drawn: file name by what the picture shows, empty where there is none: curves, confusion, mistakes.
+        drawn: file name by what the picture shows, empty where there is none: sheet, curves, confusion,
+            mistakes.
     """
     rendered = _environment().get_template("report.md.j2").render(night=night, pictures=drawn)
     blocks = (block.strip("\n") for block in rendered.split("\n\n"))

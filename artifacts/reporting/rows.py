@@ -14,11 +14,13 @@ from artifacts.gate.decision import Check, Decision, Paired
 from artifacts.gate.self_test import SelfTest
 from artifacts.reporting.markdown import Markdown, bold, code, sparkline, text
 from artifacts.reporting.summary import CandidateRow, NightReport
+from data.drift.shift import Shift
 from data.validation.results import Catch, Failure
 
 if TYPE_CHECKING:
     from artifacts.evaluation.candidates import Standing
     from artifacts.serving.check import InfraResult
+    from data.snapshots.nights import Night as DataNight
 
 FEW = 30  # classes: up to here every one has its row; beyond, only those of lowest recall
 Rows = list[tuple[object, ...]]
@@ -57,6 +59,39 @@ def _decision_facts(decision: Decision) -> Rows:
 
 def _version(version: str | None) -> object:
     return code(version) if version else "none"
+
+
+# -- what is new in the data of a dataset that grows -------------------------------------------------------------------
+
+
+def relabelled(news: "DataNight") -> Rows:
+    """Return the images whose label was corrected; the last row has the number of those that are not named."""
+    return _with_rest([*news.relabelled], news.n_relabelled, 3)
+
+
+def left_out(news: "DataNight") -> Rows:
+    """Return what cannot be used, and why."""
+    return _with_rest([*news.quarantined], news.n_quarantined, 2)
+
+
+def removed(news: "DataNight") -> Rows:
+    """Return the images that the source no longer has."""
+    return _with_rest([(name,) for name in news.removed], news.n_removed, 1)
+
+
+def shifts(found: Sequence[Shift]) -> Rows:
+    """Return how the data differ from those of the nights before, with effect sizes."""
+    return [
+        (one.rule, f"{one.measure} {significant(one.effect)}", significant(one.warns_above), text(one.sentence, 1000))
+        for one in found
+    ]
+
+
+def _with_rest(named: Rows, n: int, width: int) -> Rows:
+    shown = named[: FEW - 1]
+    if n > len(shown):
+        shown.append((f"and {n - len(shown):,} more", *[""] * (width - 1)))
+    return shown
 
 
 # -- the decision ---------------------------------------------------------------------------------------------

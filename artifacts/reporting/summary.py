@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from data.values import plain
 if TYPE_CHECKING:
     from artifacts.evaluation.candidates import FailedCandidate, Standing, Trained, TrainedRef
     from artifacts.serving.check import InfraResult
+    from data.snapshots.nights import Night as DataNight
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -169,6 +171,8 @@ class NightReport:
         catches: copies of the data that were corrupted on purpose, and which expectations noticed them.
         self_tests: verdicts of the gate on models whose verdict is known.
         infra: what the fresh process measured that served the winner; None where there was none.
+        news: what changed in the data since the night before; None where they do not grow.
+        sheet: the contact sheet, a PNG with some images per class; None where there is none.
         test_images: all test images with the winner's predictions.
         provenance: the winner's, as `Provenance.to_json` gives it.
         decided: number of decisions on this test set so far, this one included.
@@ -195,6 +199,8 @@ class NightReport:
     catches: Sequence[Catch] = ()
     self_tests: Sequence[SelfTest] = ()
     infra: "InfraResult | None" = None
+    news: "DataNight | None" = None
+    sheet: Path | None = None
     test_images: ScoredImages | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     decided: int = 0
@@ -221,7 +227,8 @@ class NightReport:
 
     def to_json(self) -> dict[str, Any]:
         """Return everything but the images as strict JSON can hold it; numbers that are not finite become null."""
-        values = {name: value for name, value in vars(self).items() if name not in {"test_images", "validation"}}
+        others = {"test_images", "validation", "sheet"}
+        values = {name: value for name, value in vars(self).items() if name not in others}
         if self.validation:
             values["validation"] = {name: getattr(self.validation, name) for name in ("success", "checks", "failures")}
         result: dict[str, Any] = plain(

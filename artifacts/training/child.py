@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from artifacts.evaluation.evaluate import Evaluation
+from artifacts.models.warm_start import Parent
 from artifacts.recipes import catalogue
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
@@ -66,6 +67,7 @@ class ChildTrainer:
         device: str,
         on_progress: Callable[[Progress], None] | None = None,
         checkpoint: Path | None = None,
+        parent: Parent | None = None,
     ) -> TrainingResult:
         """Train a candidate; see `artifacts.training.train.train`.
 
@@ -80,6 +82,7 @@ class ChildTrainer:
             "seed": candidate.seed,
             "device": device,
             "checkpoint": str(checkpoint.absolute()) if checkpoint else None,
+            "parent": {**asdict(parent), "folder": str(parent.folder.absolute())} if parent else None,
         }
         self._ask(job, store, prepared, folder, lambda values: on_progress(Progress(**values)) if on_progress else None)
         return TrainingResult.from_json(json.loads((folder / "training.json").read_bytes()))
@@ -140,7 +143,9 @@ def _answer(job: Message, report: Callable[[Message], None]) -> Message:
 
     candidate, device = Candidate.parse(job["candidate"], job["seed"]), job["device"]
     checkpoint = Path(job["checkpoint"]) if job["checkpoint"] else None
-    InProcess.train(store, prepared, candidate, folder, device, on_progress, checkpoint)
+    given = job["parent"]
+    parent = Parent(given["version"], given["weights_digest"], Path(given["folder"])) if given else None
+    InProcess.train(store, prepared, candidate, folder, device, on_progress, checkpoint, parent)
     return {}  # the result lies in the folder
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from artifacts.models.folding import folded
 from artifacts.models.saving import flip_averaged
-from artifacts.optimization.feed import Feed, Source, Stream, size, survey
+from artifacts.models.warm_start import Start, begin, shorter
+from artifacts.optimization.feed import Feed, Source, Stream, parts, size, survey
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.checks import checked_build, checked_plan
 from artifacts.recipes.recipe import DatasetInfo, Plan
@@ -38,12 +39,14 @@ class Fitted:
         history: one entry per epoch.
         seconds: building, compiling, training and validating; without importing Keras.
         device: where and how it was trained.
+        misfit: why the weights of `start` were not used, as a clause; empty if they were, or if there was no `start`.
     """
 
     model: Any
     history: tuple[Progress, ...]
     seconds: float
     device: "Device"
+    misfit: str = ""
 
 
 def fit(
@@ -55,6 +58,7 @@ def fit(
     device: str = "auto",
     on_progress: Callable[[Progress], None] | None = None,
     resume: Resume | None = None,
+    start: Start | None = None,
 ) -> Fitted:
     """Train a candidate. The same arguments give the same weights, bit by bit, on one machine.
 
@@ -66,6 +70,7 @@ def fit(
         device: `auto` takes a GPU where there is one; `gpu` or `cpu`.
         on_progress: called after every epoch, those before a resumption included; what it raises ends the training.
         resume: where to keep the state between epochs, and to continue from; ends with the same weights.
+        start: whose weights to begin with, if they fit; None begins with new ones.
 
     Raises:
         TrainingFailed: the loss or a weight is not finite, or the device is not there.
@@ -92,6 +97,9 @@ def fit(
     with _out_of_memory_explained(candidate, chosen):
         with keras.device(chosen.name), dtype_policy(chosen.precision):
             model = build()
+            misfit = _begin(model, build, start, training) if start else ""
+            if start and not misfit:
+                plan = shorter(plan, candidate)
             loop = Loop(model, plan, size(training), chosen.jit, info.ground, info.class_counts)
             checkpointer = Checkpointer(resume, plan, candidate, chosen)
             for progress in _epochs(loop, training, validation, candidate, checkpointer):
@@ -99,7 +107,13 @@ def fit(
                     on_progress(progress)
         with keras.device(chosen.name), dtype_policy("float32"):
             kept = _model_to_keep(model, build, plan)
-    return Fitted(kept, tuple(checkpointer.history), time.monotonic() - started, chosen)
+    return Fitted(kept, tuple(checkpointer.history), time.monotonic() - started, chosen, misfit)
+
+
+def _begin(model: Any, build: Callable[[], Any], start: Start, training: Source) -> str:
+    """Put the weights of `start` into the network; see `artifacts.models.warm_start.begin`."""
+    with dtype_policy("float32"):
+        return begin(model, build, start, next(iter(parts(training))).images)
 
 
 @contextmanager

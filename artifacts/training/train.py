@@ -5,16 +5,17 @@ Importing this module is cheap; Keras and its backend are loaded by the first tr
 
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from artifacts.models import calibration
+from artifacts.models import calibration, warm_start
 from artifacts.models.bundle import MODEL
 from artifacts.models.saving import save, weights_digest
+from artifacts.models.warm_start import Parent
 from artifacts.optimization.feed import (
     BATCHES_PER_CHUNK,
     CHUNK_BYTES,
@@ -62,6 +63,9 @@ class TrainingResult:
         model_sha256: SHA-256 of the model file.
         backend: what Keras ran on, `tensorflow` or `jax`.
         temperature: what the saved model divides its logits by: see `artifacts.models.calibration`.
+        parent: the version whose weights it began with, as "mnist/3"; empty if it began with new ones.
+        parent_weights: the digest of these weights; empty likewise.
+        start: how it began, in a few words, where the recipe says `warm_start=champion`; else empty.
     """
 
     recipe: str
@@ -81,6 +85,9 @@ class TrainingResult:
     model_sha256: str
     backend: str = "tensorflow"  # the only one when results had no such field
     temperature: float = 1.0  # likewise
+    parent: str = ""
+    parent_weights: str = ""
+    start: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
@@ -100,6 +107,7 @@ def train(
     device: str = "auto",
     on_progress: Callable[[Progress], None] | None = None,
     checkpoint: Path | None = None,
+    parent: Parent | None = None,
 ) -> TrainingResult:
     """Train a candidate on prepared data and write model.keras, history.json and training.json into a folder.
 
@@ -112,12 +120,13 @@ def train(
         on_progress: called after every epoch; what it raises ends the training.
         checkpoint: a file in an existing folder, the same for every attempt at this training. It is written every few
             seconds, continued from, and removed in the end. A resumed training ends with the same weights.
+        parent: the champion, for a candidate with `warm_start=champion`; None where there is none yet.
 
     Raises:
         TrainingFailed: the loss or a weight is not finite, or the device is not there.
         OutOfMemory: the batch or the net is too large for the device.
         DataRefused: the images or labels do not fit the dataset's description.
-        Corrupt: the prepared files have changed.
+        Corrupt: the prepared files, or those of the parent, have changed.
     """
     described = parquet.describe(store, prepared)
     geometry = parquet.geometry(described)
@@ -126,16 +135,36 @@ def train(
     info = dataset_info(training, geometry, described["n_classes"], mirror_symmetric)
     if isinstance(validation, Stream):
         survey(validation, geometry.shape, info.n_classes, "validation")
-    resume = Resume(checkpoint, prepared.digest) if checkpoint else None
-    fitted = fit(training, validation, info, candidate, device=device, on_progress=on_progress, resume=resume)
+    parent = parent if warm_start.wanted(candidate) else None
+    start = warm_start.read(store, parent, described["class_names"]) if parent else None
+    identity = f"{prepared.digest} {parent.weights_digest}" if parent else prepared.digest
+    resume = Resume(checkpoint, identity) if checkpoint else None
+    fitted = fit(
+        training, validation, info, candidate, device=device, on_progress=on_progress, resume=resume, start=start
+    )
     temperature = calibration.fitted_on(fitted.model, parts(validation), size(validation))
     save(fitted.model, folder / MODEL, temperature)
-    result = summarise(fitted, candidate, info, size(validation), file_sha256(folder / MODEL), temperature)
+    result = replace(
+        summarise(fitted, candidate, info, size(validation), file_sha256(folder / MODEL), temperature),
+        **_began(candidate, parent, fitted),
+    )
     (folder / "training.json").write_bytes(canonical_json(result.to_json()))
     (folder / "history.json").write_bytes(canonical_json([asdict(entry) for entry in result.history]))
     if checkpoint:
         checkpoint.unlink(missing_ok=True)
     return result
+
+
+def _began(candidate: Candidate, parent: Parent | None, fitted: Fitted) -> dict[str, Any]:
+    """Return how a training began, for its result."""
+    if not warm_start.wanted(candidate):
+        return {}
+    if parent is None:
+        return {"start": "cold start: there is no champion yet"}
+    if fitted.misfit:
+        return {"start": f"cold start: {parent.version} does not fit, {fitted.misfit}"}
+    began = f"began with the weights of {parent.version}"
+    return {"parent": parent.version, "parent_weights": parent.weights_digest, "start": began}
 
 
 def _source(store: Store, prepared: PreparedRef, split: str, described: dict[str, Any]) -> Source:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from artifacts.evaluation.evaluate import Evaluation, evaluate
+from artifacts.models.warm_start import Parent
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.history import Progress
 from artifacts.training.train import TrainingResult, train
@@ -27,6 +28,7 @@ class Trainer(Protocol):
         device: str,
         on_progress: Callable[[Progress], None] | None = None,
         checkpoint: Path | None = None,
+        parent: Parent | None = None,
     ) -> TrainingResult:
         """Train a candidate and put the model into a folder; see `artifacts.training.train.train`."""
 

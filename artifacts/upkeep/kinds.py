@@ -1,20 +1,24 @@
 """Everything that lies in a home, kind by kind, and how each is checked."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from artifacts.upkeep import registries
 from artifacts.upkeep.findings import Finding, Subject
 from artifacts.upkeep.registries import names
-from data.dataset import Dataset, SourceFile
 from data.errors import BadFile, NightshiftError
 from data.home import journal
 from data.home.layout import NAME
 from data.home.reading import read_plain
 from data.home.store import Store
+
+if TYPE_CHECKING:  # the checks of a registry need nothing but Python
+    from data.dataset import Dataset, SourceFile
 
 REPAIR = "'nightshift verify --repair' moves it to quarantine/"
 ANEW = f"{REPAIR}, and the next night that needs it makes it anew"
@@ -56,6 +60,28 @@ def _published(kind: str, store: Store) -> Iterator[Subject]:
             yield Subject(where, partial(_stray, where))
 
 
+def _snapshots(store: Store) -> Iterator[Subject]:
+    yield from _published("snapshots", store)
+    if names(store, "snapshots"):
+        yield Subject("the shards of all snapshots", partial(_missing_shards, store))
+
+
+def _missing_shards(store: Store) -> Iterator[Finding]:
+    """Yield the shards that snapshots name and the home does not have, each once."""
+    from data.snapshots import snapshot
+    from data.snapshots.snapshot import SnapshotRef
+
+    missing: dict[str, str] = {}
+    for name in names(store, "snapshots"):
+        with contextlib.suppress(NightshiftError, OSError):  # found already, when its files were hashed
+            for shard in snapshot.read(store, SnapshotRef("", name)).shards:
+                missing.setdefault(shard.digest, name)
+    for digest, name in missing.items():
+        if not store.is_complete(store.shard(digest)):
+            problem = f"snapshot {name[:12]} and perhaps later ones need it, but it is not there"
+            yield Finding(f"shards/{digest}", problem, BACKUP)
+
+
 def _stray(where: str) -> Iterator[Finding]:
     yield Finding(where, "nothing of this name belongs there", "move it away", serious=False)
 
@@ -78,7 +104,7 @@ def _unknown(where: str) -> Iterator[Finding]:
     yield Finding(where, "it belongs to no known dataset, so its files were not checked", hint, serious=False)
 
 
-def _raw_file(store: Store, row: Dataset, file: SourceFile) -> Iterator[Finding]:
+def _raw_file(store: Store, row: "Dataset", file: "SourceFile") -> Iterator[Finding]:
     from data.builtin import DATASETS
     from data.sources.source import identify
 
@@ -132,7 +158,8 @@ KINDS = (
     Kind("raw files", "raw", _raw),
     Kind("datasets", "datasets", _rows),
     Kind("schedules", "schedules", partial(_documents, "schedules", "remove it, and schedule the dataset again")),
-    *(Kind(kind, kind, partial(_published, kind)) for kind in PUBLISHED),
+    *(Kind(kind, kind, partial(_published, kind)) for kind in PUBLISHED if kind != "snapshots"),
+    Kind("snapshots", "snapshots", _snapshots),
     Kind("journal records", "journal", _journal),
 )
 

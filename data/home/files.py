@@ -12,6 +12,7 @@ from data.errors import Corrupt, StorageFailed
 
 _FREE_SPACE = "free some space, or point NIGHTSHIFT_HOME at a larger disk"
 _WRITABLE = "point NIGHTSHIFT_HOME at a folder that you may write, or fix its permissions"
+_LOCKS = "point NIGHTSHIFT_HOME at a file system with locks, such as a local disk; NFS needs its lock service"
 ADVICE = {
     errno.ENOSPC: _FREE_SPACE,
     errno.EDQUOT: _FREE_SPACE,
@@ -21,6 +22,9 @@ ADVICE = {
     errno.EPERM: _WRITABLE,
     errno.ENOTDIR: "point NIGHTSHIFT_HOME at a folder",
     errno.EEXIST: "point NIGHTSHIFT_HOME at a folder; a file or a dangling symlink is in its place",
+    errno.ENOLCK: _LOCKS,
+    errno.EOPNOTSUPP: _LOCKS,
+    errno.ENOSYS: _LOCKS,
     errno.EIO: "the disk failed: check it before you run again",
 }
 

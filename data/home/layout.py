@@ -66,6 +66,11 @@ class Layout:
         """The result of validating the raw data with this digest."""
         return self._at("validations", digest)
 
+    def validations(self) -> list[Path]:
+        """The folders of all validations, sorted."""
+        folder = self._at("validations")
+        return sorted(folder.iterdir()) if folder.is_dir() else []
+
     def shard(self, digest: str) -> Path:
         """Images of a growing dataset that were new in one night."""
         return self._at("shards", digest)

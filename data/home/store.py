@@ -271,8 +271,9 @@ class Store(Layout):
             files.make_folder(path.parent)
             stream = path.open("ab")
         with stream:
-            if timeout_s is None and on_wait is None:
-                fcntl.flock(stream, fcntl.LOCK_EX)  # no polling: the next in line has it at once
-            else:
-                locks.wait_for(lambda: locks.try_lock(stream.fileno()), on_wait, timeout_s=timeout_s)
+            with storage_errors(path):
+                if timeout_s is None and on_wait is None:
+                    fcntl.flock(stream, fcntl.LOCK_EX)  # no polling: the next in line has it at once
+                else:
+                    locks.wait_for(lambda: locks.try_lock(stream.fileno()), on_wait, timeout_s=timeout_s)
             yield

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.errors import BadFile
 from data.importing.options import Kind
+from data.importing.places.place import File
 
 Label = int | str | None  # None: the source gives none, which counts as damaged
 Split = Literal["train", "val", "test", ""]  # "": the source does not say
@@ -56,12 +57,15 @@ class Batch:
         labels: one per image: whole numbers, or names.
         splits: one per image.
         where: names the image with this index in a message.
+        container: the one file in which all of them lie encoded, with labels and splits; None if they are files of
+            their own, or numbers that mean something only together with others.
     """
 
     images: "Sequence[Encoded | bytes] | np.ndarray"
     labels: Sequence[Label]
     splits: Sequence[Split]
     where: Callable[[int], str]
+    container: File | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

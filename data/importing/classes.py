@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from data.errors import BadInput
 from data.importing.batches import Label
@@ -109,7 +110,7 @@ def _check(names: Sequence[str]) -> None:
             else "a classifier needs two classes at least"
         )
         raise BadInput(f"expected 2 to {MAX_CLASSES} classes, got {len(names)} ({_some(names)})", many)
-    bad = [name for name in names if not name.isprintable() or not name.strip() or len(name) > MAX_NAME]
+    bad = [name for name in names if not _is_name(name)]
     if bad or len(set(names)) < len(names):
         raise BadInput(
             f"{bad[0]!r} cannot be the name of a class" if bad else "two classes have the same name",
@@ -120,3 +121,72 @@ def _check(names: Sequence[str]) -> None:
 def _some(texts: Sequence[str]) -> str:
     shown = [text if text.isprintable() else repr(text) for text in texts]
     return ", ".join(shown) if len(shown) <= 8 else f"{', '.join(shown[:6])}, ... {shown[-1]}"
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """What the labels of a source mean.
+
+    Args:
+        names: of all classes, by number.
+        numbers: the number of the class of each label that has one.
+        refused: why each of the other labels is that of no class.
+    """
+
+    names: tuple[str, ...]
+    numbers: dict[Label, int]
+    refused: dict[Label, str]
+
+
+def extended(
+    labels: Sequence[Label], known: tuple[str, ...], source_names: Sequence[str], options: ImportOptions
+) -> Numbered:
+    """Return what labels mean in a dataset that has classes already: new classes are appended, none is renumbered.
+
+    With `classes` no class is ever new. Texts are names. Whole numbers count from `first_label`, and the one after the
+    last is a new class; they are names, too, where some label is the name of a class or where `labels_are_names`.
+
+    Args:
+        labels: the different labels that occur.
+        known: the names of the classes so far.
+        source_names: what the source calls the classes 0, 1, 2..., if it says so.
+        options: `classes`, `first_label`, `labels_are_names`.
+    """
+    texts = {label: unicodedata.normalize("NFC", str(label)) for label in labels}
+    plain = known == tuple(str(options.first_label + place) for place in range(len(known)))
+    counts = bool(options.classes or source_names or plain) and not options.labels_are_names
+    counts = counts and not any(isinstance(label, str) and texts[label] in known for label in labels)
+    names, numbers, refused = list(known), dict[Label, int](), dict[Label, str]()
+    for label in sorted(labels, key=lambda label: _natural(texts[label])):
+        place = int(label) - options.first_label if counts and isinstance(label, int) else None
+        name = texts[label] if place is None else _counted_name(place, label, names, source_names)
+        why = "" if name in names else _why_not(name, place, names, options)
+        if why:
+            refused[label] = why
+            continue
+        if name not in names:
+            names.append(name)
+        numbers[label] = names.index(name)
+    return Numbered(tuple(names), numbers, refused)
+
+
+def _counted_name(place: int, label: Label, names: Sequence[str], source_names: Sequence[str]) -> str:
+    if 0 <= place < len(names):
+        return names[place]
+    return source_names[place] if 0 <= place < len(source_names) else str(label)
+
+
+def _why_not(name: str, place: int | None, names: Sequence[str], options: ImportOptions) -> str:
+    """Return why a label cannot be that of a new class; "" if it can."""
+    called = repr(name) if not name.isprintable() else name
+    if options.classes:
+        return f"no class is called {called}, and --classes names them all"
+    if place is not None and place != len(names):
+        return f"label {called} is none of the {len(names)} classes, and not the next one"
+    if len(names) >= MAX_CLASSES:
+        return f"there are {MAX_CLASSES} classes already, so {called} cannot be another one"
+    return "" if _is_name(name) else f"{called[: 2 * MAX_NAME]} cannot be the name of a class"
+
+
+def _is_name(name: str) -> bool:
+    return name.isprintable() and bool(name.strip()) and len(name) <= MAX_NAME

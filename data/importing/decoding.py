@@ -5,6 +5,7 @@ MNIST's most of the time is spent in Python itself, and only processes use a sec
 """
 
 import hashlib
+import math
 import multiprocessing
 import os
 from collections import deque
@@ -40,15 +41,20 @@ class Pixels:
 
     Args:
         images: uint8, of shape (n, *geometry.shape).
-        hashes: first 8 bytes of the SHA-256 of each image's pixels, uint64 of shape (n,).
+        digests: SHA-256 of each image's pixels, uint8 of shape (n, 32).
         kept: index of each image among the items that were given.
         damaged: index of each of the others, and what is wrong with it: see `named`.
     """
 
     images: np.ndarray
-    hashes: np.ndarray
+    digests: np.ndarray
     kept: list[int]
     damaged: list[tuple[int, str]]
+
+    @property
+    def hashes(self) -> np.ndarray:
+        """The first 8 bytes of the digests, uint64 of shape (n,)."""
+        return self.digests[:, :8].copy().view(">u8").reshape(-1).astype(np.uint64)
 
 
 def decode_items(items: "Sequence[Item] | np.ndarray", geometry: Geometry, transpose: bool) -> Pixels:
@@ -63,7 +69,7 @@ def decode_items(items: "Sequence[Item] | np.ndarray", geometry: Geometry, trans
         pixels = items.swapaxes(1, 2) if transpose else items
         if pixels.shape[1:] != geometry.shape:
             pixels = _stack([fit(image, geometry) for image in pixels], geometry)
-        return Pixels(pixels, hashes_of(pixels), list(range(len(pixels))), [])
+        return Pixels(pixels, digests_of(pixels), list(range(len(pixels))), [])
     images, kept, damaged = [], [], []
     for i, item in enumerate(items):
         try:
@@ -73,7 +79,7 @@ def decode_items(items: "Sequence[Item] | np.ndarray", geometry: Geometry, trans
         except BadFile as error:
             damaged.append((i, error.problem))
     pixels = _stack(images, geometry)
-    return Pixels(pixels, hashes_of(pixels), kept, damaged)
+    return Pixels(pixels, digests_of(pixels), kept, damaged)
 
 
 def named(problem: str, where: str) -> str:
@@ -93,11 +99,11 @@ def _content(item: Item) -> bytes:
         raise BadFile(f"{UNNAMED}: it cannot be read: {error.strerror}") from error
 
 
-def hashes_of(images: np.ndarray) -> np.ndarray:
-    """Return the first 8 bytes of the SHA-256 of each image's pixels, uint64 of shape (n,)."""
-    rows = np.ascontiguousarray(images).reshape(len(images), -1)
-    digests = b"".join(hashlib.sha256(row.data).digest()[:8] for row in rows)
-    return np.frombuffer(digests, ">u8").astype(np.uint64)
+def digests_of(images: np.ndarray) -> np.ndarray:
+    """Return the SHA-256 of each image's pixels, uint8 of shape (n, 32)."""
+    rows = np.ascontiguousarray(images).reshape(len(images), math.prod(images.shape[1:]))
+    digests = b"".join(hashlib.sha256(row.data).digest() for row in rows)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 32)
 
 
 def _stack(images: list[np.ndarray], geometry: Geometry) -> np.ndarray:

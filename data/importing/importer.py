@@ -1,6 +1,7 @@
 """Imports a source once: every image is decoded to one geometry, and written into the four IDX files of a night."""
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,29 @@ def read_source(
         )
     counts = [sum(len(rows) for _, rows in chosen) for chosen in (train, test)]
     return Imported(paths, files, geometry, names, counts[0], counts[1], tuple(notes))
+
+
+def surveyed(folder: Path, location: str, options: ImportOptions, report: Report) -> tuple[Geometry, tuple[str, ...]]:
+    """Look at a source, and return the geometry that its images get, with what was found, one sentence each.
+
+    Args:
+        folder: a temporary folder that does not exist; it is removed.
+        location: as in `read_source`, like the others.
+        options: how it is read.
+        report: called with what is being done.
+
+    Raises:
+        BadFile, BadInput, SourceUnavailable: as `read_source`.
+    """
+    with storage_errors(folder):
+        folder.mkdir()
+    try:
+        source = _opened(location, options, folder, report)
+        notes = list(source.notes)
+        geometry = survey.geometry_of(source, options, notes)
+        return geometry, (*notes, survey.described(geometry))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _opened(location: str, options: ImportOptions, folder: Path, report: Report) -> Source:

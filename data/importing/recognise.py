@@ -1,6 +1,7 @@
 """Which kind of source is this? Found by looking at the names of the files, unless the user says so."""
 
 from collections import Counter
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from data.dataset import ROLES
@@ -9,7 +10,7 @@ from data.importing.batches import Source
 from data.importing.options import ImportOptions, Kind
 from data.importing.places.archives import archive, is_archive
 from data.importing.places.local import OneFile
-from data.importing.places.place import Place
+from data.importing.places.place import File, Place
 from data.importing.readers import arrays, folders, idx_files, shards, tables
 from data.sources.idx import GZIP_MAGIC
 
@@ -20,6 +21,7 @@ CALLED: dict[Kind, str] = {
     "idx": "IDX files",
     "tar": "WebDataset shards",
 }
+CONTAINERS: dict[Kind, Callable[[File], bool]] = {"table": tables.is_table, "tar": shards.is_shard}
 READERS = {
     "folder": folders.open_folder,
     "table": tables.open_tables,
@@ -29,21 +31,32 @@ READERS = {
 }
 
 
-def recognised(place: Place, options: ImportOptions) -> Source:
+def recognised(place: Place, options: ImportOptions, known: Callable[[File], bool] | None = None) -> Source:
     """Return a place as a source of the kind that the options name, or that it looks like; the first note says which.
+
+    Args:
+        place: where the files are.
+        options: how they are read.
+        known: whether a table or a shard need not be read: the source is then made of the others.
 
     Raises:
         BadFile: it looks like nothing that can be read; or as its reader says.
     """
     place = _opened(place, options)
     kind = options.kind if options.kind != "auto" else kind_of(place)
-    if kind == "table" and (metadata := [file for file in place.files if tables.is_metadata(file)]):
-        source = tables.open_tables(place, options, metadata)
-    else:
-        source = READERS[kind](place, options)
+    metadata = [file for file in place.files if kind == "table" and tables.is_metadata(file)]
+    if known and kind in CONTAINERS and not metadata and _left_without(place, CONTAINERS[kind], known):
+        return Source(kind, 0, lambda: iter(()), notes=[f"read as {CALLED[kind]}"])
+    source = tables.open_tables(place, options, metadata) if metadata else READERS[kind](place, options)
     hidden = [f"{place.left_out:,} hidden or system files are left out"] if place.left_out else []
     source.notes[:] = [f"read as {CALLED[kind]}", *source.notes, *hidden]
     return source
+
+
+def _left_without(place: Place, holds_images: Callable[[File], bool], known: Callable[[File], bool]) -> bool:
+    """Leave files out that are known; return whether no others are left that could hold images."""
+    place.files = [file for file in place.files if not (holds_images(file) and known(file))]
+    return not any(map(holds_images, place.files))
 
 
 def kind_of(place: Place) -> Kind:

@@ -1,7 +1,7 @@
 """Appends the images of a source to IDX files, one per split, in order and in bounded memory."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,8 +97,8 @@ def write_parts(
 def _decoded(pool: Pool, batches: Iterable[Batch], options: ImportOptions) -> Iterator[tuple[Batch, Pixels, list[str]]]:
     """Yield batches without the ignored labels, with their pixels and with what is damaged or has no label."""
     ignored = set(options.ignore_labels)
-    wanted = (_only(batch, [str(label) not in ignored for label in batch.labels]) for batch in batches)
-    chosen = ((batch, _only(batch, [label is not None for label in batch.labels])) for batch in wanted)
+    wanted = (only(batch, [str(label) not in ignored for label in batch.labels]) for batch in batches)
+    chosen = ((batch, only(batch, [label is not None for label in batch.labels])) for batch in wanted)
 
     def start(pair: tuple[Batch, Batch]) -> "Future[Pixels]":
         return pool.submit(pair[1].images)
@@ -107,18 +107,18 @@ def _decoded(pool: Pool, batches: Iterable[Batch], options: ImportOptions) -> It
         unlabelled = [f"{batch.where(i)}: it has no label" for i, label in enumerate(batch.labels) if label is None]
         damaged = [named(problem, labelled.where(i)) for i, problem in pixels.damaged]
         whole = len(pixels.kept) == len(labelled)
-        kept = labelled if whole else _only(labelled, np.isin(np.arange(len(labelled)), pixels.kept).tolist())
+        kept = labelled if whole else only(labelled, np.isin(np.arange(len(labelled)), pixels.kept).tolist())
         yield dataclasses.replace(kept, images=pixels.images), pixels, [*damaged, *unlabelled]
 
 
-def _only(batch: Batch, wanted: list[bool]) -> Batch:
+def only(batch: Batch, wanted: Sequence[bool]) -> Batch:
+    """Return some images of a batch: those for which `wanted` is true."""
     if all(wanted):
         return batch
     rows = [i for i, so in enumerate(wanted) if so]
     images = batch.images[rows] if isinstance(batch.images, np.ndarray) else [batch.images[i] for i in rows]
-    return Batch(
-        images, [batch.labels[i] for i in rows], [batch.splits[i] for i in rows], lambda i: batch.where(rows[i])
-    )
+    labels, splits = [batch.labels[i] for i in rows], [batch.splits[i] for i in rows]
+    return Batch(images, labels, splits, lambda i: batch.where(rows[i]), batch.container)
 
 
 def _append(

@@ -12,8 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from data.dataset import RawData
+from data.home.mapped import forget
 from data.inspection.rules import Measured
-from data.statistics.summary import luminance, numeric, split_rows
+from data.statistics.image_statistics import luminance
+from data.statistics.summary import numeric, split_rows
 
 SAMPLE = 10_000  # images of each split at most
 SAMPLE_BYTES = 1 << 29  # read of each split at most
@@ -175,21 +177,21 @@ class _Sample:
     slant: np.ndarray
 
 
-def compare_images(raw: RawData) -> Iterator[Measured]:
-    """Yield whether one split is turned, mirrored, inverted or blurred against the other."""
+def compare_images(raw: RawData, ours: str = "training images", theirs: str = "test images") -> Iterator[Measured]:
+    """Yield whether one split is turned, mirrored, inverted or blurred against the other; both may have other names."""
     if not len(raw.train_images) or not len(raw.test_images):
         return
     train = _sample(raw.train_images, raw.train_labels)
     test = _sample(raw.test_images, raw.test_labels)
-    yield _orientation(train, test)
-    yield _polarity(train, test)
+    yield _orientation(train, test, ours, theirs)
+    yield _polarity(train, test, ours, theirs)
     blurred = difference(train.sharpness, test.sharpness, train.labels, test.labels, SLACK)
     yield Measured(
         "sharpness",
         abs(blurred),
         DIFFERENT,
         math.inf,
-        f"test images are {WORDS['sharpness'][blurred < 0]} than training images: the mean step between neighbouring "
+        f"{theirs} are {WORDS['sharpness'][blurred < 0]} than {ours}: the mean step between neighbouring "
         f"pixels is {test.sharpness.mean():.2f} standard deviations against {train.sharpness.mean():.2f}",
         "resample, compress and crop both splits in the same way",
     )
@@ -199,8 +201,11 @@ def _sample(images: np.ndarray, labels: np.ndarray) -> _Sample:
     size = math.prod(images.shape[1:])
     n = min(len(images), SAMPLE, max(SAMPLE_BYTES // size, 100))
     rows = np.linspace(0, len(images) - 1, n).astype(np.int64)
-    step = max((1 << 23) // size, 1)
-    parts = [_measured(np.asarray(images[rows[start : start + step]])) for start in range(0, n, step)]
+    step = max((1 << 20) // size, 1)
+    parts = []
+    for start in range(0, n, step):
+        parts.append(_measured(np.asarray(images[rows[start : start + step]])))
+        forget(images)
     small, sharpness, slant = (np.concatenate(some) for some in zip(*parts, strict=True))
     return _Sample(small, np.asarray(labels)[rows], sharpness, slant)
 
@@ -242,7 +247,7 @@ TURNS: dict[str, Turn] = {
 }
 
 
-def _orientation(train: _Sample, test: _Sample) -> Measured:
+def _orientation(train: _Sample, test: _Sample, ours: str, theirs: str) -> Measured:
     """Compare the mean image of each class with the other split's, as it is and turned."""
     square = train.images.shape[1] == train.images.shape[2]
     turns = {**TURNS, **(SQUARE_TURNS if square else {})}
@@ -255,7 +260,7 @@ def _orientation(train: _Sample, test: _Sample) -> Measured:
         found[best],
         EXPLAINED,
         EXPLAINED,
-        f"test images look {best} against training images: that explains {found[best]:.0%} of the difference",
+        f"{theirs} look {best} against {ours}: that explains {found[best]:.0%} of the difference",
         "turn the images of one split, and add the dataset again (--transpose swaps rows and columns of both splits)",
     )
 
@@ -313,14 +318,14 @@ def _slanted(train: _Sample, test: _Sample) -> bool:
     return bool(clear.any() and (together**2).sum() < 0.1 * (apart**2).sum())
 
 
-def _polarity(train: _Sample, test: _Sample) -> Measured:
-    ours, theirs, weights = _pair(train, test)
-    against = -_alike(ours, theirs, weights)
+def _polarity(train: _Sample, test: _Sample, ours: str, theirs: str) -> Measured:
+    means, others, weights = _pair(train, test)
+    against = -_alike(means, others, weights)
     return Measured(
         "polarity",
-        against if _sure(-ours, test) > SURE else 0.0,
+        against if _sure(-means, test) > SURE else 0.0,
         0.5,
         0.5,
-        f"what is bright in training images is dark in test images (correlation {-against:.2f} of the classes' means)",
+        f"what is bright in {ours} is dark in {theirs} (correlation {-against:.2f} of the classes' means)",
         "invert one of the two splits",
     )

@@ -1,12 +1,14 @@
 """Splits and classes of a summary table, measured and expected: the numbers that expectations bound."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
 from data.dataset import Dataset, Reference
-from data.statistics.summary import numeric, reference_of, split_mask, split_rows
+from data.statistics import chance
+from data.statistics.copies import find_copies
+from data.statistics.summary import digests_of, numeric, reference_of, split_mask, split_rows
 
 SPLITS = ("train", "test")
 SIGMAS_IN_BAND = 6  # from the 0.1 % to the 99.9 % quantile; of a normal distribution it would be 6.2
@@ -22,12 +24,14 @@ class Tolerance:
         pixels: of the mean and of the mean square of all pixels, which lie in [0, 1].
         outside: share of a split's images that may lie outside a band, which leaves out 0.002 of the genuine ones.
         shift: of a class's mean statistics, in standard deviations of one image.
+        chance: whether what chance explains is tolerated in addition: see `data.statistics.chance`.
     """
 
     share: float
     pixels: float
     outside: float
     shift: float
+    chance: bool = False
 
 
 # Genuine files meet all of these exactly. Random labels move the mean of MNIST's most distinct class by 0.15 standard
@@ -56,11 +60,11 @@ def expected_of(dataset: Dataset, table: pa.Table) -> Expected:
     """Return what this table is compared with.
 
     Without a pinned reference the two splits are compared with each other: a change to one of them shows, the
-    same change to both does not.
+    same change to both does not. In data that grows no image occurs twice, and the splits may differ by chance.
     """
     if dataset.reference is not None:
         return Expected(dataset.reference, PINNED, pinned=True)
-    found = reference_of(table, dataset.n_classes)
+    found, grows = reference_of(table, dataset.n_classes), dataset.growth is not None
     swapped = Reference(
         train_counts=found.test_counts,
         test_counts=found.train_counts,
@@ -68,35 +72,29 @@ def expected_of(dataset: Dataset, table: pa.Table) -> Expected:
         train_std=found.test_std,
         test_mean=found.train_mean,
         test_std=found.train_std,
-        train_duplicates=dataset.n_train,
-        test_duplicates=dataset.n_test,
-        shared=dataset.n_test,
+        train_duplicates=0 if grows else dataset.n_train,
+        test_duplicates=0 if grows else dataset.n_test,
+        shared=0 if grows else dataset.n_test,
         train_bands=found.test_bands,
         test_bands=found.train_bands,
         train_classes=found.test_classes,
         test_classes=found.train_classes,
     )
-    return Expected(swapped, OTHER_SPLIT, pinned=False)
+    return Expected(swapped, _by_chance(table) if grows else OTHER_SPLIT, pinned=False)
+
+
+def _by_chance(table: pa.Table) -> Tolerance:
+    return replace(
+        OTHER_SPLIT,
+        pixels=OTHER_SPLIT.pixels + chance.of_pixels(table),
+        outside=min(OTHER_SPLIT.outside + chance.of_bands(table), 1.0),
+        chance=True,
+    )
 
 
 def copies(table: pa.Table) -> dict[str, np.ndarray]:
-    """Return which images of a summary occur more than once, by one pass over the hashes.
-
-    Each key has a value per row of the table. `repeated`, `shared`, `two_labels` (bool): the same pixels occur again in
-    the same split, in the other split, under another label. `number` (int32): the same for the same pixels.
-    """
-    numbers = table["sha256"].combine_chunks().dictionary_encode().indices.to_numpy()
-    train, labels = split_mask(table, "train"), table["label"].to_numpy()
-    n = int(numbers.max(initial=-1)) + 1
-    in_train, in_test = (np.bincount(numbers[mask], minlength=n) for mask in (train, ~train))
-    own, other = (
-        np.where(train, in_train[numbers], in_test[numbers]),
-        np.where(train, in_test[numbers], in_train[numbers]),
-    )
-    one = np.zeros(n, labels.dtype)
-    one[numbers] = labels  # any of its labels: where all are equal, it is each image's own
-    several = np.bincount(numbers[labels != one[numbers]], minlength=n) > 0
-    return {"repeated": own > 1, "shared": other > 0, "two_labels": several[numbers], "number": numbers}
+    """Return which images of a summary occur more than once: see `data.statistics.copies.find_copies`."""
+    return find_copies(digests_of(table), split_mask(table, "train"), table["label"].to_numpy())
 
 
 def of_images(table: pa.Table) -> dict[str, pa.Table]:
@@ -109,7 +107,7 @@ def of_images(table: pa.Table) -> dict[str, pa.Table]:
     square = table["std"].to_numpy() ** 2 + table["mean"].to_numpy() ** 2
     table = table.drop_columns(["sha256"])
     for name in ("repeated", "shared"):
-        table = table.append_column(name, pa.array(found[name].astype(np.int64)))
+        table = table.append_column(name, pa.array(found[name].view(np.uint8)))
     table = table.append_column("square", pa.array(square))
     return {split: split_rows(table, split) for split in SPLITS}
 
@@ -121,28 +119,34 @@ def of_classes(table: pa.Table, expected: Expected, n_classes: int) -> pa.Table:
     and for each numeric column of the summary table the deviation of the class's mean from the expected one, in
     standard deviations of one image; 0 for a column that hardly varies.
     """
-    return pa.concat_tables(
-        [_classes(split, split_rows(table, split), expected.reference, n_classes) for split in SPLITS]
-    )
+    return pa.concat_tables([_classes(split, split_rows(table, split), expected, n_classes) for split in SPLITS])
 
 
-def _classes(split: str, part: pa.Table, reference: Reference, n_classes: int) -> pa.Table:
-    labels = part["label"].to_numpy()
+def _classes(split: str, part: pa.Table, expected: Expected, n_classes: int) -> pa.Table:
+    labels, reference = part["label"].to_numpy(), expected.reference
     images = np.bincount(labels, minlength=n_classes)
     counts = np.array(getattr(reference, f"{split}_counts"))
     bands, classes = getattr(reference, f"{split}_bands"), getattr(reference, f"{split}_classes")
+    shares, by_chance = images / images.sum() - counts / counts.sum(), expected.tolerance.chance
+    if by_chance:
+        shares = chance.beyond(shares, chance.of_shares(images, counts))
     columns = {
         "split": np.full(n_classes, split),
         "label": np.arange(n_classes),
         "images": images,
-        "share": (images / images.sum() - counts / counts.sum()) / np.maximum(counts, 1) * counts.sum(),
+        "share": shares / np.maximum(counts, 1) * counts.sum(),
     }
     for name in numeric(part):
         _, low, high = bands[name]
         found = np.bincount(labels, part[name].to_numpy(), n_classes) / np.maximum(images, 1)
         # a class without images has no mean: that it is missing shows in its share
         compared = (images > 0) & (counts > 0) & (high - low > FLAT)
-        columns[name] = np.where(compared, found - np.array(classes[name]), 0) / max(high - low, FLAT) * SIGMAS_IN_BAND
+        moved = np.where(compared, found - np.array(classes[name]), 0) / max(high - low, FLAT) * SIGMAS_IN_BAND
+        if by_chance:
+            spread = chance.spread(part[name].to_numpy(), high - low, int(counts.sum()))
+            moved = np.where(compared, found - np.array(classes[name]), 0) / max(spread, FLAT / SIGMAS_IN_BAND)
+            moved = chance.beyond(moved, chance.of_means(images, counts))
+        columns[name] = moved
     return pa.table(columns)
 
 
@@ -150,6 +154,11 @@ def class_moves(table: pa.Table, expected: Expected, n_classes: int) -> float:
     """Return how far the class that moved furthest is from the expected one, in standard deviations of one image."""
     found = of_classes(table, expected, n_classes)
     return max(float(np.abs(found[name].to_numpy()).max()) for name in numeric(table))
+
+
+def share_moves(table: pa.Table, expected: Expected, n_classes: int) -> float:
+    """Return how far the share of the class that gained or lost most is from the expected one, relative to that."""
+    return float(np.abs(of_classes(table, expected, n_classes)["share"].to_numpy()).max())
 
 
 def pixel_moves(table: pa.Table, expected: Expected) -> float:

@@ -5,7 +5,8 @@ Cost for 70,000 images of 28 × 28, on two cores: see docs/decisions/0002-downlo
 
 import hashlib
 import math
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from data.dataset import RawData, Reference
+from data.home.mapped import forget, on_disk
+from data.statistics.copies import find_copies
+from data.statistics.image_statistics import COLOUR, NUMERIC, ink, luminance, of_colour, of_grey
 
-NUMERIC = ("mean", "std", "min", "max", "ink_fraction", "centre_x", "centre_y", "border_ink")
-COLOUR = ("red", "green", "blue", "saturation")  # further columns of colour images
 CHUNK = 1 << 21  # values converted to float64 at a time: 16 MB, near the size of the caches
+THREADS = 4  # NumPy and long hashes hold no lock of Python's
 BLACK = (0,)
 
 
-def summarise(raw: RawData, ground: tuple[int, ...] = BLACK) -> pa.Table:
+def summarise(raw: RawData, ground: tuple[int, ...] = BLACK, scratch: Path | None = None) -> pa.Table:
     """Return one row per image, training images first; memory does not grow with the size of the images.
 
     Columns: `split` ("train" or "test"), `row` (int64, within the split), `label` (int64), the `NUMERIC` ones and for
@@ -34,13 +37,63 @@ def summarise(raw: RawData, ground: tuple[int, ...] = BLACK) -> pa.Table:
     Args:
         raw: images and labels; may be memory-mapped.
         ground: of the dataset: 0..255, one value or one per channel.
+        scratch: a folder; with it the numbers lie in files there, without a name, and not in memory.
+
+    Raises:
+        OSError: the files cannot be written.
     """
-    return pa.concat_tables(
-        [
-            summarise_images("train", raw.train_images, raw.train_labels, ground),
-            summarise_images("test", raw.test_images, raw.test_labels, ground),
-        ]
-    )
+    n_train, n_test = len(raw.train_images), len(raw.test_images)
+    rows = _Rows(n_train + n_test, raw.train_images.ndim == 4, scratch)
+    rows.fill(0, raw.train_images, raw.train_labels, ground)
+    rows.fill(n_train, raw.test_images, raw.test_labels, ground)
+    return rows.table(pa.concat_arrays([pa.repeat("train", n_train), pa.repeat("test", n_test)]))
+
+
+class _Rows:
+    """The columns of a summary with numbers, in memory or in files.
+
+    Args:
+        n: number of rows.
+        colour: whether the images have three channels.
+        scratch: folder for the files; None for memory.
+    """
+
+    def __init__(self, n: int, colour: bool, scratch: Path | None = None) -> None:
+        def column(kind: type, *shape: int) -> np.ndarray:
+            return np.empty((n, *shape), kind) if scratch is None else on_disk(scratch, (n, *shape), kind)
+
+        self.row, self.label = column(np.int64), column(np.int64)
+        self.statistics = {name: column(np.float64) for name in ((*NUMERIC, *COLOUR) if colour else NUMERIC)}
+        self.digests = column(np.uint8, 32)
+
+    def fill(self, start: int, images: np.ndarray, labels: np.ndarray, ground: tuple[int, ...]) -> None:
+        """Fill the rows of one split, or of any images of it, on all cores: no row depends on another."""
+        end = start + len(images)
+        self.row[start:end], self.label[start:end] = np.arange(len(images)), labels
+
+        def measure(at: int) -> None:
+            some = np.asarray(images[at : at + step])
+            rows = slice(start + at, start + at + len(some))
+            for name, values in _statistics(some, ground).items():
+                self.statistics[name][rows] = values
+            self.digests[rows] = image_digests(some)
+            forget(images)
+
+        step = _at_once(images)
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(measure, range(0, len(images), step)))
+        for column in (self.row, self.label, self.digests, *self.statistics.values()):
+            forget(column)
+
+    def table(self, split: pa.Array) -> pa.Table:
+        """Return the columns as a table that shares their memory."""
+        numbers = {"row": self.row, "label": self.label, **self.statistics}
+        columns = {name: _array(pa.from_numpy_dtype(values.dtype), values) for name, values in numbers.items()}
+        return pa.table({"split": split, **columns, "sha256": _array(pa.binary(32), self.digests)})
+
+
+def _array(kind: pa.DataType, values: np.ndarray) -> pa.Array:
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
 
 
 def numeric(table: pa.Table) -> tuple[str, ...]:
@@ -53,6 +106,13 @@ def split_rows(table: pa.Table, split: str) -> pa.Table:
     mask = split_mask(table, split)
     n, start = int(mask.sum()), int(mask.argmax()) if len(mask) else 0
     return table.slice(start, n) if mask[start : start + n].all() else table.filter(mask)
+
+
+def digests_of(table: pa.Table) -> np.ndarray:
+    """Return the hashes of a summary, uint8 of shape (n, 32); they share its memory where they are in one piece."""
+    column = table["sha256"]
+    one = column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
+    return np.frombuffer(one.buffers()[1], np.uint8, len(one) * 32, one.offset * 32).reshape(-1, 32)
 
 
 def split_mask(table: pa.Table, split: str) -> np.ndarray:
@@ -69,7 +129,8 @@ def reference(raw: RawData, n_classes: int, ground: tuple[int, ...] = BLACK) -> 
 def reference_of(table: pa.Table, n_classes: int) -> Reference:
     """Return the statistics of a summary table; equal tables give equal statistics on every machine."""
     train, test = (_columns(table, split) for split in ("train", "test"))
-    names = numeric(table)
+    names, in_train = numeric(table), split_mask(table, "train")
+    copied = find_copies(digests_of(table), in_train, table["label"].to_numpy())
     train_mean, train_std = _pixels(train)
     test_mean, test_std = _pixels(test)
     return Reference(
@@ -79,9 +140,9 @@ def reference_of(table: pa.Table, n_classes: int) -> Reference:
         train_std=train_std,
         test_mean=test_mean,
         test_std=test_std,
-        train_duplicates=int(repeated(train["sha256"]).sum()),
-        test_duplicates=int(repeated(test["sha256"]).sum()),
-        shared=int(shared(test["sha256"], train["sha256"]).sum()),
+        train_duplicates=int((copied["repeated"] & in_train).sum()),
+        test_duplicates=int((copied["repeated"] & ~in_train).sum()),
+        shared=int((copied["shared"] & ~in_train).sum()),
         train_bands={name: _band(train[name]) for name in names},
         test_bands={name: _band(test[name]) for name in names},
         train_classes={name: class_means(train[name], train["label"], n_classes) for name in names},
@@ -98,10 +159,12 @@ def image_digests(images: np.ndarray) -> np.ndarray:
     Returns:
         uint8, of shape (n, 32).
     """
-    found = np.empty((len(images), 32), np.uint8)
-    for start, chunk in chunks(images):
-        for row, pixels in enumerate(np.ascontiguousarray(chunk).reshape(len(chunk), -1), start):
-            found[row] = np.frombuffer(hashlib.sha256(pixels.data).digest(), np.uint8)
+    found, step = np.empty((len(images), 32), np.uint8), _at_once(images)
+    for start in range(0, len(images), step):
+        some = np.asarray(images[start : start + step])
+        pixels = np.ascontiguousarray(some).reshape(len(some), -1)
+        digests = b"".join([hashlib.sha256(row.data).digest() for row in pixels])
+        found[start : start + step] = np.frombuffer(digests, np.uint8).reshape(-1, 32)
     return found
 
 
@@ -110,126 +173,26 @@ def image_hashes(images: np.ndarray) -> np.ndarray:
     return np.array([row.tobytes().hex() for row in image_digests(images)], dtype="<U64")
 
 
-def repeated(hashes: Any) -> np.ndarray:
-    """Return which hashes occur more than once, as bool of shape (n,)."""
-    numbers = _one(hashes).dictionary_encode().indices.to_numpy()  # a hash table: sorting takes seconds
-    several: np.ndarray = np.bincount(numbers)[numbers] > 1
-    return several
-
-
-def shared(hashes: Any, others: Any) -> np.ndarray:
-    """Return which hashes occur among the others too, as bool of shape (n,)."""
-    found: np.ndarray = np.asarray(pc.is_in(_one(hashes), _one(others)))
-    return found
-
-
-def _one(hashes: Any) -> pa.Array:
-    """Return hashes in any form as one Arrow array."""
-    return hashes.combine_chunks() if isinstance(hashes, pa.ChunkedArray) else pa.array(hashes)
-
-
-def chunks(images: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield all images in order, some megabytes at a time, each time with the number of the first."""
-    step = max(CHUNK // max(math.prod(images.shape[1:]), 1), 1)
-    for start in range(0, len(images), step):
-        yield start, np.asarray(images[start : start + step])
+def _at_once(images: np.ndarray) -> int:
+    """Return how many images are some megabytes."""
+    return max(CHUNK // max(math.prod(images.shape[1:]), 1), 1)
 
 
 def summarise_images(name: str, images: np.ndarray, labels: np.ndarray, ground: tuple[int, ...] = BLACK) -> pa.Table:
     """Return the rows of one split, or of any images of it: no row depends on another, except for its number."""
-    n = len(images)
-    digests = pa.py_buffer(image_digests(images))
-    columns = {
-        "split": pa.repeat(name, n),
-        "row": np.arange(n, dtype=np.int64),
-        "label": np.asarray(labels, np.int64),
-        **_statistics(images, ground),
-        "sha256": pa.Array.from_buffers(pa.binary(32), n, [None, digests]),
-    }
-    return pa.table(columns)
+    rows = _Rows(len(images), images.ndim == 4)
+    rows.fill(0, images, labels, ground)
+    return rows.table(pa.repeat(name, len(images)))
 
 
 def _statistics(images: np.ndarray, ground: tuple[int, ...]) -> dict[str, np.ndarray]:
-    names = NUMERIC if images.ndim == 3 else (*NUMERIC, *COLOUR)
-    columns = {name: np.empty(len(images)) for name in names}
-    for start, chunk in chunks(images):
-        found = _grey(luminance(chunk), ink(chunk, ground))
-        if images.ndim == 4:
-            found |= _colour(chunk)
-        for name, values in found.items():
-            columns[name][start : start + len(chunk)] = values
-    return columns
+    found = of_grey(luminance(images), ink(images, ground))
+    return found if images.ndim == 3 else found | of_colour(images)
 
 
-def luminance(images: np.ndarray) -> np.ndarray:
-    """Return the brightness of each pixel as Pillow computes it, uint8 of shape (n, height, width)."""
-    if images.ndim == 3:
-        return images
-    red, green, blue = (images[..., channel].astype(np.uint32) for channel in range(3))
-    grey: np.ndarray = ((red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16).astype(np.uint8)
-    return grey
-
-
-def ink(images: np.ndarray, ground: tuple[int, ...]) -> np.ndarray:
-    """Return how far each pixel is from the ground, in the channel that is furthest; uint8, of shape (n, h, w)."""
-    if images.ndim == 3:
-        return _far(images, ground[0])
-    levels = ground if len(ground) == 3 else ground * 3
-    far: np.ndarray = np.maximum.reduce(
-        [_far(plane, level) for plane, level in zip(_planes(images), levels, strict=True)]
-    )
-    return far
-
-
-def _far(plane: np.ndarray, level: int) -> np.ndarray:
-    if level == 0:
-        return plane  # the same array: black is the common case
-    far: np.ndarray = np.maximum(plane, np.uint8(level)) - np.minimum(plane, np.uint8(level))
-    return far
-
-
-def _grey(grey: np.ndarray, dark: np.ndarray) -> dict[str, np.ndarray]:
-    n, height, width = grey.shape
-    size, weights = height * width, _weights(height, width)
-    pixels, marks = grey.reshape(n, size), dark.reshape(n, size)
-    values = pixels.astype(np.float64)  # sums of integers below 2^53 are exact
-    total, squares = values.sum(axis=1), np.einsum("ij,ij->i", values, values)
-    inked, x, y, border = ((values if dark is grey else marks.astype(np.float64)) @ weights).T
-    blank = inked == 0
-    return {
-        "mean": total / (255 * size),
-        "std": np.sqrt(np.maximum(size * squares - total * total, 0)) / (255 * size),
-        "min": pixels.min(axis=1) / 255,
-        "max": pixels.max(axis=1) / 255,
-        "ink_fraction": np.count_nonzero(marks, axis=1) / size,
-        "centre_x": np.where(blank, (width - 1) / 2, x / np.where(blank, 1, inked)),
-        "centre_y": np.where(blank, (height - 1) / 2, y / np.where(blank, 1, inked)),
-        "border_ink": border / (255 * weights[:, 3].sum()),
-    }
-
-
-def _colour(images: np.ndarray) -> dict[str, np.ndarray]:
-    n, height, width, _ = images.shape
-    planes, size = _planes(images), 255 * height * width
-    spread = np.maximum.reduce(planes) - np.minimum.reduce(planes)
-    sums = (np.einsum("ij->i", some.reshape(n, -1), dtype=np.int64) / size for some in (*planes, spread))
-    return dict(zip(COLOUR, sums, strict=True))
-
-
-def _planes(images: np.ndarray) -> list[np.ndarray]:
-    """Return each channel on its own: NumPy is slow along an axis of three."""
-    return [np.ascontiguousarray(images[..., channel]) for channel in range(3)]
-
-
-def _weights(height: int, width: int) -> np.ndarray:
-    y, x = np.indices((height, width))
-    border = (x == 0) | (y == 0) | (x == width - 1) | (y == height - 1)
-    return np.stack([np.ones(height * width), x.ravel(), y.ravel(), border.ravel()], axis=1)
-
-
-def _columns(table: pa.Table, split: str) -> dict[str, Any]:
+def _columns(table: pa.Table, split: str) -> dict[str, np.ndarray]:
     rows = split_rows(table, split)
-    return {"sha256": rows["sha256"], **{name: rows[name].to_numpy() for name in ("label", *numeric(table))}}
+    return {name: rows[name].to_numpy() for name in ("label", *numeric(table))}
 
 
 def _counts(labels: np.ndarray, n_classes: int) -> tuple[int, ...]:

@@ -12,7 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from data.dataset import Dataset, RawData
-from data.statistics.facts import Expected, class_moves, copies, pixel_moves
+from data.home.mapped import forget
+from data.statistics.facts import Expected, class_moves, copies, pixel_moves, share_moves
 from data.statistics.summary import BLACK, CHUNK, split_mask, split_rows, summarise_images
 from data.validation.altered import changed_rows, gathered, mapped, patched
 
@@ -90,6 +91,7 @@ def _some_at_a_time(
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
         yield images[some], labels[some]
+        forget(images)
 
 
 def _with_column(table: pa.Table, name: str, values: np.ndarray) -> pa.Table:
@@ -215,7 +217,10 @@ def _when_pixels_move(copy: Copy) -> bool:
 
 
 def _when_classes_vary(copy: Copy) -> bool:
-    return sum(count > 0 for count in copy.expected.reference.train_counts) > 1
+    if sum(count > 0 for count in copy.expected.reference.train_counts) < 2:
+        return False
+    tolerance = copy.expected.tolerance
+    return not tolerance.chance or share_moves(copy.table, copy.expected, copy.dataset.n_classes) > 2 * tolerance.share
 
 
 def _when_copies_increase(copy: Copy) -> bool:

@@ -1,8 +1,10 @@
 """The result of a validation, as values: reading one does not load Great Expectations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.drift.shift import Shift
 from data.home.store import Store
 from data.values import from_json
 
@@ -58,6 +60,7 @@ class ValidationResult:
         checks: number of expectations that were evaluated.
         failures: those that were not met.
         notes: what could not be checked, and why.
+        shifts: how the data differ from those of the nights before, what ends the night first.
         details: everything that Great Expectations returned, by suite, JSON-able.
     """
 
@@ -65,6 +68,7 @@ class ValidationResult:
     checks: int
     failures: tuple[Failure, ...]
     notes: tuple[str, ...] = ()
+    shifts: tuple[Shift, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -78,6 +82,7 @@ class Catch:
         caught: whether the suite refused the data.
         by: the expectations that failed, as "subject: expectation".
         expected: whether statistics can see it in this dataset; if not, it is left to the metric gate.
+        sampled: number of images that the copy was made of, if it was made of a sample; 0 if of all.
     """
 
     corruption: str
@@ -85,6 +90,7 @@ class Catch:
     caught: bool
     by: tuple[str, ...]
     expected: bool = True
+    sampled: int = 0
 
     @property
     def ok(self) -> bool:
@@ -99,8 +105,23 @@ def read(store: Store, digest: str) -> tuple[ValidationResult, tuple[Catch, ...]
         Corrupt: there is no such validation, or its manifest cannot be read.
     """
     meta = store.meta(store.validation(digest))
-    result = {name: meta[name] for name in ("success", "checks", "failures", "notes")}
+    result = {name: meta[name] for name in ("success", "checks", "failures", "notes", "shifts") if name in meta}
     return from_json(ValidationResult, result), tuple(from_json(Catch, one) for one in meta["catches"])
+
+
+def validations(store: Store, dataset: str, raw: str) -> Iterator[ValidationRef]:
+    """Yield the validations that are kept of some raw data or of a snapshot.
+
+    Args:
+        store: where they lie.
+        dataset: the dataset's name.
+        raw: digest of the data.
+    """
+    for folder in store.validations():
+        if store.is_complete(folder):
+            meta = store.meta(folder)
+            if (meta.get("dataset", dataset), meta.get("raw")) == (dataset, raw):
+                yield ValidationRef(dataset, folder.name)
 
 
 def as_markdown(title: str, result: ValidationResult, catches: tuple[Catch, ...]) -> str:
@@ -112,10 +133,15 @@ def as_markdown(title: str, result: ValidationResult, catches: tuple[Catch, ...]
         lines += ["| subject | expectation | expected | got |", "| --- | --- | --- | --- |"]
         lines += [f"| {f.subject} | {f.expectation} | {f.expected} | {f.observed} |" for f in result.failures]
         lines += ["", *(f"- {f.subject} ({f.expectation}): `{row}`" for f in result.failures for row in f.rows), ""]
+    if result.shifts:
+        lines += ["## Compared with the last accepted snapshot", ""]
+        lines += [f"- {s.sentence} ({s.measure} {s.effect:.3g}, told above {s.warns_above:.3g})" for s in result.shifts]
+        lines += [""]
     if catches:
         lines += [
             "## Self-test on corrupted data",
             "",
+            *([f"Copies of {catches[0].sampled:,} images, drawn at random.", ""] if catches[0].sampled else []),
             "| corruption | what | caught | by |",
             "| --- | --- | --- | --- |",
         ]

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App
 
 from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, store
+from flows.server import connection
 from flows.settings import prepare_environment, settings
 
 if TYPE_CHECKING:
@@ -16,15 +17,19 @@ app.command(server)
 
 
 @server.command(help_epilogue="Example: nightshift server up --port 4300")
-def up(*, port: int = 4200) -> None:
+def up(*, port: int = 4200, foreground: Annotated[bool, Flag] = False) -> None:
     """Start server, pools, deployments and one worker per pool, unless they are running.
 
     Args:
         port: Port on 127.0.0.1.
+        foreground: Run until SIGTERM or Ctrl-C, with messages on standard output: for containers and systemd.
     """
-    from flows.server import stack
+    from flows.server import stack, supervisor
 
     prepare_environment()
+    if foreground:
+        supervisor.run(stack.prepare_foreground(port))
+        return
     started = stack.up(port)
     print(f"UI:        {started.ui}   its password is in {settings().home}/server/auth")
     print(f"commands:  . {settings().home}/server/environment   lets `prefect` and `nightshift deploy` reach it")
@@ -45,10 +50,13 @@ def deploy() -> None:
 
     The files are checked, sent to the server at PREFECT_API_URL, read back and compared.
     """
-    from flows.server import deployments
-
     prepare_environment()
-    print("\n".join(deployments.deploy()))
+    store().preflight()
+    with connection.server() as ready, connection.explained():
+        from flows.server import deployments
+
+        ready()
+        print("\n".join(deployments.deploy()))
 
 
 @app.command(group=SERVER, help_epilogue="Example: nightshift reconcile")
@@ -58,9 +66,12 @@ def reconcile() -> None:
     On the server at PREFECT_API_URL and in the home. Every night does this too.
     """
     prepare_environment()
-    from flows.runs.reconcile import reconcile as mark_crashed_runs
+    store().preflight()
+    with connection.server() as ready, connection.explained():
+        from flows.runs.reconcile import reconcile as mark_crashed_runs
 
-    print("\n".join(mark_crashed_runs(settings().store) or ["no crashed runs found"]))
+        ready()
+        print("\n".join(mark_crashed_runs(store()) or ["no crashed runs found"]))
 
 
 @app.command(group=NIGHTS, help_epilogue="Example: nightshift status --check --success-hours 30 || mail-me")

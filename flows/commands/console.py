@@ -1,12 +1,15 @@
 """Shared by the commands: exit codes, groups, arguments, and how things are printed."""
 
+import io
 import json as json_module
 import os
+import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 from cyclopts import Group, Parameter
 from rich.console import Console
@@ -118,14 +121,68 @@ def native_messages_to(file: Path) -> Iterator[None]:
     verdict is lost among them. Exceptions raised in the block are printed after it, on the terminal.
 
     Args:
-        file: created anew.
+        file: created anew; where it cannot be, such as in a home that is read-only or somebody else's, a temporary
+            file takes its place.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
     kept = os.dup(2)
-    with file.open("wb") as stream:
+    with _writable(file) as stream:
         os.dup2(stream.fileno(), 2)
     try:
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
+
+
+def _writable(file: Path) -> IO[bytes]:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        return file.open("wb")
+    except OSError:
+        return tempfile.TemporaryFile()
+
+
+class Output(io.FileIO):
+    """Standard output or error, which may go away while the work goes on.
+
+    A reader that has seen enough (`| head -1`) is no error. What cannot be written for another reason, such as a full
+    disk, is remembered in `lost`. Either way the rest is discarded and nothing is raised: no night dies of its printer.
+    """
+
+    lost: OSError | None = None
+
+    def write(self, content: Any) -> int:
+        """Write bytes, or discard them; return how many."""
+        try:
+            return super().write(content) or 0
+        except OSError as error:
+            if not isinstance(error, BrokenPipeError):
+                self.lost = error
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.fileno())
+            os.close(nowhere)
+            return len(content)
+
+
+def robust_streams() -> Output:
+    """Replace standard output and error by ones that never raise, and return that of standard output.
+
+    Characters that the terminal's encoding lacks are escaped. A stream that was closed, as by `2>&-`, is discarded.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # it has the lowest free number, which is this one
+    sys.stdout, output = _stream(1, sys.stdout)
+    sys.stderr, _ = _stream(2, sys.stderr)
+    return output
+
+
+def _stream(number: int, old: TextIO | None) -> tuple[TextIO, Output]:
+    output = Output(number, "wb", closefd=False)
+    encoding = old.encoding if old else "utf-8"
+    text = io.TextIOWrapper(
+        io.BufferedWriter(output), encoding, "backslashreplace", line_buffering=number == 2 or os.isatty(number)
+    )
+    return text, output

@@ -1,13 +1,15 @@
-"""The commands about datasets: list and show them; add, update, rename, remove and schedule your own."""
+"""The commands about datasets: list and show them; add, update, accept, rename, remove and schedule your own."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from cyclopts import App, Parameter
 
 from data.errors import BadInput, NightshiftError
 from data.fields import described
+from data.growth import Growth
 from data.importing.options import ImportOptions
-from flows.commands.console import Flag, Json, Text, console, print_json, print_table, store
+from flows.commands.console import Flag, Json, Reason, Text, console, print_json, print_table, store
 
 if TYPE_CHECKING:
     from data.adding import Added
@@ -20,16 +22,19 @@ app = App(
 
 if TYPE_CHECKING:
     ImportFlags = dict[str, Any]
-else:  # a flag for each option of an import; only those that were given are in the dictionary
+    GrowthFlags = dict[str, Any]
+else:  # a flag for each field; only those that were given are in the dictionary
+
+    def _flags(kind: type, group: str) -> Any:
+        fields = {name: _flag(field) for name, field in described(kind).items()}
+        return Annotated[TypedDict(kind.__name__, fields, total=False), Parameter(name="*", group=group)]
 
     def _flag(field: Any) -> Any:
         several = str(field.base).startswith("tuple")
         return Annotated[field.base, Parameter(help=field.help, negative="", consume_multiple=several)]
 
-    flags = {name: _flag(field) for name, field in described(ImportOptions).items()}
-    ImportFlags = Annotated[
-        TypedDict("ImportFlags", flags, total=False), Parameter(name="*", group="How the source is read")
-    ]
+    ImportFlags = _flags(ImportOptions, "How the source is read")
+    GrowthFlags = _flags(Growth, "How a dataset grows (with --grows)")
 
 
 @app.default
@@ -87,12 +92,15 @@ def add(
     licence: Text = "",
     citation: Text = "",
     mirror_symmetric: Annotated[bool, Flag] = False,
+    grows: Annotated[bool, Flag] = False,
     options: ImportFlags | None = None,
+    growth: GrowthFlags | None = None,
     json: Json = False,
 ) -> None:
     """Add labelled images as a dataset: a folder, a table, arrays, IDX files or an archive, here or at a URL.
 
     Every image is read once, brought to one size, and kept in the home; what is wrong with the images is said.
+    With --grows, every night reads what is new in the source since.
 
     Args:
         name: Name for commands: lower-case letters, digits, dashes.
@@ -101,23 +109,35 @@ def add(
         licence: Licence of the images.
         citation: Reference to cite when results are published.
         mirror_symmetric: An image flipped left to right still belongs to its class.
+        grows: Images are added to the source, and corrected: every night reads what is new.
     """
     from data import adding
     from flows.commands.progress import counting
 
     home, given = store(), ImportOptions(**(options or {}))
     about = {"title": title, "licence": licence, "citation": citation, "mirror_symmetric": mirror_symmetric}
+    settings = _wanted(growth, grows)
+    follows = None if settings is None else Growth(**settings)
     with counting(console(stderr=True)) as progress:
-        added = adding.add(home, name, source, given, progress=progress, **about)  # type: ignore[arg-type]
+        added = adding.add(home, name, source, given, growth=follows, progress=progress, **about)  # type: ignore[arg-type]
     _print_added(added, "added", json=json)
 
 
 @app.command(help_epilogue="Example: nightshift datasets update letters")
-def update(name: str, *, json: Json = False) -> None:
+def update(
+    name: str,
+    *,
+    grows: Annotated[bool, Flag] = False,
+    reread: Annotated[bool, Flag] = False,
+    growth: GrowthFlags | None = None,
+    json: Json = False,
+) -> None:
     """Read a dataset's source again, with the options with which it was added.
 
     Args:
         name: Name of the dataset.
+        grows: From now on, every night reads what is new in the source.
+        reread: Read all files of a growing dataset, also those that look unchanged.
     """
     from data import adding, catalogue
     from flows.commands.progress import counting
@@ -126,12 +146,39 @@ def update(name: str, *, json: Json = False) -> None:
     before = catalogue.get(home, name)
     _require_no_night(name, "updated")
     with counting(console(stderr=True)) as progress:
-        added = adding.update(home, name, progress=progress)
+        given = _wanted(growth, grows or before.growth is not None)
+        added = adding.update(home, name, growth=given, reread=reread, progress=progress)
+    if added.taken:
+        _print_added(added, added.taken.night.sentence, json=json)
+        return
     same = {role: file.raw_sha256 for role, file in before.files.items()} == {
         role: file.raw_sha256 for role, file in added.row.files.items()
     }
     change = "unchanged" if same else f"updated, before {before.n_train:,} + {before.n_test:,} images"
     _print_added(added, change, json=json)
+
+
+@app.command(help_epilogue="Example: nightshift datasets accept letters --reason 'a new camera since Monday'")
+def accept(name: str, *, reason: Reason, json: Json = False) -> None:
+    """Say that what changed in the newest snapshot is meant, so that no night ends because of it.
+
+    Args:
+        name: Name of a dataset that grows.
+    """
+    from data import catalogue
+    from data.snapshots.snapshot import SnapshotRef
+    from data.validation.snapshots import trust
+    from flows.settings import user_name
+
+    row = catalogue.get(store(), name)
+    if not row.snapshot:
+        raise BadInput(f"{name} does not grow, so nothing in it has changed", "see: nightshift datasets show " + name)
+    if not reason.strip():
+        raise BadInput("a reason is needed", "--reason 'a new camera since Monday'")
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    trust(store(), SnapshotRef(name, row.snapshot), reason.strip(), user_name(), when)
+    text = f"snapshot {row.snapshot[:12]} of {name} is accepted as it is"
+    _print({"dataset": name, "snapshot": row.snapshot}, [text, f"  -> nightshift retrain {name}"], json=json)
 
 
 @app.command(help_epilogue="Example: nightshift datasets rename letters capitals")
@@ -233,6 +280,14 @@ def schedule(
     full_name = changes.schedule(home, catalogue.get(home, name).name, when)
     lines = [f"{name} is trained at '{when.cron}' {when.timezone}, by {full_name}", *_more_at_once()]
     _print({"dataset": name, "schedule": when.model_dump(), "deployment": full_name}, lines, json=json)
+
+
+def _wanted(growth: dict[str, Any] | None, grows: bool) -> dict[str, Any] | None:
+    """Return the settings of growth that were given, or None for a dataset that does not grow."""
+    if growth and not grows:
+        flag = f"--{next(iter(growth)).replace('_', '-')}"
+        raise BadInput(f"{flag} is for datasets that grow", "add --grows")
+    return dict(growth or {}) if grows else None
 
 
 def _more_at_once() -> list[str]:

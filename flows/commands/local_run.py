@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from flows.commands.console import native_messages_to
-from flows.settings import prepare_environment, settings
+from flows.runs.stopping import stopping_promptly
+from flows.server import connection
+from flows.settings import names_a_server, prepare_environment, remove_private_home, settings
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
@@ -29,15 +31,18 @@ def run_night(console: Console, **parameters: Any) -> "NightReport":
 
     Raises:
         NightshiftError: the night was refused or failed.
+        Stopped: the process was asked to stop.
     """
     prepare_environment()
     given = {name: value for name, value in parameters.items() if value not in (None, (), "")}
     _refuse_early(given)
-    with _showing_progress(console, settings().home / "native.log"):
+    home = settings().store
+    with stopping_promptly(home), _with_server(console) as ready, _showing_progress(console, home.root / "native.log"):
         from flows.retrain import retrain
 
+        ready()
         state: State[Any] = retrain(**given, return_state=True)
-    night: NightReport = state.result()  # raises the error that stopped the night
+        night: NightReport = state.result()  # raises the error that stopped the night
     return night
 
 
@@ -46,22 +51,43 @@ def run_smoke(console: Console) -> "Outcome":
 
     Raises:
         Broken: corrupted data or a bad model was accepted, or a good model was not.
+        Stopped: the process was asked to stop.
     """
     prepare_environment(private_server=True)
-    with tempfile.TemporaryDirectory() as folder, _showing_progress(console, Path(folder) / "native.log"):
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        stopping_promptly(settings().store, remove_private_home),
+        _with_server(console) as ready,
+        _showing_progress(console, Path(folder) / "native.log"),
+    ):
         from flows.smoke import smoke
 
+        ready()
         state: State[Any] = smoke(return_state=True)
-    outcome: Outcome = state.result()
+        outcome: Outcome = state.result()
     return outcome
 
 
 @contextmanager
+def _with_server(console: Console) -> Iterator[Callable[[], None]]:
+    """Use the server at PREFECT_API_URL, or start a private one, beside which slow libraries can be imported.
+
+    Yields:
+        A function that waits until the server answers.
+
+    Raises:
+        Broken: it does not answer, or failed during the block.
+    """
+    if not names_a_server():
+        console.print("starting a Prefect server for this run", style="dim")
+    with connection.server() as ready, connection.explained():
+        yield ready
+
+
+@contextmanager
 def _showing_progress(console: Console, log: Path) -> Iterator[None]:
-    """Show progress while the block runs, and import slow libraries while the server, another process, starts."""
-    import_module("prefect.server.api.server")  # first: two threads must not import SQLAlchemy at once
+    """Show progress while the block runs, and import slow libraries in the meantime."""
     threading.Thread(target=_import_slow_libraries, name="imports", daemon=True).start()
-    console.print("starting the embedded Prefect server", style="dim")
     from flows.commands.progress import showing
 
     with native_messages_to(log), showing(console):

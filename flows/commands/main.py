@@ -14,6 +14,7 @@ from data.errors import NightshiftError
 from data.fields import described
 from flows.commands import admin, datasets, models, recipes, registry
 from flows.commands.console import (
+    BROKEN,
     DATA,
     DONE,
     NIGHTS,
@@ -27,8 +28,10 @@ from flows.commands.console import (
     console,
     print_json,
     print_table,
+    robust_streams,
     store,
 )
+from flows.runs.stopping import LINE
 
 app = App(
     name="nightshift",
@@ -47,6 +50,7 @@ for option in ("--help", "--version"):
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    output = robust_streams()
     screen = console(stderr=True)
     try:
         code = app(result_action="return_value", exit_on_error=False)
@@ -56,9 +60,13 @@ def main() -> None:
         screen.print("[bold red]refused:[/]" if error.exit_code == REFUSED else "[bold red]broken:[/]", end=" ")
         screen.print(str(error), markup=False, soft_wrap=True)
         code = error.exit_code
-    except KeyboardInterrupt:
-        screen.print("interrupted; the next run resumes after the last complete step")
-        code = 130  # the convention for a program that Ctrl-C ended
+    except KeyboardInterrupt as error:
+        screen.print(LINE)
+        code = getattr(error, "exit_code", 130)  # the convention for a program that Ctrl-C ended
+    sys.stdout.flush()
+    if output.lost:
+        screen.print(f"[bold red]broken:[/] standard output could not be written: {output.lost.strerror}")
+        code = BROKEN if code is None else code  # a night has its own result, printed or not
     sys.exit(code or DONE)
 
 

@@ -1,6 +1,5 @@
 """Commands about champions: which version is one and why, roll back, bar and lift."""
 
-import getpass
 import sys
 
 from cyclopts import App
@@ -22,6 +21,7 @@ from flows.commands.console import (
     print_json,
     store,
 )
+from flows.settings import user_name
 
 app = App(name="registry")
 
@@ -103,7 +103,7 @@ def rollback(dataset: str, *, reason: Reason, to: Text = "", json: Json = False)
     print("checking the earlier version in a fresh process and on the test images", file=sys.stderr)
     before = lines_so_far(store(), known_dataset(dataset))
     with native_messages_to(store().root / "native.log"):
-        entry = roll_back(store(), dataset, who=getpass.getuser(), why=reason, to=to or None)
+        entry = roll_back(store(), dataset, who=user_name(), why=reason, to=to or None)
     if json:
         print_json(entry.to_json())
     else:
@@ -115,7 +115,7 @@ def bar(version: ExactVersion, *, reason: Reason) -> None:
     """Bar the weights of a version from promotion."""
     from artifacts.registry import bars
 
-    entry = bars.bar(store(), version, who=getpass.getuser(), why=reason)
+    entry = bars.bar(store(), version, who=user_name(), why=reason)
     print(f"{version} is barred since {entry.when[:10]}: {entry.why}")
 
 
@@ -124,5 +124,5 @@ def lift(version: ExactVersion, *, reason: Reason) -> None:
     """Lift the bar on a version."""
     from artifacts.registry import bars
 
-    bars.lift(store(), version, who=getpass.getuser(), why=reason)
+    bars.lift(store(), version, who=user_name(), why=reason)
     print(f"{version} may be promoted again")

@@ -129,6 +129,7 @@ def dataset_screen(known: "Known") -> Group:
         ("licence", row.licence),
         ("cite", row.citation),
         ("read from", _origin(row)),
+        ("grows", _growth(row)),
         ("contact sheet", known.about.sheet),
         ("promotion", known.policy),
         ("schedule", "; ".join(known.schedules)),
@@ -139,6 +140,8 @@ def dataset_screen(known: "Known") -> Group:
     parts: list[Any] = [Text(row.name, style="bold"), table(("", ""), [fact for fact in facts if fact[1]])]
     if known.counts:
         parts.append(_classes(known))
+    if known.nights:
+        parts.append(_nights(known))
     return Group(*parts, *_findings(known))
 
 
@@ -152,6 +155,14 @@ def added_screen(known: "Known", notes: tuple[str, ...], what: str) -> Group:
     if known.about.sheet:
         lines.append(Text(f"look at it: {known.about.sheet}"))
     return Group(*lines, Text(f"promotion: {known.policy}"))
+
+
+def _nights(known: "Known") -> Any:
+    rows = [
+        (night.when[:16].replace("T", " "), f"{night.images:,}", night.sentence, night.snapshot[:12])
+        for night in known.nights
+    ]
+    return table(("source read (UTC)", "images", "what was new", "snapshot"), rows)
 
 
 def _geometry(row: "Dataset") -> str:
@@ -169,6 +180,19 @@ def _origin(row: "Dataset") -> str:
         flag(name) if value is True else f"{flag(name)} {_value(value)}" for name, value in row.origin.options.items()
     ]
     return " ".join([shlex.quote(row.origin.location), *options])
+
+
+def _growth(row: "Dataset") -> str:
+    """Return when a dataset that grows is trained again, and what it may leave out; "" for others."""
+    if row.growth is None:
+        return ""
+    from data.fields import described
+
+    usual = {name: field.default for name, field in described(type(row.growth)).items()}
+    given = {name: value for name, value in vars(row.growth).items() if value != usual[name]}
+    return ", ".join(
+        ["every night reads what is new", *(f"--{name.replace('_', '-')} {value}" for name, value in given.items())]
+    )
 
 
 def _value(value: Any) -> str:

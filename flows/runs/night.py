@@ -1,9 +1,8 @@
 """What a run of `retrain` knows about itself: id, home, dataset, policy, who started it, and in the end its report."""
 
-import getpass
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -28,13 +27,17 @@ from data.errors import BadInput
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
+from data.inspection.contact_sheet import SHEET
 from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
+from data.snapshots import nights
+from data.snapshots.nights import Night as DataNight
 from data.validation import results
+from flows.runs import due
 from flows.runs.queueing import one_night_at_a_time
 from flows.runs.reconcile import reconcile
 from flows.runs.record import recorded
-from flows.settings import settings
+from flows.settings import settings, user_name
 from tasks.progress import say
 
 
@@ -53,6 +56,7 @@ class Night:
         champion: id of the champion when the run began; None before the first promotion.
         record: of this run, in the home's journal.
         serving: a fresh process in which the winner will have to serve.
+        changes: policy fields that differ tonight.
     """
 
     run: str
@@ -65,6 +69,7 @@ class Night:
     champion: str | None
     record: Record
     serving: InfraCheck
+    changes: Mapping[str, Any]
 
     @classmethod
     @contextmanager
@@ -107,13 +112,41 @@ class Night:
             champion = champions.champion_id(store, row.name)
             # TensorFlow takes long to import; by the verdict it is ready
             with check.start_infra_check(budgets=verdict.budgets(policy)) as serving:
-                yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving)
+                yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving, changes)
 
-    def finish(self, report: NightReport) -> State[NightReport]:
+    def on(self, prepared: PreparedRef) -> "Night":
+        """Return this night with the row and the policy of tonight's data: a snapshot may have brought images."""
+        if not self.dataset.growth:
+            return self
+        row = catalogue.get(self.store, self.dataset.name)
+        counts = parquet.describe(self.store, prepared)["splits"]["test"]["class_counts"]
+        return replace(self, dataset=row, policy=policy_for(row.name, counts).changed(self.changes))
+
+    def waits(self, candidates: Sequence[Candidate]) -> str:
+        """Return why a growing dataset is not trained tonight; "" if it is, as whatever a person forces or tries is."""
+        if not self.dataset.growth or self.mode != "normal":
+            return ""
+        return due.waits(self.store, self.dataset, due.asked_for(candidates, self.policy))
+
+    def postponed(self, prepared: PreparedRef, why: str) -> NightReport:
+        """Return the report of a night without a training; nothing is written."""
+        say("choose", f"nothing is trained tonight: {why}", 1.0)
+        return self._report(prepared, verdict="POSTPONED", reason=why)
+
+    def finish(self, report: NightReport, candidates: Sequence[Candidate] = ()) -> State[NightReport]:
         """End this run's record, and return the final state: Completed, named "Promoted" or "Not promoted"."""
         summary = f"{report.headline}: {report.reason}"
-        journal.end(self.store, self.record, "finished", summary, verdict=report.verdict, promoted=report.promoted)
-        return Completed(name="Promoted" if report.promoted else "Not promoted", message=summary, data=report)
+        result: dict[str, Any] = {}
+        if report.validation and report.validation.shifts:
+            result["shifts"] = [shift.sentence for shift in report.validation.shifts]
+        if candidates and self.dataset.growth and self.mode != "dry-run":
+            asked = due.asked_for(candidates, self.policy)
+            result |= {"asked": asked, "snapshot": self.dataset.snapshot}
+        promoted = report.promoted
+        journal.end(
+            self.store, self.record, "finished", summary, verdict=report.verdict, promoted=promoted, result=result
+        )
+        return Completed(name="Promoted" if promoted else "Not promoted", message=summary, data=report)
 
     def candidates(self, recipes: Sequence[str], seed: int, seeds: int) -> list[Candidate]:
         """Return every recipe with every seed."""
@@ -130,26 +163,15 @@ class Night:
         """Collect everything that the report shows; nothing is written."""
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
-        checks, catches = results.read(self.store, parquet.describe(self.store, prepared)["validation"])
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
-        return NightReport(
-            run=self.run,
-            dataset=self.dataset.name,
-            title=self.dataset.title,
-            class_names=self.dataset.class_names,
-            started=self.started,
-            finished=datetime.now(UTC),
+        return self._report(
+            prepared,
             verdict="UNCHANGED" if judged.unchanged else decision.verdict,
             reason=judged.unchanged or decision.reason,
             decision=decision,
-            mode=self.mode,
             candidates=rows,
             standings=standings(finished),
             winner=judged.chosen.ref.candidate.name,
-            champion_before=self.champion,
-            champion_after=champions.champion_id(self.store, self.dataset.name),
-            validation=checks,
-            catches=catches,
             self_tests=judged.self_tests,
             infra=judged.infra,
             provenance=made_from.to_json(),
@@ -157,6 +179,32 @@ class Night:
             ledger=ledger.newest(history),
             next_commands=self._next(judged),
         )
+
+    def _report(self, prepared: PreparedRef, *, verdict: str, reason: str, **more: Any) -> NightReport:
+        validation = parquet.describe(self.store, prepared)["validation"]
+        checks, catches = results.read(self.store, validation)
+        return NightReport(
+            run=self.run,
+            dataset=self.dataset.name,
+            title=self.dataset.title,
+            class_names=self.dataset.class_names,
+            started=self.started,
+            finished=datetime.now(UTC),
+            verdict=verdict,
+            reason=reason,
+            mode=self.mode,
+            champion_before=self.champion,
+            champion_after=champions.champion_id(self.store, self.dataset.name),
+            validation=checks,
+            catches=catches,
+            sheet=self.store.validation(validation) / SHEET,
+            news=self._news(),
+            **more,
+        )
+
+    def _news(self) -> DataNight | None:
+        known = nights.nights(self.store, self.dataset.name) if self.dataset.growth else []
+        return known[-1] if known else None
 
     def _next(self, judged: Judged) -> list[tuple[str, str]]:
         name = self.dataset.name
@@ -173,4 +221,4 @@ class Night:
 
 def _who() -> str:
     """Return who started this run: "schedule", or the user that the process runs as."""
-    return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or ()) else getpass.getuser()
+    return "schedule" if "auto-scheduled" in (runtime.flow_run.tags or ()) else user_name()

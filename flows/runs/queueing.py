@@ -36,9 +36,10 @@ def one_night_at_a_time(store: Store, record: Record) -> Iterator[Record]:
     Raises:
         Abort: another night covers this run's slot; on the server this run is Cancelled.
     """
-    _end_if_covered(store, record)
+    _end_if_covered(store, record, ("running", "finished"))
     with store.lock(f"night-{record.dataset}", on_wait=lambda: _report_waiting(store, record.dataset)):
-        _end_if_covered(store, record)
+        # whoever has this lock knows that no other night is running, whatever the records say
+        _end_if_covered(store, record, ("finished",))
         yield journal.write(store, replace(_cover_missed_slots(record), state="running", began=journal.now()))
 
 
@@ -48,13 +49,13 @@ def _report_waiting(store: Store, dataset: str) -> None:
     say("start", f"waiting for {holders}: one night of {dataset} at a time")
 
 
-def _end_if_covered(store: Store, record: Record) -> None:
-    """End this run as Cancelled if a night of its deployment began after its slot was due."""
+def _end_if_covered(store: Store, record: Record, states: tuple[str, ...]) -> None:
+    """End this run as Cancelled if a night of its deployment, in one of these states, began after its slot was due."""
     if not (record.scheduled and record.deployment):
         return
     for other in journal.read(store):
         same = other.deployment == record.deployment and other.scheduled and other.id != record.id
-        alive_or_done = other.state in ("running", "finished") and not other.lost
+        alive_or_done = other.state in states and (other.state == "finished" or other.working)
         if same and alive_or_done and other.began >= record.slots[0]:
             with get_client(sync_client=True) as client:
                 client.set_flow_run_state(UUID(record.id), _covered(record.slots[0], other), force=True)

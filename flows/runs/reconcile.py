@@ -9,6 +9,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling, Crashed
 
+from data.errors import Corrupt
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
@@ -29,7 +30,7 @@ def reconcile(store: Store) -> list[str]:
     with get_client(sync_client=True) as client:
         done = [_mark_crashed(client, store, record) for record in journal.read(store) if record.lost]
         # a smoke run has a home of its own, in which other runs leave no record: it must not take them for crashed
-        return done if in_temporary_home() else done + _mark_never_started(client, store)
+        return done if in_temporary_home() else done + _mark_stuck(client, store)
 
 
 def cancel(client: SyncPrefectClient, id: UUID) -> None:
@@ -38,35 +39,64 @@ def cancel(client: SyncPrefectClient, id: UUID) -> None:
 
 
 def _mark_crashed(client: SyncPrefectClient, store: Store, record: Record) -> str:
-    """End a run's record as crashed, on the server too, and cancel its children; return a sentence that says so."""
-    why = f"{record.process} exited without recording a result"
-    journal.end(store, record, "crashed", why)
+    """End a run as crashed on the server and in its record, and cancel its children; return a sentence that says so."""
+    why = _why_lost(record)
     run = _find(client, record.id)
+    if run and run.state and not run.state.is_final():
+        _set_crashed(client, run, why)
+    if run:
+        _cancel_children(client, record.id)
+    journal.end(store, record, "crashed", why)  # last: without it, the next run does all of this again
     if run is None:  # of another server, such as the private one of a run in a terminal
         return f"{record.run} had crashed: {why}"
-    if run.state and not run.state.is_final():
-        _set_crashed(client, run, why)
-    children = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(_children_of(record.id)))
-    for child in children:
-        if child.state and not child.state.is_final():
-            cancel(client, child.id)
     return f"{run.name} ({record.run}) is marked as Crashed: {why}"
 
 
-def _mark_never_started(client: SyncPrefectClient, store: Store) -> list[str]:
-    """Mark as Crashed the runs that a worker took more than START_LIMIT ago and that never began."""
+def _why_lost(record: Record) -> str:
+    if record.process.same_kernel or record.process.gone:
+        return f"{record.process} exited without recording a result"
+    minutes = journal.SILENCE.seconds // 60
+    return f"{record.process} has shown no sign of life for {minutes} minutes"
+
+
+def _cancel_children(client: SyncPrefectClient, id: str) -> None:
+    children = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(_children_of(id)))
+    for child in children:
+        if child.state and not child.state.is_final():
+            cancel(client, child.id)
+
+
+def _mark_stuck(client: SyncPrefectClient, store: Store) -> list[str]:
+    """Mark as Crashed the runs that hold a slot of a worker though the journal has no active record of them.
+
+    They were taken more than START_LIMIT ago and never began, or they ended and the server was not told.
+    """
     runs = client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
         flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": TAKEN}}}),
     )
     done = []
     for run in runs:
-        old = run.state and datetime.now(UTC) - run.state.timestamp > START_LIMIT
-        if old and journal.find(store, str(run.id)) is None:
-            why = f"it was {run.state_name} for {START_LIMIT.seconds // 60} minutes and never began"
+        if why := _why_stuck(run, store):
             _set_crashed(client, run, why)
             done.append(f"{run.name} is marked as Crashed: {why}")
     return done
+
+
+def _why_stuck(run: FlowRun, store: Store) -> str:
+    """Return why a run will never report its end itself; "" if it may."""
+    horizon = datetime.now(UTC) - START_LIMIT
+    try:
+        record = journal.find(store, str(run.id))
+    except Corrupt:
+        return ""  # nothing is known about it
+    if record is None:
+        old = run.state and run.state.timestamp < horizon
+        minutes = START_LIMIT.seconds // 60
+        return f"it was {run.state_name} for {minutes} minutes and never began" if old else ""
+    if record.active or datetime.fromisoformat(record.ended or record.began) > horizon:
+        return ""
+    return f"it ended ({record.state}) without the server being told"
 
 
 def _set_crashed(client: SyncPrefectClient, run: FlowRun, why: str) -> None:

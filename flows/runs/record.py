@@ -1,7 +1,7 @@
 """Every run leaves a record in the home, however it ends."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 from prefect import runtime
@@ -38,13 +38,14 @@ def recorded(store: Store, kind: str, run: str, dataset: str, mode: str = "norma
         slots=(slot_of(runtime.flow_run.scheduled_start_time),) if scheduled else (),
         state="waiting",
     )
-    journal.write(store, record)
+    record = journal.write(store, record)
     try:
         yield record
     except BaseException as error:
         failed = isinstance(error, Exception)  # the others are signals, and Ctrl-C
         reason = str(error) if isinstance(error, NightshiftError | Abort) else f"{type(error).__name__}: {error}"
-        journal.end(store, journal.find(store, record.id) or record, "failed" if failed else "cancelled", reason)
+        with suppress(NightshiftError):  # a home that cannot be written must not hide why the run ended
+            journal.end(store, journal.find(store, record.id) or record, "failed" if failed else "cancelled", reason)
         raise
 
 

@@ -92,7 +92,7 @@ def read_plan(path: Path = FILE) -> Plan:
     Raises:
         BadFile: a key is unknown or missing, or a value is invalid; the message names it.
     """
-    return _checked(Plan, path, yaml.safe_load(path.read_text()))
+    return _checked(Plan, path, yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def nightly(dataset: str, when: Schedule) -> Deployment:
@@ -139,7 +139,10 @@ def read_pools(folder: Path = POOLS) -> dict[str, Pool]:
     Raises:
         BadFile: as for `read_plan`.
     """
-    return {path.stem: _checked(Pool, path, json.loads(path.read_text())) for path in sorted(folder.glob("*.json"))}
+    return {
+        path.stem: _checked(Pool, path, json.loads(path.read_text(encoding="utf-8")))
+        for path in sorted(folder.glob("*.json"))
+    }
 
 
 def _checked(model: type[Model], path: Path, value: Any) -> Model:

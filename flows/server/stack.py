@@ -1,72 +1,31 @@
 """Start and stop a Prefect server with pools, deployments and workers: behind `make server` and `make down`.
 
-$NIGHTSHIFT_HOME/server/, readable by its owner only, holds the password, generated once, and the processes started, by
-id and start time, so that no other process is ever ended. `flows/server/supervisor.py` restarts what dies.
+$NIGHTSHIFT_HOME/server/, readable by its owner only, holds the password, generated once, and the record of what was
+started (`flows/server/started.py`). `flows/server/supervisor.py` restarts what dies.
 """
 
 import contextlib
-import json
 import os
 import secrets
-import signal
+import shlex
 import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
 from artifacts.models.provenance import CHECKOUT
 from data.errors import BadInput, Broken
-from data.home.processes import Process, descendants
+from data.home.processes import Process
 from data.home.store import Store
-from data.values import canonical_json
+from flows.server.started import Started, end, record_of, supervisor_runs
+from flows.server.web import HOST
 from flows.settings import environment_with, settings
 
-HOST = "127.0.0.1"
 START_TIMEOUT_S = 420.0  # on two busy cores: a database to migrate, eight deployments to import
-END_TIMEOUT_S = 40.0  # a worker gives a training 30 s after SIGTERM before it kills it
-
-
-@dataclass
-class Started:
-    """What `make server` has started.
-
-    Args:
-        url: of the API.
-        supervisor: the process that restarts the others when they die.
-        services: server and workers, by name.
-        ready: everything is deployed and every worker was started.
-    """
-
-    url: str
-    supervisor: Process
-    services: dict[str, Process] = field(default_factory=dict)
-    ready: bool = False
-
-    @property
-    def ui(self) -> str:
-        """URL of the UI."""
-        return self.url.removesuffix("/api")
-
-    def write(self, store: Store) -> None:
-        """Write it to started.json, from which `read` gets it."""
-        services = {name: process.to_json() for name, process in self.services.items()}
-        value = {"url": self.url, "supervisor": self.supervisor.to_json(), "services": services, "ready": self.ready}
-        store.write_bytes(_folder(store) / "started.json", canonical_json(value))
-
-    @classmethod
-    def read(cls, store: Store) -> "Started | None":
-        """Return what is started, or None if nothing is."""
-        try:
-            value = json.loads((_folder(store) / "started.json").read_bytes())
-        except FileNotFoundError:
-            return None
-        services = {name: Process.from_json(one) for name, one in value["services"].items()}
-        return cls(value["url"], Process.from_json(value["supervisor"]), services, value["ready"])
 
 
 def up(port: int = 4200, say: Callable[[str], None] = print) -> Started:
@@ -78,24 +37,73 @@ def up(port: int = 4200, say: Callable[[str], None] = print) -> Started:
 
     Raises:
         BadInput: another process uses the port.
-        Broken: the server did not start, or something could not be deployed.
+        Broken: the server did not start, or something could not be deployed; or a server of this home runs elsewhere.
+        Corrupt: the record of what was started cannot be read.
     """
     store = settings().store
     store.preflight()
     with store.lock("server"):
-        now = Started.read(store)
-        if now and now.ready and not now.supervisor.gone:
+        if now := _running_or_cleared(store, say):
             say(f"already running at {now.ui}")
             return now
-        if now:
-            _end(store, now, say)
-        _require_free(port)
+        url = _prepare(store, port)
         say("starting server, pools, deployments and workers; the first start takes half a minute")
-        return _start(store, port)
+        return _start(store, url)
+
+
+def prepare_foreground(port: int = 4200, say: Callable[[str], None] = print) -> str:
+    """Do what has to be done before a supervisor can run in this process, and return the URL for it.
+
+    Raises:
+        BadInput: another process uses the port, or this home's server runs already.
+        Broken: a server of this home runs elsewhere.
+        Corrupt: the record of what was started cannot be read.
+    """
+    store = settings().store
+    store.preflight()
+    with store.lock("server"):
+        if now := _running_or_cleared(store, say):
+            raise BadInput(f"already running at {now.ui} as {now.supervisor}", "stop it first: nightshift server down")
+        return _prepare(store, port)
+
+
+def _running_or_cleared(store: Store, say: Callable[[str], None]) -> Started | None:
+    """Return the server that runs; if none does, end what is left of an earlier one."""
+    now = Started.read(store)
+    if now and now.runs(store) and (now.ready or now.unidentified):
+        _require_reachable(now)
+        return now
+    if now:
+        _clear(store, now, say)
+    return None
+
+
+def _prepare(store: Store, port: int) -> str:
+    _require_free(port)
+    url = f"http://{HOST}:{port}/api"
+    _write_environment(store, url)
+    return url
+
+
+def _write_environment(store: Store, url: str) -> None:
+    """Write the variables that commands and workers need: for shells and systemd, and bare for `docker --env-file`."""
+    variables = {**client_environment(store, url), "NIGHTSHIFT_HOME": str(store.root)}
+    quoted = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    bare = "".join(f"{name}={value}\n" for name, value in variables.items())
+    # systemd skips lines that are no assignment; in a shell they export what is between them
+    for name, content in (("environment", f"set -a\n{quoted}set +a\n"), ("environment.plain", bare)):
+        path = _folder(store) / name
+        path.unlink(missing_ok=True)
+        _write_private(path, content)
 
 
 def down(say: Callable[[str], None] = print) -> None:
-    """Stop what `up` started, with the runs in progress on its workers, and nothing else."""
+    """Stop what `up` started, with the runs in progress on its workers, and nothing else.
+
+    Raises:
+        BadInput: the server runs elsewhere, where its processes can be identified.
+        Corrupt: the record of what was started cannot be read.
+    """
     store = settings().store
     with store.lock("server"):
         now = Started.read(store)
@@ -107,10 +115,47 @@ def down(say: Callable[[str], None] = print) -> None:
 
 def running(store: Store) -> Started | None:
     """Return this home's server if it answers; nothing is created by asking."""
-    if not (store.root / "server" / "started.json").is_file():
-        return None
     now = Started.read(store)
-    return now if now and now.ready and not now.supervisor.gone and healthy(now.url) else None
+    return now if now and now.ready and now.runs(store) and healthy(now.url) else None
+
+
+def _require_reachable(now: Started) -> None:
+    if not now.supervisor.here and not healthy(now.url):
+        raise Broken(
+            f"a server of this home runs as {now.supervisor}, in another container or on another host, and"
+            f" {now.url} does not answer here",
+            "use it there, or stop it there: nightshift server down",
+        )
+
+
+def _clear(store: Store, now: Started, say: Callable[[str], None]) -> None:
+    """End what is left of a server that does not run any more, or did not come up."""
+    if now.unidentified:
+        say(f"ignoring the record of a server that was started on {now.supervisor.host}: it does not run here")
+    end(now.processes)
+    record_of(store).unlink(missing_ok=True)
+
+
+def _end(store: Store, now: Started, say: Callable[[str], None]) -> None:
+    if now.unidentified and supervisor_runs(store):
+        raise BadInput(
+            f"the server of this home runs as {now.supervisor}, in another container or on another host",
+            "stop it there: nightshift server down; or stop that container",
+        )
+    ours = [one for one in now.processes if one.alive]
+    end([now.supervisor])
+    end(now.services.values())  # left over if the supervisor had been killed
+    if now.unidentified:
+        say(
+            f"no process was stopped: the server was started on {now.supervisor.host}, whose processes cannot be"
+            f" identified here; if it still runs there, stop it there: nightshift server down"
+        )
+        return
+    record_of(store).unlink(missing_ok=True)
+    if ours:
+        say(f"stopped the server at {now.ui} and its workers")
+    else:
+        say(f"nothing to stop: the server that was started at {now.ui} does not run any more")
 
 
 def auth(store: Store) -> str:
@@ -147,33 +192,15 @@ def server_environment(store: Store, url: str) -> dict[str, str]:
 
 def healthy(url: str) -> bool:
     """Whether a server answers at this URL."""
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # it is this machine's own server
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=2) as answer:
+        with direct.open(f"{url}/health", timeout=2) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False
 
 
-def end(processes: Iterable[Process]) -> None:
-    """End processes and their descendants: SIGTERM, wait END_TIMEOUT_S, SIGKILL."""
-    # list the descendants first: once a parent is dead, they can no longer be found
-    targets = [p for one in processes if not one.gone for p in (one, *map(Process.of, descendants(one.pid)))]
-    for signal_, patience_s in ((signal.SIGTERM, END_TIMEOUT_S), (signal.SIGKILL, 5.0)):
-        for one in targets:
-            if not one.gone:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(one.pid, signal_)
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline and not all(one.gone for one in targets):
-            time.sleep(0.1)
-
-
-def _start(store: Store, port: int) -> Started:
-    url = f"http://{HOST}:{port}/api"
-    content = "".join(f"export {name}='{value}'\n" for name, value in client_environment(store, url).items())
-    path = _folder(store) / "environment"
-    path.unlink(missing_ok=True)
-    _write_private(path, content)
+def _start(store: Store, url: str) -> Started:
     log = _folder(store) / "supervisor.log"
     with log.open("ab") as stream:
         supervisor = subprocess.Popen(
@@ -193,15 +220,8 @@ def _start(store: Store, port: int) -> Started:
         time.sleep(0.2)
     if supervisor.poll() is None:
         end([Process.of(supervisor.pid)])
-    output = log.read_text(errors="replace").strip().splitlines()
+    output = [line for line in log.read_text(errors="replace").splitlines() if line.strip() and "->" not in line]
     raise Broken(f"the server did not start: {output[-1] if output else 'no output'}", f"read {_folder(store)}/*.log")
-
-
-def _end(store: Store, now: Started, say: Callable[[str], None]) -> None:
-    end([now.supervisor])
-    end(now.services.values())  # left over if the supervisor had been killed
-    (_folder(store) / "started.json").unlink(missing_ok=True)
-    say(f"stopped the server at {now.ui} and its workers")
 
 
 def _require_free(port: int) -> None:

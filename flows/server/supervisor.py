@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from artifacts.models.provenance import CHECKOUT
-from data.errors import Broken
+from data.errors import Broken, NightshiftError
+from data.home import locks
 from data.home.processes import Process
 from data.home.store import Store
-from flows.server import deployments, stack
-from flows.server.stack import Started
+from flows.server import deployments, stack, started
+from flows.server.started import Started
 from flows.settings import environment_with, settings
 
 START_TIMEOUT_S = 300.0  # for the server to answer; the first start migrates a database
@@ -85,7 +86,7 @@ class Supervisor:
         self._store, self._url, self._folder = store, url, store.root / "server"
         self._started = Started(url, Process.current())
         port = url.rpartition(":")[2].removesuffix("/api")
-        command = [sys.executable, "-m", "prefect", "server", "start", "--host", stack.HOST, "--port", port]
+        command = [sys.executable, "-m", "flows.server.web", port]
         self.server = Service("server", command, stack.server_environment(store, url))
         self.workers = [self._worker(name, pool.worker_limit) for name, pool in deployments.read_pools().items()]
 
@@ -97,7 +98,13 @@ class Supervisor:
         return Service(f"worker-{pool}", command, env)
 
     def run(self) -> None:
-        """Start everything, and restart what dies until this process is ended."""
+        """Start everything, and restart what dies until this process is ended.
+
+        Raises:
+            Broken: the server did not start, or this home has a supervisor already.
+        """
+        if not locks.keep(started.supervisor_lock(self._store)):
+            raise Broken("another supervisor of this home is running", "stop it: nightshift server down")
         try:
             self._start(self.server)
             self._await_server()
@@ -111,7 +118,7 @@ class Supervisor:
                 self._restart_dead()
                 time.sleep(0.5)
         finally:
-            stack.end(list(self._started.services.values())[::-1])
+            started.end(list(self._started.services.values())[::-1])
 
     def _restart_dead(self) -> None:
         for service in (self.server, *self.workers):
@@ -146,13 +153,23 @@ class Supervisor:
             time.sleep(0.2)
 
 
-def main() -> None:
-    """Run until SIGTERM, then stop everything that was started."""
+def run(url: str) -> None:
+    """Run a supervisor in this process until SIGTERM or Ctrl-C, then stop everything that was started.
+
+    Args:
+        url: of the API that its server is to have.
+
+    Raises:
+        Broken: the server did not start, or this home has a supervisor already.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stdout)
     logging.getLogger("httpx").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # unwinds through `finally`
-    Supervisor(settings().store, sys.argv[1]).run()
+    Supervisor(settings().store, url).run()
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        run(sys.argv[1])
+    except NightshiftError as error:
+        sys.exit(str(error))

@@ -12,6 +12,7 @@ from benchmarks.resident import StepFailed, watch
 from data import catalogue
 from data.home.store import Store
 from data.sources import source
+from data.statistics.summary import reference
 
 TAKES = """
 from benchmarks.resident import take_part
@@ -56,12 +57,13 @@ def test_a_step_that_fails_is_no_measurement() -> None:
 
 @pytest.mark.parametrize("shape", [(28, 28), (12, 10, 3)])
 def test_a_night_reads_what_was_written(tmp_path: Path, shape: tuple[int, ...]) -> None:
-    """The row is found in the catalogue, its files are what it says, and their images are mapped from the disk."""
+    """The row is found in the catalogue, its files are what it says, their images are mapped and pinned."""
     store = Store(tmp_path)
     add(store, shape, 70)
     row = catalogue.get(store, "synthetic")
     raw = source.read_raw(store, row, source.download(store, row))
     assert raw.train_images.shape == (60, *shape)
+    assert row.reference == reference(raw, CLASSES, row.ground)
     assert raw.test_images.shape == (10, *shape)
     assert isinstance(raw.train_images.base, np.memmap) or isinstance(raw.train_images, np.memmap)
 

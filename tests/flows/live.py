@@ -23,7 +23,7 @@ from data.home.journal import Record
 from data.home.processes import Process
 from data.home.store import Store
 from flows.server import stack
-from flows.server.stack import Started
+from flows.server.started import Started, end
 
 T = TypeVar("T")
 PATIENCE_S = 240.0  # for anything that takes seconds on an idle machine
@@ -186,5 +186,5 @@ class Live:
         try:
             yield second
         finally:
-            stack.end([second])
+            end([second])
             process.wait(timeout=60)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from data.home.files import storage_errors
-from data.importing.places.place import File, Place, unreadable
+from data.importing.places.place import UNSETTLED, File, Place, unreadable
 
 MAX_HEADER = 1 << 20  # bytes of a tar header
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz")
@@ -25,21 +25,21 @@ def archive(file: File) -> Place:
     """Return the members of an archive that lies in a place."""
     path = file.local()
     kind = Zip if file.name.lower().endswith((".zip", ".npz")) else Tar
-    return kind(file.where, file.place.scratch).fill(path)
+    return kind(file.where, file.place.scratch).fill(path, file.stamp)
 
 
 class Zip(Place):
     """The members of a zip archive, read in place."""
 
-    def fill(self, path: Path) -> "Zip":
-        """List the members."""
+    def fill(self, path: Path, stamp: int = UNSETTLED) -> "Zip":
+        """List the members, which all have the stamp of the archive."""
         try:
             self._zip = zipfile.ZipFile(path)
         except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
             raise unreadable(self.location, error) from error
         for member in self._zip.infolist():
             if not member.is_dir():
-                self.add(member.filename, member.file_size, member)
+                self.add(member.filename, member.file_size, member, stamp)
         self.files.sort(key=lambda file: file.name)
         return self
 
@@ -51,14 +51,14 @@ class Zip(Place):
 class Tar(Place):
     """The members of a tar archive, read in place; a compressed one is unpacked into one temporary file first."""
 
-    def fill(self, path: Path) -> "Tar":
+    def fill(self, path: Path, stamp: int = UNSETTLED) -> "Tar":
         """List the members: regular files only, whatever links or devices the archive holds."""
         self._path, self._lock = path, threading.Lock()
         try:
             with tarfile.open(path, "r:*", tarinfo=_Member) as archive:
                 for member in archive:
                     if member.isreg():
-                        self.add(member.name, member.size, member.offset_data)
+                        self.add(member.name, member.size, member.offset_data, stamp)
                 packed = archive.fileobj is not None and not _is_plain_tar(path)
         except (OSError, EOFError, tarfile.TarError, ValueError, zipfile.BadZipFile) as error:
             raise unreadable(self.location, error) from error

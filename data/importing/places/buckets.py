@@ -6,7 +6,7 @@ from typing import Any, BinaryIO, cast
 from urllib.parse import urlsplit
 
 from data.errors import BadInput, SourceUnavailable
-from data.importing.places.place import File, Place
+from data.importing.places.place import File, Place, stamp_of
 
 SCHEMES = ("s3://", "gs://", "az://")
 
@@ -39,7 +39,7 @@ class Bucket(Place):
             key = str(found["path"])
             name = key.removeprefix(prefix).strip("/") or PurePosixPath(key).name
             if not key.endswith("/") and found["size"]:
-                self.add(name, int(found["size"]), key)
+                self.add(name, int(found["size"]), key, _stamp(found))
         self.files.sort(key=lambda file: file.name)
         return self
 
@@ -60,6 +60,11 @@ class Bucket(Place):
             return bytes(obstore.get(self._store, file.key).bytes())
         except Exception as error:
             raise _unavailable(file.where, error) from error
+
+
+def _stamp(found: Any) -> int:
+    """Return the stamp of an object: its ETag, its version, and when it was changed."""
+    return stamp_of(f"{found.get('e_tag')} {found.get('version')} {found.get('last_modified')} {found['size']}")
 
 
 class _Chunks:

@@ -6,10 +6,11 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 from data.errors import BadFile, BadInput, SourceUnavailable
+from data.home.files import file_sha256
 from data.importing.places.archives import archive, is_archive
 from data.importing.places.buckets import SCHEMES, Bucket
 from data.importing.places.local import Folder, OneFile
-from data.importing.places.place import Place
+from data.importing.places.place import Place, stamp_of
 from data.sources.transfer import MirrorError, is_url, scrubbed, stream_download
 
 MAX_DOWNLOAD = 64 << 30  # bytes of one file from the web
@@ -99,4 +100,4 @@ def _from_web(url: str, scratch: Path, report: Report) -> Place:
         raise SourceUnavailable(
             f"{url}: {error}", "check the address; a folder can be read from a bucket, not from the web"
         ) from error
-    return OneFile(url, scratch).fill(copy, name)
+    return OneFile(url, scratch).fill(copy, name, stamp_of(file_sha256(copy)))

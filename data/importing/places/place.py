@@ -1,9 +1,11 @@
 """A list of files and how to read them: what folders, archives and buckets have in common.
 
+A file has a stamp that changes when its content does, so that what was read before is not read again.
 Nothing is ever written under a name that comes from outside: what must be a local file is copied to a fresh name in a
 temporary folder.
 """
 
+import hashlib
 import re
 import shutil
 import tarfile
@@ -18,6 +20,7 @@ from data.home.files import storage_errors
 
 MAX_IMAGE_BYTES = 256 << 20  # of one encoded image
 HIDDEN = re.compile(r"^(\..*|__MACOSX|Thumbs\.db|desktop\.ini|\$RECYCLE\.BIN|lost\+found)$", re.IGNORECASE)
+UNSETTLED = -1  # the stamp of a file that may have another content next time, although nothing shows it
 # what reading a damaged file or archive raises
 DAMAGED = (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, RuntimeError, ValueError, NotImplementedError)
 
@@ -31,12 +34,15 @@ class File:
         size: in bytes.
         place: where it lies.
         key: what the place needs to find it.
+        stamp: another number for another content, as far as its place can tell: the time of its last change in
+            nanoseconds, or a part of a hash; `UNSETTLED` if it cannot.
     """
 
     name: str
     size: int
     place: "Place"
     key: Any = None
+    stamp: int = UNSETTLED
 
     @property
     def suffix(self) -> str:
@@ -121,7 +127,11 @@ class Place:
             raise unreadable(file.where, error) from error
         return copy
 
-    def add(self, name: str, size: int, key: Any = None) -> None:
+    def changed(self, file: File) -> bool:  # noqa: ARG002
+        """Whether a file is another one than when it was listed, as far as that can be told now."""
+        return False
+
+    def add(self, name: str, size: int, key: Any = None, stamp: int = UNSETTLED) -> None:
         """List a file, unless it is hidden or a system file."""
         parts = [part for part in name.split("/") if part not in ("", ".", "..")]
         if not parts:
@@ -129,13 +139,18 @@ class Place:
         if any(HIDDEN.match(part) for part in parts):
             self.left_out += 1
         else:
-            self.files.append(File("/".join(parts), size, self, key))
+            self.files.append(File("/".join(parts), size, self, key, stamp))
 
     def find(self, name: str) -> File | None:
         """Return the file with this path inside the place; None if there is none."""
         if not hasattr(self, "_index"):
             self._index = {file.name: file for file in self.files}
         return self._index.get("/".join(part for part in name.split("/") if part not in ("", ".")))
+
+
+def stamp_of(text: str) -> int:
+    """Return a stamp for what a place says about a file's content, such as its ETag."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) >> 1  # 63 bits: never UNSETTLED
 
 
 def unreadable(where: str, error: Exception) -> BadFile:

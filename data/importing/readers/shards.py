@@ -38,7 +38,7 @@ def open_shards(place: Place, options: ImportOptions) -> Source:
 
     def batches() -> Iterator[Batch]:
         for shard in shards:
-            yield from _batches(archive(shard), split_of(shard.name), options)
+            yield from _batches(shard, archive(shard), options)
 
     first = next(batches(), None)
     if first is None:
@@ -49,7 +49,8 @@ def open_shards(place: Place, options: ImportOptions) -> Source:
     return Source("tar", 0, batches, notes=[f"{len(shards):,} shards"] if len(shards) > 1 else [])
 
 
-def _batches(place: Place, split: Split, options: ImportOptions) -> Iterator[Batch]:
+def _batches(shard: File, place: Place, options: ImportOptions) -> Iterator[Batch]:
+    split = split_of(shard.name)
     keys: dict[str, dict[str, File]] = {}
     for file in place.files:
         path = PurePosixPath(file.name)
@@ -61,7 +62,7 @@ def _batches(place: Place, split: Split, options: ImportOptions) -> Iterator[Bat
         pictures = [next(file for ending, file in parts.items() if _is_picture(ending)) for _, parts in some]
         labels = [_label(parts, options) for _, parts in some]
         splits: list[Split] = [split or split_of(key.rpartition("/")[0]) for key, _ in some]
-        yield Batch(pictures, labels, splits, _where(pictures))
+        yield Batch(pictures, labels, splits, _where(pictures), shard)
 
 
 def _where(pictures: list[File]) -> Callable[[int], str]:

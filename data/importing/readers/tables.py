@@ -394,7 +394,8 @@ def _batches(
             if images and isinstance(images[0], np.ndarray):
                 images = _stacked(images, table, options)
         start = at + (2 if table.header and table.file.suffix in (".csv", ".tsv") else 1)
-        yield Batch(images, labels, splits, counted(f"{table.file.where}, row", start))
+        container = None if table.pixels or any(map(_is_elsewhere, lists[table.image])) else table.file
+        yield Batch(images, labels, splits, counted(f"{table.file.where}, row", start), container)
         at += len(labels)
 
 
@@ -406,6 +407,13 @@ def _split(table: _Table, value: Any) -> Split:
             "expected train, validation or test; name another column with --split-column",
         )
     return found or table.split
+
+
+def _is_elsewhere(value: Any) -> bool:
+    """Whether a cell names an image file, or holds numbers, which mean something only together with others."""
+    if isinstance(value, dict):
+        value = value.get("bytes") or value.get("path")
+    return value is not None and not isinstance(value, bytes | bytearray)
 
 
 def _encoded(value: Any, table: _Table, index: "_Index") -> "Encoded | bytes | np.ndarray":
@@ -470,4 +478,4 @@ class _Index:
         path = folder / name
         if not path.is_file():
             return Missing(f"there is no file {path}")
-        return File(path.name, path.stat().st_size, OneFile(str(path), table.file.place.scratch).fill(path, path.name))
+        return OneFile(str(path), table.file.place.scratch).fill(path, path.name).files[0]

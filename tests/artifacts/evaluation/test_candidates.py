@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -43,7 +45,15 @@ def test_standings_have_a_mean_and_its_standard_error() -> None:
     assert (other.recipe, other.standard_error, str(other)) == ("mlp:epochs=3", None, "90.00 %")
 
 
-def test_ties_go_to_the_one_listed_first() -> None:
+def test_of_equals_the_more_certain_one_wins() -> None:
+    """As many right of few validation images: the smaller log loss decides, whichever is listed first."""
+    first, second = trained("mlp", 0, 90), trained("cnn", 0, 90)
+    second = replace(second, validation=replace(second.validation, log_loss=first.validation.log_loss / 2))
+    assert choose([first, second]) is second
+    assert choose([second, first]) is second
+
+
+def test_ties_in_both_go_to_the_one_listed_first() -> None:
     """Between equals the order in which they were asked for decides, every time alike."""
     first, second = trained("softmax-regression", 0, 90), trained("cnn", 0, 90)
     assert choose([first, second]) is first

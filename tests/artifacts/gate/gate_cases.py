@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from artifacts.gate.evidence import Champion, Evidence, Labels, Look, Scored, pack
+from artifacts.gate.evidence import Champion, Evidence, Growing, Grown, Labels, Look, Scored, pack
+from artifacts.gate.growing.answers import prefixes
 from artifacts.gate.judge import judge
 from artifacts.gate.policy import Policy, policy_for
 
@@ -101,6 +102,56 @@ def small(errors: int, champion: int | None = 6, **changes: Any) -> Evidence:
     return replace(evidence, **changes)
 
 
+def growing(n: int, lineage: str = "mnist, growing") -> Growing:
+    """The first n images of a test set to which images are added."""
+    identities = np.zeros((n, 32), np.uint8)
+    identities[:, :8] = np.arange(n, dtype=np.int64)[:, None].view(np.uint8)
+    return Growing(lineage, identities)
+
+
+def grown(look: Look, n: int, **changes: Any) -> Look:
+    """The look at the first n images of that test set."""
+    now = growing(n)
+    return replace(look, grown=Grown(now.lineage, n, prefixes(now.items, [n])[n], len(look.rights)), **changes)
+
+
+# 400 images arrived in the last four nights: where 40 sevens look different from all that the champion has seen
+LARGER: Labels = np.concatenate([LABELS, LABELS[:400]])
+CHANGED = range(N + 7, N + 400, 10)
+
+
+def after_a_change(known: int, **changes: Any) -> Evidence:
+    """A night on which the candidate knows so many of the changed images, and the champion none."""
+    champion = Champion("mnist/3", answers([*CHAMPION_WRONG, *CHANGED], LARGER), NAMES, "test-set-1")
+    scored = Scored("cnn-seed1", answers([*wrong(24, 15), *CHANGED[known:]], LARGER), **MEASURED)
+    looks = (grown(replace(LOOK, when="2026-11-16"), N),)
+    evidence = _with(labels=LARGER, n_expected=N + 400, candidate=scored, champion=champion, looks=looks)
+    return replace(evidence, growing=growing(N + 400), test_digest="test-set-2", **changes)
+
+
+def _grown_better() -> Evidence:
+    """100 images were added tonight, and models of three nights are better on those that were there before."""
+    looks = (
+        grown(replace(LOOK, when="2026-11-18", rights=(right(25, 8, 3000),), spent=0.003), N),
+        grown(replace(LOOK, rights=(right(24, 11, 4000),), spent=0.004), N),
+    )
+    labels = LARGER[: N + 100]
+    scored = Scored("cnn-seed1", answers(wrong(22, 10), labels), **MEASURED)
+    champion = Champion("mnist/3", answers(CHAMPION_WRONG, labels), NAMES, "test-set-1")
+    evidence = _with(labels=labels, n_expected=N + 100, candidate=scored, champion=champion, looks=looks)
+    return replace(evidence, growing=growing(N + 100), test_digest="test-set-2")
+
+
+# the champion has never seen a nine
+def without_nines(nines_right: int, gained: int = 15, lost: int = 17, **changes: Any) -> Evidence:
+    """A night on which nine is a new class, of whose 1,000 images the candidate gets so many right."""
+    nines = range(9, N, 10)
+    mistakes = [*wrong(gained, lost, 1000), *nines[nines_right:]]
+    champion = Champion("mnist/3", np.minimum(answers(CHAMPION_WRONG), 8), NAMES[:9], "test-set-1")
+    scored = Scored("cnn-seed1", answers(mistakes), **MEASURED)
+    return _with(candidate=scored, champion=champion, **changes)
+
+
 FORCE = {"mode": "force", "force_reason": "the champion mistakes the new scanner's sevens"}
 NIGHTS = (
     Night("better", "PROMOTE", "better", EVIDENCE),
@@ -187,6 +238,23 @@ NIGHTS = (
         "PROMOTE",
         "better",
         _with(test_digest="test-set-2", looks=(LOOK,)),
+    ),
+    Night("the test set has grown, and the recipe is better", "PROMOTE", "better", _grown_better()),
+    Night("the world has changed", "PROMOTE", "better-recently", after_a_change(40)),
+    Night("the world has changed, and nobody knows it yet", "HOLD", "inside-noise", after_a_change(5)),
+    Night("a class was added, and the candidate knows it", "PROMOTE", "new-class", without_nines(985)),
+    Night(
+        "a class was added, and the candidate does not know it yet",
+        "HOLD",
+        "new-class-pending",
+        without_nines(430),
+        replace(POLICY, min_recall=0.1, min_accuracy=0.9),
+    ),
+    Night(
+        "a class was added, and the candidate may be worse at the others",
+        "HOLD",
+        "new-class-pending",
+        without_nines(985, 12, 40),
     ),
     Night(
         "the classes have changed",

@@ -58,6 +58,16 @@ def test_what_is_collected_survives_json(checkout: Path) -> None:
     assert {name: getattr(collected, name) for name in KNOWN} == KNOWN
 
 
+def test_a_parent_is_recorded_only_where_there_is_one(checkout: Path) -> None:
+    """What earlier code wrote has no such fields, and is read; what began with new weights is written as before."""
+    cold = provenance.collect(checkout, backend="tensorflow", **KNOWN)
+    assert not {"parent", "parent_weights"} & cold.to_json().keys()
+    assert Provenance.from_json(cold.to_json()).parent == ""
+    warm = provenance.collect(checkout, backend="tensorflow", **KNOWN, parent="mnist/3", parent_weights="w3")
+    assert Provenance.from_json(warm.to_json()) == warm
+    assert warm.to_json()["parent"] == "mnist/3"
+
+
 def test_only_the_backend_in_use_is_named() -> None:
     """A training on one backend is never taken for one on another, whichever are installed."""
     tensorflow, jax = provenance.library_versions("tensorflow"), provenance.library_versions("jax")

@@ -79,6 +79,15 @@ def test_nights_in_vain_are_counted_since_the_last_promotion(store: Store) -> No
     assert problems(store, not_promoted_nights=3) == ["mnist: 3 consecutive runs without a promotion, the limit is 3"]
 
 
+def test_nights_in_which_nothing_was_tried_are_not_in_vain(store: Store) -> None:
+    """Data that did not change, or not enough, gave no other model that could have been promoted."""
+    night(store, 9, promoted=True)
+    for hours, verdict in ((8, "UNCHANGED"), (7, "POSTPONED"), (6, "UNCHANGED"), (5, "HOLD")):
+        night(store, hours, verdict=verdict)
+    assert problems(store, not_promoted_nights=2) == []
+    assert problems(store, not_promoted_nights=1) == ["mnist: 1 consecutive runs without a promotion, the limit is 1"]
+
+
 def test_no_success_is_measured_from_the_first_attempt(store: Store) -> None:
     """Nights that never come to their end raise two alerts: the last failure, and the drought."""
     night(store, 50, state="failed", reason="x")

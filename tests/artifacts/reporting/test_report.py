@@ -236,6 +236,17 @@ def test_the_file_shows_the_pictures_beside_it(tmp_path: Path) -> None:
     assert "█" in ui_markdown(report), "curves as text instead"
 
 
+def test_the_contact_sheet_is_in_the_report(tmp_path: Path) -> None:
+    """The picture that validation drew is copied beside the report; a note in the UI has no pictures."""
+    sheet = tmp_path / "contact-sheet.png"
+    sheet.write_bytes(b"a picture")
+    markdown = write_report(tmp_path / "run", night(sheet=sheet))
+    assert "](contact-sheet.png)" in markdown
+    assert (tmp_path / "run" / "contact-sheet.png").read_bytes() == b"a picture"
+    assert "contact-sheet" not in ui_markdown(night(sheet=sheet))
+    assert "contact-sheet" not in write_report(tmp_path / "without", night(sheet=tmp_path / "missing.png"))
+
+
 def test_the_same_night_gives_the_same_bytes(tmp_path: Path) -> None:
     """Nothing in the report depends on when or where it was written."""
     for folder in ("one", "two"):

@@ -9,8 +9,10 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from data.dataset import Geometry
 from data.errors import BadFile
 from data.importing import decoding
+from data.importing.decoding import decode_items
 from data.importing.options import ImportOptions
 from data.importing.quick import _plain, decoded
 from data.sources.images import decode
@@ -129,3 +131,10 @@ def test_options_are_remembered() -> None:
     assert ImportOptions.from_given(options.given()) == options
     with pytest.raises(ValueError, match="no field"):
         ImportOptions.from_given({"colour": True})
+
+
+def test_a_batch_of_nothing_but_damaged_images() -> None:
+    """Each is named with its reason, as among others."""
+    found = decode_items([b"no image", b""], Geometry(4, 4), False)
+    assert (found.images.shape, found.digests.shape, found.hashes.shape) == ((0, 4, 4), (0, 32), (0,))
+    assert [i for i, _ in found.damaged] == [0, 1]

@@ -23,8 +23,9 @@ from data.dataset import RawData, RawRef
 from data.errors import BadFile, BadInput, Corrupt, DataRefused, UnknownName
 from data.home.files import file_sha256
 from data.home.store import MANIFEST, Store
-from data.prepared import parquet
-from data.prepared.parquet import SPLITS, PreparedRef, Split, chunks, describe, normalise, read_split, write_splits
+from data.prepared.parquet import SPLITS, PreparedRef, chunks, describe, normalise, read_split, write_splits
+from data.shards import parquet_file
+from data.shards.parquet_file import Split
 from data.sources.source import download, read_raw
 from data.statistics.summary import image_hashes
 from data.validation.results import ValidationRef
@@ -123,7 +124,7 @@ def test_the_files_say_what_they_are(prepared: tuple[Store, PreparedRef]) -> Non
     schema, meta = pq.read_schema(path), describe(store, ref)
     assert schema.field("image").type == pa.fixed_shape_tensor(pa.float32(), [28, 28])
     assert not any(schema.field(name).nullable for name in ("image", "label", "row", "sha256"))
-    said = json.loads(schema.metadata[parquet.METADATA_KEY])
+    said = json.loads(schema.metadata[parquet_file.METADATA_KEY])
     assert said["digest"] == meta["splits"]["train"]["digest"]
     assert said["raw"] == meta["raw"]
     assert said["split"] == "train"
@@ -171,7 +172,7 @@ def test_the_validation_travels_with_the_data(prepared: tuple[Store, PreparedRef
 def test_images_of_any_shape_and_number_of_row_groups(tmp_path: Path) -> None:
     """Oblong images over several row groups come back in order, whole or in pieces."""
     rng = np.random.default_rng(0)
-    n = 2 * parquet.ROW_GROUP + 100
+    n = 2 * parquet_file.ROW_GROUP + 100
     raw = RawData(
         rng.integers(0, 256, (20, 3, 5), np.uint8),
         np.arange(20) % 2,
@@ -277,8 +278,8 @@ def test_a_flipped_bit_is_found_before_anything_is_parsed(
     """Wherever the bit is, the hash in the manifest says no, and pyarrow never sees the file (F-10)."""
     store, ref, path = damaged
     flip(path, at)
-    monkeypatch.setattr(parquet.pq, "read_metadata", lambda *_: pytest.fail("parsed"))
-    monkeypatch.setattr(parquet.pq, "ParquetFile", lambda *_, **__: pytest.fail("parsed"))
+    monkeypatch.setattr(pq, "read_metadata", lambda *_: pytest.fail("parsed"))
+    monkeypatch.setattr(pq, "ParquetFile", lambda *_, **__: pytest.fail("parsed"))
     with pytest.raises(Corrupt, match=r"train\.parquet has changed"):
         read_split(store, ref, "train")
     with pytest.raises(Corrupt, match=r"train\.parquet has changed"):

@@ -1,5 +1,6 @@
 """A prepared split looks like an array of bytes, and only what is asked for is read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ def prepared(
     store = Store(tmp_path_factory.mktemp("split") / "home")
     raw = RawData(images[:20], labels[:20], images, labels)
     with store.publish(store.prepared(REF.digest)) as draft:
-        draft.meta.update(write_splits(draft.path, DATASETS["mnist-sample"], raw, "b" * 64))
+        row = replace(DATASETS["mnist-sample"], channels=3 if len(request.param) == 3 else 1)
+        draft.meta.update(write_splits(draft.path, row, raw, "b" * 64))
     return store, images, labels
 
 

@@ -9,7 +9,8 @@ import pytest
 from data.builtin import DATASETS
 from data.dataset import Dataset, RawData
 from data.statistics import facts
-from data.statistics.summary import NUMERIC, reference, summarise
+from data.statistics.image_statistics import NUMERIC
+from data.statistics.summary import reference, summarise
 
 SAMPLE = DATASETS["mnist-sample"]
 

@@ -12,7 +12,8 @@ from data.dataset import RawData
 from data.home.store import Store
 from data.sources.source import download, read_raw
 from data.statistics import summary
-from data.statistics.summary import NUMERIC, image_hashes, reference, reference_of, repeated, shared, summarise
+from data.statistics.image_statistics import NUMERIC
+from data.statistics.summary import image_hashes, reference, reference_of, summarise
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +100,6 @@ def test_hashes_see_the_pixels_only() -> None:
     assert image_hashes(strided).tolist() == hashes.tolist()
     every_second = images.reshape(9, 1, 16)[:, :, ::2]
     assert image_hashes(every_second).tolist() == image_hashes(every_second.copy()).tolist()
-    assert repeated(np.array(["a", "b", "a", "c"])).tolist() == [True, False, True, False]
-    assert shared(np.array(["a", "b"]), np.array(["b", "c"])).tolist() == [False, True]
 
 
 def test_large_images_are_summed_exactly() -> None:

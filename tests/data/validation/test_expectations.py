@@ -17,11 +17,14 @@ from data.dataset import Dataset, RawData, RawRef
 from data.errors import Broken, DataRefused
 from data.home.store import Store
 from data.sources.source import download, read_raw
-from data.statistics.summary import NUMERIC, reference, summarise
+from data.statistics.image_statistics import NUMERIC
+from data.statistics.summary import reference, summarise
 from data.validation import expectations
 from data.validation.corruptions import CORRUPTIONS, Corruption
-from data.validation.expectations import COLUMNS, catch_table, check, validate
+from data.validation.engine import Engine
+from data.validation.expectations import catch_table, check, validate
 from data.validation.results import MAX_ROWS, Catch, as_markdown
+from data.validation.suites import COLUMNS
 
 pytestmark = pytest.mark.slow
 
@@ -262,14 +265,14 @@ def test_a_missing_library_is_not_a_verdict(table: pa.Table, monkeypatch: pytest
 
 def test_lost_results_are_not_a_verdict(table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     """If expectations vanish on the way, the rest does not count as all."""
-    original: Callable[..., Any] = expectations._Suites._run
+    original: Callable[..., Any] = Engine._run
 
     def lossy(self: Any, *arguments: Any) -> Any:
         result = original(self, *arguments)
         del result.results[0]
         return result
 
-    monkeypatch.setattr(expectations._Suites, "_run", lossy)
+    monkeypatch.setattr(Engine, "_run", lossy)
     with pytest.raises(Broken, match="gave"):
         validate(SAMPLE, table)
 

@@ -1,0 +1,1 @@
+"""Accidents made to a small copy of two snapshots, and whether the drift rules notice them."""
