@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from data.errors import NightshiftError
-from data.home.reading import READABLE
+from data.home.plain_files import READABLE
 
 
 @dataclass(frozen=True)

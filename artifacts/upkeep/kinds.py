@@ -14,7 +14,7 @@ from artifacts.upkeep.registries import names
 from data.errors import BadFile, NightshiftError
 from data.home import journal
 from data.home.layout import NAME
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import Store
 
 if TYPE_CHECKING:  # the checks of a registry need nothing but Python

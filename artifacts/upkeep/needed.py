@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from artifacts.registry import champions, ledger, versions
 from artifacts.upkeep import pins
 from artifacts.upkeep.registries import names
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import Store
 
 DIGEST = re.compile(rb"[0-9a-f]{64}")

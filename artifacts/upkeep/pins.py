@@ -6,7 +6,7 @@ from typing import Any
 from artifacts.registry import pointer
 from artifacts.registry.versions import find
 from data.errors import BadInput, Corrupt
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import SCHEMA, Store
 from data.values import canonical_json, plain
 
