@@ -1,6 +1,5 @@
 """Everything that lies in a home, kind by kind, and how each is checked."""
 
-import contextlib
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -58,28 +57,6 @@ def _published(kind: str, store: Store) -> Iterator[Subject]:
             yield Subject(where, partial(store.verify, path), PUBLISHED[kind])
         else:
             yield Subject(where, partial(_stray, where))
-
-
-def _snapshots(store: Store) -> Iterator[Subject]:
-    yield from _published("snapshots", store)
-    if names(store, "snapshots"):
-        yield Subject("the shards of all snapshots", partial(_missing_shards, store))
-
-
-def _missing_shards(store: Store) -> Iterator[Finding]:
-    """Yield the shards that snapshots name and the home does not have, each once."""
-    from data.snapshots import snapshot
-    from data.snapshots.snapshot import SnapshotRef
-
-    missing: dict[str, str] = {}
-    for name in names(store, "snapshots"):
-        with contextlib.suppress(NightshiftError, OSError):  # found already, when its files were hashed
-            for shard in snapshot.read(store, SnapshotRef("", name)).shards:
-                missing.setdefault(shard.digest, name)
-    for digest, name in missing.items():
-        if not store.is_complete(store.shard(digest)):
-            problem = f"snapshot {name[:12]} and perhaps later ones need it, but it is not there"
-            yield Finding(f"shards/{digest}", problem, BACKUP)
 
 
 def _stray(where: str) -> Iterator[Finding]:
@@ -152,14 +129,32 @@ def _record(store: Store, id: str) -> None:
     journal.find(store, id)
 
 
+def _named_shards(store: Store) -> Iterator[Subject]:
+    for name in names(store, "snapshots"):
+        yield Subject(f"snapshots/{name}", partial(_missing_shards, store, name), BACKUP)
+
+
+def _missing_shards(store: Store, name: str) -> Iterator[Finding]:
+    """Yield the shards that a snapshot names and the home does not have."""
+    from data.snapshots.snapshot import SnapshotRef, read
+
+    try:
+        named = read(store, SnapshotRef("", name)).shards
+    except NightshiftError:
+        return  # found already, when its files were hashed
+    for shard in named:
+        if not store.is_complete(store.shard(shard.digest)):
+            yield Finding(f"shards/{shard.digest}", f"snapshot {name[:12]} needs it, but it is not there", BACKUP)
+
+
 KINDS = (
     Kind("registries", "models", registries.registries),
     Kind("versions", "models", registries.registered),
     Kind("raw files", "raw", _raw),
     Kind("datasets", "datasets", _rows),
     Kind("schedules", "schedules", partial(_documents, "schedules", "remove it, and schedule the dataset again")),
-    *(Kind(kind, kind, partial(_published, kind)) for kind in PUBLISHED if kind != "snapshots"),
-    Kind("snapshots", "snapshots", _snapshots),
+    *(Kind(kind, kind, partial(_published, kind)) for kind in PUBLISHED),
+    Kind("lists of shards", "snapshots", _named_shards),
     Kind("journal records", "journal", _journal),
 )
 

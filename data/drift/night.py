@@ -118,6 +118,6 @@ def _words(chunk: pa.Array) -> np.ndarray:
 
 
 def _sides(table: pa.Table) -> np.ndarray:
-    found = pc.index_in(table["side"], pa.array(SIDES, table.schema.field("side").type))
+    found = pc.index_in(table["side"].cast(pa.string()), pa.array(SIDES))  # it may be a dictionary
     numbers: np.ndarray = pc.fill_null(found, -1).to_numpy().astype(np.int8)
     return numbers

@@ -62,7 +62,13 @@ def compare(store: Store, row: Dataset, ref: SnapshotRef) -> Compared:
         shifts,
         findings,
         tuple(
-            Catch(one.accident, one.what, bool(one.caught_by), (one.caught_by,) if one.caught_by else (), one.visible)
+            Catch(
+                f"overnight: {one.accident}",
+                one.what,
+                bool(one.caught_by),
+                (one.caught_by,) if one.caught_by else (),
+                one.visible,
+            )
             for one in catches
         ),
     )

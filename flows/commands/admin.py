@@ -56,7 +56,8 @@ def deploy() -> None:
         from flows.server import deployments
 
         ready()
-        print("\n".join(deployments.deploy()))
+        notes: list[str] = []
+        print("\n".join(deployments.deploy(notes.append) + notes))
 
 
 @app.command(group=SERVER, help_epilogue="Example: nightshift reconcile")

@@ -38,6 +38,7 @@ app = App(
     help="Retrain every night, and promote only a model that is better beyond chance.",
     help_epilogue="Exit codes: 0 done, 1 broken, 2 refused (bad input), 3 not promoted.",
     version=lambda: metadata.version("nightshift"),
+    suppress_keyboard_interrupt=False,  # `main` says what it means
 )
 for listed in (datasets.app, recipes.app):
     listed.group = DATA

@@ -15,9 +15,15 @@ BODY = "{{ flow.name }}, {{ flow_run.name }}: {{ flow_run.state.message }}\n{{ f
 
 
 def apply(client: "SyncPrefectClient") -> bool:
-    """Create or replace the automation; return whether there is a notification block, without which there is none."""
-    block = _block(client)
-    for old in client.read_automations_by_name(NAME):
+    """Create the automation, unless there is one that sends to the notification block: people may have changed it.
+
+    Returns:
+        Whether there is a notification block, without which there is no automation.
+    """
+    block, found = _block(client), client.read_automations_by_name(NAME)
+    if block is not None and any(str(block.id) in one.model_dump_json() for one in found):
+        return True
+    for old in found:  # its block is gone
         client.delete_automation(old.id)
     if block is not None:
         client.create_automation(_automation(block))

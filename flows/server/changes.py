@@ -79,7 +79,8 @@ def schedule(store: Store, dataset: str, when: Schedule) -> str:
         BadInput: no server is running; or prefect.yaml has the dataset's nights.
         Broken: the server did not take it.
     """
-    one = deployments.nightly(dataset, when)
+    # whoever gives this command wants nights, even if an earlier schedule was paused
+    one = deployments.nightly(dataset, when.model_copy(update={"active": True}))
     _require_not_in_the_file(one, dataset)
     with connected(store) as client:
         if client is None:

@@ -5,7 +5,8 @@ silently. Here an unknown key is an error, and the server's state is compared wi
 """
 
 import json
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -24,9 +25,13 @@ from flows.settings import settings
 if TYPE_CHECKING:
     from prefect import Flow
     from prefect.client.orchestration import SyncPrefectClient
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.objects import DeploymentSchedule
+    from prefect.client.schemas.responses import DeploymentResponse
 
 FILE = CHECKOUT / "prefect.yaml"
 POOLS = CHECKOUT / "pools"
+ABOUT_POOLS = {"description", "concurrency_limit", "base_job_template"}
 OWN = "own-dataset"  # tag of the deployments that come from schedules in the home
 
 
@@ -153,12 +158,16 @@ def _checked(model: type[Model], path: Path, value: Any) -> Model:
         raise BadFile(f"{path.name} is invalid: {found}", "fix the keys or values named") from error
 
 
-def deploy() -> list[str]:
+def deploy(say: Callable[[str], None] = lambda _: None) -> list[str]:
     """Send pools and deployments, those of the home's own datasets too, to the server at PREFECT_API_URL.
 
-    They are read back and compared.
+    They are read back and compared. What the files say replaces what was changed on the server. What they do not say
+    stays as it is there: whether a schedule or deployment is paused, and schedules with another slug or none.
 
     Unlike `prefect deploy --all`, which drops unknown keys (docs/decisions/0009-server.md).
+
+    Args:
+        say: called with a sentence for each setting that was changed on the server, and for each that was kept.
 
     Returns:
         The full names of the deployments, in the order of the file.
@@ -172,10 +181,13 @@ def deploy() -> list[str]:
     plan, pools = whole_plan(settings().store), read_pools()
     flows = {one.entrypoint: flow_of(one.entrypoint) for one in plan.deployments}
     with get_client(sync_client=True) as client:
+        for line in differences(client, plan, pools):
+            say(f"changed as the files say: {line}")
         for name, pool in pools.items():
             _apply_pool(client, name, pool)
         for one in plan.deployments:
-            apply(client, plan, one, flows[one.entrypoint])
+            for line in apply(client, plan, one, flows[one.entrypoint]):
+                say(line)
         _delete_forgotten(client, plan)
         alerts.apply(client)
         wrong = list(differences(client, plan, pools))
@@ -194,19 +206,16 @@ def flow_of(entrypoint: str) -> "Flow[..., Any]":
     return found
 
 
-def apply(client: "SyncPrefectClient", plan: Plan, one: Deployment, flow: "Flow[..., Any]") -> None:
-    """Create a deployment, or update the one of this name."""
-    from prefect.client.schemas.actions import DeploymentScheduleCreate
-    from prefect.client.schemas.schedules import CronSchedule
+def apply(client: "SyncPrefectClient", plan: Plan, one: Deployment, flow: "Flow[..., Any]") -> list[str]:
+    """Create a deployment, or update the one of this name.
+
+    Returns:
+        A sentence for each setting of a person that was kept.
+    """
     from prefect.utilities.callables import parameter_schema
 
-    schedules = [
-        DeploymentScheduleCreate(
-            schedule=CronSchedule(cron=when.cron, timezone=when.timezone), active=when.active, slug=when.slug
-        )
-        for when in one.schedules
-    ]
-    client.create_deployment(  # updates the one of this name if there is one
+    found = _find(client, one)
+    client.create_deployment(  # updates the one of this name, and replaces all of its schedules
         flow_id=client.create_flow_from_name(flow.name),
         name=one.name,
         description=one.description,
@@ -214,14 +223,72 @@ def apply(client: "SyncPrefectClient", plan: Plan, one: Deployment, flow: "Flow[
         path=".",
         pull_steps=plan.pull_from(CHECKOUT),
         tags=one.tags,
-        schedules=schedules,
+        schedules=_schedules(one, found),
         parameters=one.parameters,
         parameter_openapi_schema=parameter_schema(flow).model_dump(),
         enforce_parameter_schema=one.enforce_parameter_schema,
         work_pool_name=one.work_pool.name,
         work_queue_name=one.work_pool.work_queue_name,
-        paused=False,
+        paused=found.paused if found else False,
     )
+    return list(_kept(one, found)) if found else []
+
+
+def _find(client: "SyncPrefectClient", one: Deployment) -> "DeploymentResponse | None":
+    from prefect.exceptions import ObjectNotFound
+
+    try:
+        return client.read_deployment_by_name(one.full_name)
+    except ObjectNotFound:
+        return None
+
+
+def _schedules(one: Deployment, found: "DeploymentResponse | None") -> "list[DeploymentScheduleCreate]":
+    """Return the schedules of the file, paused where a person has paused them, and those that people have added."""
+    from prefect.client.schemas.actions import DeploymentScheduleCreate
+    from prefect.client.schemas.schedules import CronSchedule
+
+    there = found.schedules if found else []
+    active = {entry.slug: entry.active for entry in there}
+    ours = [
+        DeploymentScheduleCreate(
+            schedule=CronSchedule(cron=when.cron, timezone=when.timezone),
+            active=when.active if "active" in when.model_fields_set else active.get(when.slug, when.active),
+            slug=when.slug,
+        )
+        for when in one.schedules
+    ]
+    theirs = [
+        DeploymentScheduleCreate(
+            schedule=entry.schedule, active=entry.active, slug=entry.slug, parameters=entry.parameters
+        )
+        for entry in _added(one, found)
+    ]
+    return ours + theirs
+
+
+def _added(one: Deployment, found: "DeploymentResponse | None") -> "list[DeploymentSchedule]":
+    slugs = {when.slug for when in one.schedules}
+    return [entry for entry in found.schedules if entry.slug not in slugs] if found else []
+
+
+def _kept(one: Deployment, found: "DeploymentResponse") -> Iterator[str]:
+    """Yield a sentence for each setting of a person that a deploy keeps."""
+    if found.paused:
+        yield f"{one.full_name} is paused and stays so; to resume it: prefect deployment resume {one.full_name}"
+    explicit = {when.slug for when in one.schedules if "active" in when.model_fields_set}
+    for entry in found.schedules:
+        what = f"{one.full_name}: the schedule {_shown(entry)}"
+        if entry in _added(one, found):
+            yield f"{what} is not in the files and stays; remove it in the UI"
+        elif not entry.active and entry.slug not in explicit:
+            yield f"{what} is paused and stays so; resume it in the UI"
+
+
+def _shown(entry: "DeploymentSchedule") -> str:
+    when = entry.schedule.model_dump()
+    text = when.get("cron") or when.get("rrule") or f"every {when.get('interval')}"
+    return f"{entry.slug or 'without a name'} ({text} {when.get('timezone') or 'UTC'})"
 
 
 def _delete_forgotten(client: "SyncPrefectClient", plan: Plan) -> None:
@@ -238,8 +305,12 @@ def _apply_pool(client: "SyncPrefectClient", name: str, pool: Pool) -> None:
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectNotFound
 
-    about = pool.model_dump(include={"type", "description", "concurrency_limit", "base_job_template"})
-    client.create_work_pool(WorkPoolCreate(name=name, **about), overwrite=True)
+    try:
+        paused = client.read_work_pool(name).is_paused
+    except ObjectNotFound:
+        paused = False
+    about = pool.model_dump(include=ABOUT_POOLS)
+    client.create_work_pool(WorkPoolCreate(name=name, is_paused=paused, type=pool.type, **about), overwrite=True)
     for queue, limit in pool.queues.items():
         try:
             found = client.read_work_queue_by_name(queue, work_pool_name=name)
@@ -249,48 +320,69 @@ def _apply_pool(client: "SyncPrefectClient", name: str, pool: Pool) -> None:
 
 
 def differences(client: "SyncPrefectClient", plan: Plan, pools: dict[str, Pool]) -> Iterator[str]:
-    """Yield a sentence for each setting in which the server differs from the files."""
+    """Yield a sentence for each setting of the files that the server has otherwise; what it lacks is no difference."""
+    from prefect.exceptions import ObjectNotFound
+
     for one in plan.deployments:
-        found = client.read_deployment_by_name(one.full_name)
-        schedules = [(entry.slug, entry.schedule.model_dump(), entry.active) for entry in found.schedules]
-        has = {
-            "description": found.description,
-            "entrypoint": found.entrypoint,
-            "pull": found.pull_steps,
-            "tags": sorted(found.tags),
-            "pool": found.work_pool_name,
-            "queue": found.work_queue_name,
-            "parameters": found.parameters,
-            "enforce_parameter_schema": found.enforce_parameter_schema,
-            "paused": found.paused,
-            "schedules": [(slug, when.get("cron"), when.get("timezone"), active) for slug, when, active in schedules],
-        }
-        wants = {
-            "description": one.description,
-            "entrypoint": one.entrypoint,
-            "pull": plan.pull_from(CHECKOUT),
-            "tags": sorted(one.tags),
-            "pool": one.work_pool.name,
-            "queue": one.work_pool.work_queue_name,
-            "parameters": one.parameters,
-            "enforce_parameter_schema": one.enforce_parameter_schema,
-            "paused": False,
-            "schedules": [(when.slug, when.cron, when.timezone, when.active) for when in one.schedules],
-        }
-        yield from _mismatches(one.full_name, wants, has)
+        found = _find(client, one)
+        if found:
+            yield from _mismatches(one.full_name, _wanted(plan, one), _present(one, found))
     for name, pool in pools.items():
-        there = client.read_work_pool(name)
-        about = {"type", "description", "concurrency_limit", "base_job_template"}
-        has = {key: getattr(there, key) for key in about}
+        try:
+            there = client.read_work_pool(name)
+        except ObjectNotFound:
+            continue
+        has = {key: getattr(there, key) for key in ABOUT_POOLS}
         has["queues"] = {
             queue.name: queue.concurrency_limit
             for queue in client.read_work_queues(work_pool_name=name)
             if queue.name in pool.queues
         }
-        yield from _mismatches(f"pool {name}", pool.model_dump(include=about | {"queues"}), has)
+        yield from _mismatches(f"pool {name}", pool.model_dump(include=ABOUT_POOLS | {"queues"}), has)
+
+
+def _wanted(plan: Plan, one: Deployment) -> dict[str, Any]:
+    return {
+        "description": one.description,
+        "entrypoint": one.entrypoint,
+        "pull": plan.pull_from(CHECKOUT),
+        "tags": sorted(one.tags),
+        "pool": one.work_pool.name,
+        "queue": one.work_pool.work_queue_name,
+        "parameters": one.parameters,
+        "enforce_parameter_schema": one.enforce_parameter_schema,
+        "schedules": {
+            when.slug: (when.cron, when.timezone, when.active if "active" in when.model_fields_set else None)
+            for when in one.schedules
+        },
+    }
+
+
+def _present(one: Deployment, found: "DeploymentResponse") -> dict[str, Any]:
+    explicit = {when.slug: "active" in when.model_fields_set for when in one.schedules}
+    times = {
+        entry.slug: (entry.schedule.model_dump(), entry.active if explicit[entry.slug] else None)
+        for entry in found.schedules
+        if entry.slug in explicit
+    }
+    return {
+        "description": found.description,
+        "entrypoint": found.entrypoint,
+        "pull": found.pull_steps,
+        "tags": sorted(found.tags),
+        "pool": found.work_pool_name,
+        "queue": found.work_queue_name,
+        "parameters": found.parameters,
+        "enforce_parameter_schema": found.enforce_parameter_schema,
+        "schedules": {slug: (when.get("cron"), when.get("timezone"), active) for slug, (when, active) in times.items()},
+    }
 
 
 def _mismatches(subject: str, wants: dict[str, Any], has: dict[str, Any]) -> Iterator[str]:
     for key, value in wants.items():
         if has[key] != value:
-            yield f"{subject}: expected {key} {value!r}, got {has[key]!r}"
+            yield f"{subject}: expected {key} {_short(value)}, got {_short(has[key])}"
+
+
+def _short(value: Any) -> str:
+    return textwrap.shorten(repr(value), 200, placeholder="...")

@@ -75,8 +75,11 @@ def read(store: Store) -> dict[str, Schedule]:
 
 def _read(path: Any) -> Schedule:
     try:
-        return Schedule.model_validate(json.loads(path.read_bytes()))
-    except (OSError, ValueError) as error:
+        value = json.loads(path.read_bytes())
+        if value.get("active") is True:
+            del value["active"]  # its default; said explicitly, it would wake a schedule that a person has paused
+        return Schedule.model_validate(value)
+    except (OSError, ValueError, AttributeError) as error:
         raise Corrupt(
             f"{path} cannot be read as a schedule ({error})", f"nightshift datasets schedule {path.stem} --off"
         ) from error

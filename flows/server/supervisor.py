@@ -108,7 +108,7 @@ class Supervisor:
         try:
             self._start(self.server)
             self._await_server()
-            log.info("deployed: %s", ", ".join(deployments.deploy()))
+            log.info("deployed: %s", ", ".join(deployments.deploy(log.info)))
             for worker in self.workers:
                 self._start(worker)
             self._started.ready = True

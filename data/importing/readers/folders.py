@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
 
 from data.errors import BadFile
@@ -104,6 +105,7 @@ def _splits_first(paths: list[tuple[str, ...]], place: Place) -> bool:
     return bool(splits) and splits == first
 
 
+@cache
 def _is_split(name: str) -> bool:
     """Whether a folder is a split: `train`, `test_set`, `Training`; not `train-station`, which splits do not have."""
     words = [word for word in name.lower().replace("-", "_").replace(" ", "_").split("_") if word]
