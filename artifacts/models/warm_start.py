@@ -143,7 +143,7 @@ def _fill(network: Any, donors: deque[Any], start: Start, images: Any) -> None:
     """
     import keras
 
-    last = next(reversed([*_weighted(network)]), None)
+    last: Any = next(reversed([*_weighted(network)]), None)
     for position, layer in enumerate(network.layers):
         if hasattr(layer, "layers"):
             _fill(layer, donors, start, images)
