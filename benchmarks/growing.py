@@ -23,7 +23,7 @@ import time
 import zlib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -34,7 +34,6 @@ from data.home.store import Store
 from data.importing.options import ImportOptions
 from data.shards.parquet_file import array, digests
 from data.shards.shard import Side, write_shard
-from data.shards.spool import SIDES
 from data.snapshots.index import Facts, Index, how_read, read_index, write_index
 from data.snapshots.listing import Container, Listing, encoded
 from data.snapshots.snapshot import Snapshot, publish
@@ -123,7 +122,7 @@ def prepare(images: int, source: Path, home: Path) -> tuple[str, str]:
     """Make a home in which a folder of many links was read last night; return its snapshot and class names."""
     store, rng, names = Store(home), np.random.default_rng(0), tuple(f"class-{i}" for i in range(CLASSES))
     listing, shards = Listing(), []
-    sides: tuple[Side, ...] = ("test", "validation", *(images // MOST * SIDES[:1]))
+    sides: list[Side] = ["test", "validation", *cast(list[Side], ["train"] * (images // MOST))]
     for side, start in zip(sides, range(0, images, MOST), strict=False):
         numbers = range(start, min(start + MOST, images))
         paths, columns = linked(source, numbers)
