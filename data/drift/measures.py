@@ -8,10 +8,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from data.drift.batches import batch_rules
-from data.drift.copies import copy_rules
 from data.drift.labels import label_rules
 from data.drift.looks import Samples, samples
+from data.drift.near_copies import copy_rules
+from data.drift.new_images import batch_rules
 from data.drift.night import Night, night
 from data.drift.pictures import picture_rules
 from data.drift.shift import Shift
