@@ -18,7 +18,7 @@ from typing import Any
 
 from artifacts.registry import lines
 from data.errors import BadInput, Corrupt, StorageFailed
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import Store
 from data.values import plain
 
