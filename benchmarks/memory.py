@@ -1,7 +1,7 @@
 """Does memory grow with the dataset? Trains on more images than are kept in memory, and watches what it takes.
 
     python -m benchmarks.memory [--images 2000000] [--recipe mlp-128] [--json FILE]
-    python -m benchmarks.memory --night [--images 2000000] [--shape 28x28] [--recipe tiny] [--json FILE]
+    python -m benchmarks.memory --night [--images 2000000] [--shape 28x28] [--recipe tiny] [--until STEP] [--json FILE]
 
 Synthetic images (random rectangles, so that they compress like real ones) are written as prepared Parquet files into a
 temporary home by one process; a second one trains one epoch from them in chunks, a third one on as many of them as
@@ -106,12 +106,13 @@ def main() -> None:
     parser.add_argument("--stage", choices=["write", "stream", "memory", *night_memory.STEPS], help=argparse.SUPPRESS)
     parser.add_argument("--night", action="store_true", help="measure every step of a night")
     parser.add_argument("--shape", type=night_memory.shape_of, default=(28, 28), help="of an image: 28x28 or 64x64x3")
+    parser.add_argument("--until", choices=night_memory.STEPS, default="report", help="the last step of the night")
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.recipe = options.recipe or ("tiny" if options.night else "mlp-128:epochs=2")
     prepare_environment()
     if options.night:
-        night_memory.night(options.shape, options.images, options.recipe, options.json)
+        night_memory.night(options.shape, options.images, options.recipe, options.json, options.until)
     elif options.stage in night_memory.STEPS:
         night_memory.run_step(options.home, options.stage, options.recipe)
     elif options.stage == "write":

@@ -208,14 +208,14 @@ def run_step(home: Path, name: str, recipe: str) -> None:
     take_part(STEPS[name](Store(home), from_json(Dataset, state["row"]), state, recipe))
 
 
-def night(shape: Shape, n: int, recipe: str, json_path: Path | None) -> None:
-    """Run all steps, each in a process of its own, and print a line for each."""
+def night(shape: Shape, n: int, recipe: str, json_path: Path | None, until: str) -> None:
+    """Run the steps up to and with one, each in a process of its own, and print a line for each."""
     rows = {}
     with TemporaryDirectory() as folder:
         home = Path(folder)
         state: dict[str, Any] = {"row": add(Store(home), shape, n)}
         print(f"{n:,} images of {' × '.join(map(str, shape))}, MiB above the libraries", flush=True)
-        for name in STEPS:
+        for name in list(STEPS)[: list(STEPS).index(until) + 1]:
             (home / "state.json").write_text(json.dumps(state))
             command = [sys.executable, "-m", "benchmarks.memory", "--stage", name, "--home", folder, "--recipe", recipe]
             try:
@@ -243,8 +243,8 @@ def add(store: Store, shape: Shape, n: int) -> dict[str, Any]:
 
 def as_line(name: str, measured: dict[str, float]) -> str:
     """Return one step's figures as a line of text."""
-    own, resident, seconds = (measured[key] for key in ("own_mib", "resident_mib", "seconds"))
-    return f"{name:10} own {own:6.0f}  resident {resident:6.0f}  {seconds:6.1f} s"
+    own, resident, seconds, worked = (measured[key] for key in ("own_mib", "resident_mib", "seconds", "cpu_seconds"))
+    return f"{name:10} own {own:6.0f}  resident {resident:6.0f}  {seconds:6.1f} s  {worked:6.1f} CPU seconds"
 
 
 def shape_of(text: str) -> Shape:

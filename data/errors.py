@@ -11,6 +11,7 @@ The tree, drawn once:
         ├── SourceUnavailable       no mirror served the right bytes
         ├── StorageFailed           the home is read-only, full, or not writable
         ├── Corrupt                 a produced file no longer matches its recorded hash
+        ├── Unloadable              a model file is as it was written, but the installed libraries cannot load it
         ├── TrainingFailed          non-finite loss, no such device
         │   └── OutOfMemory         it did not fit; a smaller batch may
         └── Conflict                another process moved the champion meanwhile
@@ -82,6 +83,10 @@ class StorageFailed(Broken):
 
 class Corrupt(Broken):
     """A produced file no longer matches its recorded hash."""
+
+
+class Unloadable(Broken):
+    """A model file is as it was written, but the installed libraries cannot load it."""
 
 
 class TrainingFailed(Broken):

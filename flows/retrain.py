@@ -44,7 +44,7 @@ def retrain(
         prepared = prepare(dataset)
         night, candidates = begun.on(prepared), begun.candidates(recipes, seed, seeds)
         if waits := night.waits(candidates):
-            summary = night.postponed(waits)
+            summary = night.postponed(prepared, waits)
             report(night.store, prepared, None, summary)
             return night.finish(summary)
         outcomes = train_all(train, prepared, candidates, device)

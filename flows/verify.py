@@ -7,7 +7,8 @@ from prefect.artifacts import create_table_artifact
 from pydantic import Field
 
 from artifacts.operations.status import Alert, Limits, find_alerts
-from artifacts.operations.verify import Finding, find_problems
+from artifacts.operations.verify import check_home
+from artifacts.upkeep.findings import Finding
 from data.errors import Broken
 from flows.runs.names import errors_to_failed_state
 from flows.runs.reconcile import reconcile
@@ -30,7 +31,8 @@ def verify(not_promoted_nights: Count = 30, champion_days: Count = 90, success_h
     store = settings().store
     for line in reconcile(store):
         say("verify", line)
-    findings = [one for one in find_problems(store) if one.serious]
+    report = check_home(store)
+    findings = report.serious
     alerts = find_alerts(store, Limits(not_promoted_nights, champion_days, success_hours))
     problems: list[Finding | Alert] = [*findings, *alerts]
     rows = [{"about": one.subject, "problem": one.problem, "what to do": one.hint} for one in problems]
@@ -43,4 +45,4 @@ def verify(not_promoted_nights: Count = 30, champion_days: Count = 90, success_h
     if rows:
         first = rows[0]
         raise Broken(f"{len(rows)} problems; {first['about']}: {first['problem']}", first["what to do"])
-    say("verify", "all files match their recorded hashes, and the last runs did their work", 1.0)
+    say("verify", f"{report.sentence}; the last runs did their work", 1.0)

@@ -44,7 +44,8 @@ class Champion:
         predicted: int64 of shape (n,) on tonight's test images; None unless `state` is "loaded".
         class_names: the names of the classes it predicts.
         test_digest: content digest of the test set on which it was promoted.
-        state: "missing" if the pointer names a version that is not there, "corrupt" if it does not match its hashes.
+        state: "missing" if the pointer names a version that is not there, "corrupt" if it does not match its hashes,
+            "unloadable" if it does but the installed libraries cannot load it, "unfit" if it takes other images.
         problem: the error, for the message; "" if there was none.
     """
 
@@ -52,7 +53,7 @@ class Champion:
     predicted: Labels | None
     class_names: tuple[str, ...]
     test_digest: str
-    state: Literal["loaded", "missing", "corrupt"] = "loaded"
+    state: Literal["loaded", "missing", "corrupt", "unloadable", "unfit"] = "loaded"
     problem: str = ""
 
 

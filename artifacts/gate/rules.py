@@ -113,17 +113,19 @@ def barred(case: Case) -> Sentences | None:
 
 
 def champion_unreadable(case: Case) -> Sentences | None:
-    """The champion is missing, corrupt, or did not classify every image: a person must look."""
+    """The champion is missing, corrupt, unloadable, unfit, or did not classify every image: a person must look."""
     champion = _champion(case)
     if champion.predicted is not None:
         if champion.predicted.shape == case.evidence.labels.shape:
             return None
         state = f"classified {champion.predicted.size:,} of {case.evidence.labels.size:,} images"
     else:
-        state = f"is {champion.state}" + (f" ({champion.problem})" if champion.problem else "")
+        states = {"unloadable": "cannot be loaded", "unfit": "does not fit tonight's images"}
+        state = states.get(champion.state, f"is {champion.state}")
+        state += f" ({champion.problem})" if champion.problem else ""
     return (
         f"the champion {champion.version} {state}, and nothing is promoted without a comparison",
-        "a rollback to a version that loads ('nightshift verify' lists them), or force with a reason",
+        "a rollback to a version that loads ('nightshift verify --load' tries them), or force with a reason",
     )
 
 

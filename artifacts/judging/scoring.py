@@ -16,15 +16,19 @@ from artifacts.evaluation.candidates import Trained
 from artifacts.evaluation.perturbations import perturbed
 from artifacts.evaluation.test_set import TestSet
 from artifacts.gate.evidence import Champion, Evidence, Look, Scored
+from artifacts.judging.grown_test_set import growing_of
 from artifacts.models import bundle, loading, predictions
 from artifacts.models.bundle import MODEL
 from artifacts.registry import champions, ledger, versions
 from artifacts.registry.versions import Version
 from data.dataset import Dataset
-from data.errors import Broken, Corrupt, UnknownName
+from data.errors import Broken, Corrupt, UnknownName, Unloadable
 from data.home.store import Store
+from data.prepared.parquet import PreparedRef
 from data.prepared.split_images import slices
 from data.values import digest_of, from_json
+
+DATA = ("prepared",)  # what a training's record says about its data
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,9 +90,12 @@ def score_champion(store: Store, dataset: str, tests: TestSet) -> Champion | Non
         return Champion(name, None, (), "", "corrupt", error.problem)
     except UnknownName as error:
         return Champion(name, None, (), "", "missing", error.problem)
+    except Unloadable as error:
+        return Champion(name, None, classes, provenance.test_digest, "unloadable", error.problem)
     if tuple(model.input_shape[1:]) != tests.images.shape[1:]:
         size = "×".join(map(str, model.input_shape[1:]))
-        return Champion(name, None, classes, provenance.test_digest, "corrupt", f"it takes images of {size}")
+        problem = f"it takes images of {size}, tonight's have {'×'.join(map(str, tests.images.shape[1:]))}"
+        return Champion(name, None, classes, provenance.test_digest, "unfit", problem)
     return Champion(name, _predicted(model, tests), classes, provenance.test_digest)
 
 
@@ -97,6 +104,7 @@ def accuracy_of(store: Store, version: Version, tests: TestSet) -> float:
 
     Raises:
         Corrupt: its model file has changed.
+        Unloadable: it is whole, but cannot be loaded.
         BadInput: it takes images of another size.
     """
     model = loading.load_recorded(store, version.folder)
@@ -122,7 +130,8 @@ def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> 
         return
     if champion.predicted is None:
         raise Broken(
-            f"{champion.version} is champion, but {champion.problem}", "run 'nightshift verify', then roll back"
+            f"{champion.version} is champion, but {champion.problem}",
+            "run 'nightshift verify --load', then roll back to a version that loads",
         )
     if champion.test_digest != tests.digest:
         return
@@ -145,6 +154,7 @@ def gather(
     siblings: Sequence[Trained],
     champion: Champion | None,
     when: date,
+    prepared: PreparedRef | None = None,
 ) -> Evidence:
     """Collect everything that tonight's decision depends on.
 
@@ -157,8 +167,11 @@ def gather(
         siblings: all other seeds of the same recipe that finished.
         champion: the champion's predictions on the same images; None before the first promotion.
         when: the UTC date.
+        prepared: tonight's data; needed for a dataset that grows.
     """
     history = champions.history(store, dataset.name)
+    looks = tuple(from_json(Look, look) for look in ledger.looks(history))
+    growing = growing_of(store, prepared, looks) if prepared and dataset.growth else None
     barred = ledger.barred(history).get(chosen.training["weights_digest"])
     return Evidence(
         dataset=dataset.name,
@@ -168,17 +181,19 @@ def gather(
         test_digest=tests.digest,
         when=when.isoformat(),
         candidate=candidate,
-        recipe=fingerprint(store, chosen),
+        recipe=fingerprint(store, chosen, data=growing is None),
         champion=champion,
         siblings=tuple(_recorded_predictions(store, one) for one in siblings),
-        looks=tuple(from_json(Look, look) for look in ledger.looks(history)),
+        looks=looks,
+        growing=growing,
         barred=(barred.from_version or "an earlier version") if barred else "",
     )
 
 
-def fingerprint(store: Store, trained: Trained) -> str:
-    """Return a digest of everything but the seed that decides the weights."""
-    inputs = {key: value for key, value in store.meta(store.trained(trained.ref.digest)).items() if key != "seed"}
+def fingerprint(store: Store, trained: Trained, *, data: bool = True) -> str:
+    """Return a digest of everything but the seed that decides the weights; without the data if these grow."""
+    others = {"seed"} if data else {"seed", *DATA}
+    inputs = {key: value for key, value in store.meta(store.trained(trained.ref.digest)).items() if key not in others}
     return digest_of(inputs)
 
 

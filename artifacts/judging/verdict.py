@@ -98,7 +98,9 @@ def judge_winner(
     infra = serving.finish(store.trained(chosen.ref.digest))
     siblings = [one for one in finished[1:] if str(one.ref.candidate) == str(chosen.ref.candidate)]
     scored = replace(scores.scored, latency_ms=infra.latency_ms or np.nan)
-    evidence = scoring.gather(store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date())
+    evidence = scoring.gather(
+        store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date(), prepared
+    )
     decision = reject_unless_served(judge(evidence, policy, mode, reason), infra)
     tested = require_self_test(dataset, tests, scores, champion, policy)
     return Judged(decision, chosen, tests.digest, infra, tested, generation)

@@ -20,7 +20,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.dataset import Geometry
 from data.errors import BadInput, Corrupt
 from data.home.files import file_sha256
 from data.home.store import Store
@@ -29,6 +28,8 @@ from data.values import canonical_json
 if TYPE_CHECKING:  # the registry opens without NumPy, so that the command line answers at once
     import numpy as np
     from numpy.typing import NDArray
+
+    from data.dataset import Geometry
 
 MODEL, INTERFACE, REQUESTS, RESPONSES = "model.keras", "interface.json", "requests.npy", "responses.npy"
 REQUIRED = (
@@ -72,7 +73,7 @@ def write_requests(
     np.save(folder / RESPONSES, probabilities[chosen].astype(np.float32), allow_pickle=False)
 
 
-def write_interface(folder: Path, geometry: Geometry, class_names: Sequence[str]) -> None:
+def write_interface(folder: Path, geometry: "Geometry", class_names: Sequence[str]) -> None:
     """Record in a candidate's folder the form of the images that the model takes and the names of its classes."""
     value = {**asdict(geometry), "class_names": list(class_names)}
     (folder / INTERFACE).write_bytes(canonical_json(value))
@@ -87,12 +88,14 @@ def class_names(folder: Path) -> tuple[str, ...]:
     return tuple(_interface(folder)["class_names"])
 
 
-def geometry(folder: Path) -> Geometry:
+def geometry(folder: Path) -> "Geometry":
     """Return the form of the images that a candidate or version takes.
 
     Raises:
         Corrupt: interface.json is missing or not readable.
     """
+    from data.dataset import Geometry
+
     interface = _interface(folder)
     return Geometry(
         interface["height"],

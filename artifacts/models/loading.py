@@ -3,17 +3,20 @@
 Importing this module is cheap; Keras and its backend are loaded by the first model.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from artifacts.models.archive import check_archive
 from artifacts.models.bundle import MODEL
 from artifacts.recipes import catalogue
 from artifacts.recipes.sizes import at_once
-from data.errors import BadInput, Corrupt
+from data.errors import BadInput, Corrupt, Unloadable
 from data.home.files import file_sha256
+from data.home.plain_files import read_plain
 from data.home.store import Store
 
 
@@ -22,8 +25,25 @@ def load_recorded(store: Store, folder: Path) -> Any:
 
     Raises:
         Corrupt: there is no readable manifest, or the model file does not have the hash recorded in it.
+        Unloadable: the file is as it was written, but Keras cannot load it; the message says what it was made with.
     """
-    return load(folder / MODEL, store.files(folder)[MODEL]["sha256"])
+    recorded = store.files(folder).get(MODEL)
+    if recorded is None:
+        raise Corrupt(f"{folder} has no {MODEL}", "run 'nightshift verify'")
+    try:
+        return load(folder / MODEL, recorded["sha256"])
+    except Unloadable as error:
+        made = made_with(folder)
+        raise Unloadable(error.problem + (f"; it was made with {made}" if made else ""), error.hint) from error
+
+
+def made_with(folder: Path) -> str:
+    """Return the libraries that a version was made with, as "keras 3.15.1, ..."; "" if that is not recorded there."""
+    try:
+        libraries = json.loads(read_plain(folder / "provenance.json"))["libraries"]
+        return ", ".join(f"{name} {version}" for name, version in sorted(libraries.items()) if name != "pyarrow")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, Corrupt):
+        return ""
 
 
 def load(path: Path, sha256: str) -> Any:
@@ -37,7 +57,8 @@ def load(path: Path, sha256: str) -> Any:
         A Keras model from uint8 images (b, h, w) to float32 probabilities (b, c).
 
     Raises:
-        Corrupt: the file is missing, does not have this hash, or Keras cannot read it.
+        Corrupt: the file is missing, does not have this hash, or is no archive that Keras can have written.
+        Unloadable: it is as it was written, but the installed Keras, its backend or the recipes cannot load it.
     """
     try:
         found = file_sha256(path)
@@ -48,15 +69,18 @@ def load(path: Path, sha256: str) -> Any:
             f"{path}: expected SHA-256 {sha256[:12]}..., got {found[:12]}...",
             "it was changed after it was written: do not load it; run 'nightshift verify'",
         )
+    check_archive(path)
     import_keras()
     import keras
 
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (ValueError, TypeError, OSError, KeyError) as error:
-        raise Corrupt(
-            f"{path} is not a model that Keras can load ({error})",
-            "if it has layers of your own, name their recipe in NIGHTSHIFT_RECIPES; otherwise train it again",
+    except Exception as error:  # Keras and its backends raise whatever a description makes them raise
+        first = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise Unloadable(
+            f"{path} is as it was written, but Keras {keras.__version__} cannot load it ({first})",
+            "install the libraries that it was made with; if it has layers of your own, name their recipe in "
+            "NIGHTSHIFT_RECIPES; 'nightshift verify --load' tries all versions that a rollback may need",
         ) from error
 
 

@@ -179,11 +179,12 @@ def statistics(images: Images) -> npt.NDArray[np.float64]:
 
 
 def with_logits(model: Any) -> Any:
-    """Return a model that gives the logits, and the probabilities of `model`: of old models too."""
+    """Return a model that gives the logits over their temperature, and the probabilities: of old models too."""
     import keras
 
     last = model.layers[-1]
-    return keras.Model(model.input, [last.input, last.output])
+    logits = next((layer.output for layer in model.layers if layer.name == "temperature"), last.input)
+    return keras.Model(model.input, [logits, last.output])
 
 
 def predict(both: Any, images: Images) -> tuple[Floats, Floats]:

@@ -6,25 +6,31 @@ from typing import Any
 
 import numpy as np
 
+from artifacts.models.calibration import Calibration
 from data.errors import TrainingFailed
 
+UNCALIBRATED = Calibration()
 
-def serving_model(model: Any, temperature: float = 1.0) -> Any:
-    """Return the model to save: uint8 images (b, h, w) to float32 probabilities (b, c), of standard Keras layers.
+
+def serving_model(model: Any, calibration: Calibration = UNCALIBRATED) -> Any:
+    """Return the model to save: uint8 images (b, h, w) to float32 probabilities (b, c), of Keras' own layers.
 
     Args:
         model: float32 images in [0, 1] to logits (b, c).
-        temperature: the logits are divided by it, in a layer of its own, so that the network keeps its weights.
+        calibration: how sure it says it is, in layers of their own, so that the network keeps its weights.
 
     The scaling inside is exactly uint8 / float32(255): Normalization divides by sqrt(255 ** 2), whereas Rescaling would
     multiply by 1 / 255, which differs in the last bit for 126 of the 256 values.
     """
     import keras
-    from keras import layers
+    from keras import layers, ops
 
     raw = keras.Input(model.input_shape[1:], dtype="uint8", name="images")
     scaled = layers.Normalization(axis=None, mean=0.0, variance=255.0**2, name="scale")(raw)
-    logits = layers.Rescaling(1 / temperature, name="temperature")(model(scaled))
+    logits = layers.Rescaling(1 / calibration.temperature, name="temperature")(model(scaled))
+    if calibration.power != 1:
+        behind = ops.subtract(ops.max(logits, axis=-1, keepdims=True), logits)
+        logits = ops.negative(ops.power(behind, calibration.power))
     return keras.Model(raw, layers.Softmax(name="probabilities")(logits), name="nightshift")
 
 
@@ -38,13 +44,13 @@ def flip_averaged(model: Any) -> Any:
     return keras.Model(images, both, name="flip_averaged")
 
 
-def save(model: Any, path: Path, temperature: float = 1.0) -> None:
+def save(model: Any, path: Path, calibration: Calibration = UNCALIBRATED) -> None:
     """Write the serving model of a trained network, and keep the file only if it loads back with the same weights.
 
     Args:
         model: float32 images in [0, 1] to logits (b, c).
         path: the file to write.
-        temperature: see `serving_model`.
+        calibration: see `serving_model`.
 
     Raises:
         TrainingFailed: the file that was written has other weights.
@@ -52,7 +58,7 @@ def save(model: Any, path: Path, temperature: float = 1.0) -> None:
     import keras
 
     temporary = path.with_name(f"tmp-{path.name}")
-    serving_model(model, temperature).save(temporary)
+    serving_model(model, calibration).save(temporary)
     back = keras.saving.load_model(temporary, compile=False, safe_mode=True)
     if weights_digest(back.get_layer(model.name)) != weights_digest(model):
         raise TrainingFailed(f"{path.name} does not load back with the weights it was saved with", "run again")

@@ -15,8 +15,11 @@ from artifacts.registry import versions
 from artifacts.registry.versions import Version
 from artifacts.training.history import Progress
 from artifacts.training.train import TrainingResult, train
+from data import catalogue
+from data.dataset import Dataset, RawRef
 from data.errors import BadInput, UnknownName
 from data.home.store import Store
+from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
 
 
@@ -80,17 +83,42 @@ def replay(
     """
     then = version.provenance()
     candidate = Candidate(then.recipe, tuple(then.parameters.items()), then.seed)
-    if not store.is_complete(store.prepared(then.prepared_digest)):
-        raise BadInput(
-            f"{version.id} was trained on prepared data {then.prepared_digest[:12]}, which this home no longer has",
-            f"prepare them again with 'nightshift retrain {then.dataset} --mode dry-run', if the source still has them",
-        )
-    data = PreparedRef(then.dataset, then.prepared_digest)
+    data = _data(store, version, then)
     parent = _parent(store, version, then)
     with TemporaryDirectory(prefix="nightshift-replay-") as folder:
         result = train(store, data, candidate, Path(folder), device, on_progress, parent=parent)
     differing = {name: (was, now) for name, was, now in _inputs(then, result) if was != now}
     return Replayed(version.id, then.weights_digest, result.weights_digest, differing, result.seconds)
+
+
+def _data(store: Store, version: Version, then: Provenance) -> PreparedRef:
+    """Return the data of the training; of a dataset that grows they are prepared again, if need be.
+
+    Raises:
+        BadInput: this home no longer has them.
+    """
+    if store.is_complete(store.prepared(then.prepared_digest)):
+        return PreparedRef(then.dataset, then.prepared_digest)
+    growing = _row(store, then.dataset)
+    if growing is None or growing.growth is None:
+        again = (
+            f"prepare them again with 'nightshift retrain {then.dataset} --mode dry-run', if the source still has them"
+        )
+    else:
+        data = parquet.restore(store, growing, RawRef(then.dataset, then.raw_digest), then.prepared_digest)
+        if data is not None:
+            return data
+        again = f"restore the snapshot and the validation of that night from a backup of {store.root}"
+    raise BadInput(
+        f"{version.id} was trained on prepared data {then.prepared_digest[:12]}, which this home no longer has", again
+    )
+
+
+def _row(store: Store, dataset: str) -> Dataset | None:
+    try:
+        return catalogue.get(store, dataset)
+    except UnknownName:
+        return None
 
 
 def _parent(store: Store, version: Version, then: Provenance) -> Parent | None:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from artifacts.registry import champions, ledger
+from artifacts.registry import champions, ledger, versions
+from data.errors import Corrupt
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
@@ -61,15 +62,22 @@ def find_alerts(store: Store, limits: Limits, now: datetime | None = None) -> li
         store: the home; it is only read.
         limits: when to raise an alert.
         now: the present time in UTC; the clock's when not given.
-
-    Raises:
-        Corrupt: a ledger is damaged.
     """
     now = now or datetime.now(UTC)
     found, damaged = nights(store), [Alert("all", error.problem, error.hint) for error in journal.damaged(store)]
-    if not found:
-        return damaged or [Alert("all", "no run has ever started in this home", "run: nightshift retrain")]
-    return damaged + [alert for name in sorted(found) for alert in _dataset(store, name, found[name], limits, now)]
+    none = [Alert("all", "no run has ever started in this home", "run: nightshift retrain")]
+    names = sorted({*found, *versions.datasets(store)})
+    alerts = [alert for name in names for alert in _survey(store, name, found.get(name, []), limits, now)]
+    return [*damaged, *alerts] if found else [*(damaged or none), *alerts]
+
+
+def _survey(store: Store, dataset: str, records: list[Record], limits: Limits, now: datetime) -> list[Alert]:
+    """Return the alerts about one dataset; a damaged registry is one of them, and hides none about another."""
+    try:
+        champions.history(store, dataset)
+        return list(_dataset(store, dataset, records, limits, now)) if records else []
+    except Corrupt as error:
+        return [Alert(dataset, error.problem, error.hint)]
 
 
 def notes(store: Store) -> list[str]:
@@ -88,6 +96,12 @@ def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, 
     finished = [record for record in over if record.state == "finished"]
     if over and over[-1].state != "finished":
         yield Alert(dataset, _failure(over[-1]), f"fix it, then: nightshift retrain {dataset}")
+    for shift in finished[-1].result.get("shifts", ()) if finished else ():
+        yield Alert(
+            dataset,
+            f"the newest images differ: {shift}",
+            "look at the report; if it is meant, nothing needs to be done",
+        )
     promoted = [record.promoted for record in reversed(finished) if record.verdict not in NOTHING_TRIED]
     without = promoted.index(True) if True in promoted else len(promoted)
     if without >= limits.not_promoted_nights:

@@ -8,7 +8,6 @@ from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import Version, find
 from data.errors import BadInput
 from data.home.store import Store
-from data.values import plain
 
 
 def bar(store: Store, name: str, *, who: str, why: str, when: datetime | None = None) -> Entry:
@@ -34,9 +33,6 @@ def bar(store: Store, name: str, *, who: str, why: str, when: datetime | None = 
 def lift(store: Store, name: str, *, who: str, why: str, when: datetime | None = None) -> Entry:
     """Allow the promotion of weights that `bar` or a rollback has barred.
 
-    Returns:
-        The ledger line, or the earlier one if the same person has lifted the bar for the same reason already.
-
     Raises:
         UnknownName: there is no such version.
         BadInput: it is not barred.
@@ -44,10 +40,6 @@ def lift(store: Store, name: str, *, who: str, why: str, when: datetime | None =
     version = find(store, name)
     with pointer.writing(store, version.dataset) as now:
         if version.weights_digest not in ledger.barred(now.entries):
-            last = now.entries[-1] if now.entries else None
-            given = ("lift", plain(who.strip()), plain(why.strip()), version.id)
-            if last and (last.action, last.who, last.why, last.to_version) == given:
-                return last
             raise BadInput(f"{name} is not barred", "nothing to lift")
         return _record(store, version, now, action="lift", who=who, why=why, when=when, digest="lifted")
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
-from artifacts.registry import ledger, pointer
+from artifacts.registry import ledger, pointer, traces
 from artifacts.registry.ledger import Entry
-from artifacts.registry.versions import DECISION, Version, find, load, require_verdict, verify_version
+from artifacts.registry.versions import DECISION, Version, find, load, numbers, require_verdict, verify_version
 from data.errors import BadInput, Conflict
 from data.home.store import Store
 
@@ -80,6 +80,12 @@ def champion_at(store: Store, dataset: str, when: datetime) -> Entry | None:
         raise BadInput(f"{when} is out of the calendar in UTC", "give a time between the years 1 and 9999") from None
     moves = [entry for entry in history(store, dataset) if entry.action in ledger.MOVES and entry.when <= asked]
     return moves[-1] if moves else None
+
+
+def newest_move(store: Store, dataset: str) -> Entry | None:
+    """Return the ledger line that made the present champion, whatever the clock says; None before the first one."""
+    now = pointer.state(store, dataset).pointer
+    return now.event if now else None
 
 
 def history(store: Store, dataset: str) -> tuple[Entry, ...]:
@@ -241,7 +247,8 @@ def restart(store: Store, dataset: str, to: str, *, who: str, why: str, when: da
         if version.dataset != dataset:
             raise BadInput(f"{version.id} is not a version of {dataset}", f"name a version of {dataset}")
         verify_version(store, version, now.entries)
-        return _move(store, version, now, action="rollback", who=who, why=why, when=when)
+        last = str(max(numbers(store, dataset)))
+        return _move(store, version, now, restarted=last, action="rollback", who=who, why=why, when=when)
 
 
 def verified(store: Store, name: str) -> Version:
@@ -332,13 +339,21 @@ def _require_not_barred(version: Version, now: pointer.State) -> None:
         )
 
 
-def _move(store: Store, version: Version, now: pointer.State, barred: str | None = None, **event: Any) -> Entry:
+def _move(
+    store: Store,
+    version: Version,
+    now: pointer.State,
+    barred: str | None = None,
+    restarted: str | None = None,
+    **event: Any,
+) -> Entry:
     digests = version.provenance().digests | {
         "model": store.files(version.folder)[bundle.MODEL]["sha256"],
         "manifest": version.manifest_digest,
     }
     bars = {
         "barred": barred,
+        traces.RESTARTED: restarted,
         "lifted": digests["weights"] if digests["weights"] in ledger.barred(now.entries) else None,
     }
     entry = ledger.following(

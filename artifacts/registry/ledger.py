@@ -18,7 +18,7 @@ from typing import Any
 
 from artifacts.registry import lines
 from data.errors import BadInput, Corrupt, StorageFailed
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import Store
 from data.values import plain
 
@@ -209,6 +209,12 @@ def torn(store: Store, dataset: str) -> int:
     return len(_parsed(store, dataset).rest)
 
 
+def begins(store: Store, dataset: str, entry: Entry) -> bool:
+    """Whether the file ends in the beginning of a line that is known in full, so that nothing of it is lost."""
+    rest = _parsed(store, dataset).rest
+    return bool(rest) and _compact(entry.to_json()).startswith(rest)
+
+
 def untidy(store: Store, dataset: str) -> str:
     """Return what `recover` would change, in one clause; "" if nothing.
 
@@ -250,9 +256,14 @@ def newest(entries: Sequence[Entry]) -> str:
 
 
 def looks(entries: Sequence[Entry]) -> tuple[Mapping[str, Any], ...]:
-    """Return the gate's own record of every earlier look at a test set, oldest first, as plain values."""
+    """Return the gate's own record of every earlier look at a test set, oldest first, as plain values.
+
+    Each says, besides what the gate wrote, whether the candidate was promoted.
+    """
     return tuple(
-        entry.decision["look"] for entry in entries if entry.action in DECISIONS and entry.decision.get("look")
+        {**entry.decision["look"], "promoted": entry.action in MOVES}
+        for entry in entries
+        if entry.action in DECISIONS and entry.decision.get("look")
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from artifacts.registry import ledger, traces
 from artifacts.registry.ledger import Entry
 from data.errors import Corrupt, StorageFailed
-from data.home.reading import kind_of, read_plain
+from data.home.plain_files import kind_of, read_plain
 from data.home.store import Store
 from data.values import canonical_json
 
@@ -36,7 +36,7 @@ class RegistryLost(Corrupt):
         super().__init__(
             f"{dataset} has neither a champion pointer nor a promotion in its ledger, but {trace}",
             f"restore champion.json and ledger.jsonl from one backup, or choose the champion yourself: "
-            f"nightshift rollback {dataset} --to VERSION ('nightshift models list {dataset}' lists them)",
+            f"nightshift rollback {dataset} --to VERSION --reason WHY ('nightshift models list {dataset}' lists them)",
         )
 
 

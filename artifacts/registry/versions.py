@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
 from data.home.files import file_sha256
 from data.home.layout import NAME
+from data.home.plain_files import read_plain
 from data.home.store import MANIFEST, Store
 from data.values import canonical_json, plain
 
@@ -59,15 +61,19 @@ class Version:
         return self.folder / bundle.MODEL
 
     def document(self, name: str) -> dict[str, Any]:
-        """Return one of its JSON files, such as "metrics.json" or "decision.json".
+        """Return one of its JSON files, such as "metrics.json" or "decision.json", checked against its recorded hash.
 
         Raises:
-            Corrupt: missing or not readable.
+            Corrupt: missing, not readable, or changed.
         """
         try:
-            value: dict[str, Any] = json.loads((self.folder / name).read_bytes())
-        except (OSError, ValueError) as error:
+            content, manifest = read_plain(self.folder / name), read_plain(self.folder / MANIFEST)
+            value: dict[str, Any] = json.loads(content)
+            recorded = json.loads(manifest)["files"][name]["sha256"]
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise Corrupt(f"{self.id} has no readable {name} ({error})", "run 'nightshift verify'") from error
+        if (sha256(manifest).hexdigest(), sha256(content).hexdigest()) != (self.manifest_digest, recorded):
+            raise Corrupt(f"{name} of {self.id} has changed since it was written", "run 'nightshift verify'")
         return value
 
     def provenance(self) -> Provenance:
@@ -122,6 +128,15 @@ def verify_version(store: Store, version: Version, entries: tuple[Entry, ...]) -
         Corrupt: a file differs from the manifest, or the manifest from the ledger.
     """
     store.verify(version.folder)
+    require_recorded(version, entries)
+
+
+def require_recorded(version: Version, entries: tuple[Entry, ...]) -> None:
+    """Compare the manifest of a version with the moves that name it; no file is hashed.
+
+    Raises:
+        Corrupt: it is not the manifest in the ledger.
+    """
     recorded = {entry.digests.get("manifest") for entry in entries if entry.to_version == version.id} - {None}
     if recorded and recorded != {version.manifest_digest}:
         raise Corrupt(
@@ -148,6 +163,8 @@ def load(store: Store, dataset: str, number: int) -> Version:
     if not folder.is_dir():
         raise Corrupt(f"{dataset}/{number} is missing", f"restore {folder} from a backup, or roll back")
     meta, manifest_digest = store.meta(folder), file_sha256(folder / MANIFEST)
+    if any(not isinstance(meta.get(name), str) for name in ("run_id", "recipe", "weights_digest")):
+        raise Corrupt(f"the manifest of {dataset}/{number} is not that of a version", "restore it from a backup")
     if (meta.get("dataset"), meta.get("number")) != (dataset, number):
         raise Corrupt(
             f"{folder} has the manifest of {meta.get('dataset')}/{meta.get('number')}", "move it to where it belongs"

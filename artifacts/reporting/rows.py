@@ -14,6 +14,7 @@ from artifacts.gate.decision import Check, Decision, Paired
 from artifacts.gate.self_test import SelfTest
 from artifacts.reporting.markdown import Markdown, bold, code, sparkline, text
 from artifacts.reporting.summary import CandidateRow, NightReport
+from data.drift.shift import Shift
 from data.validation.results import Catch, Failure
 
 if TYPE_CHECKING:
@@ -76,6 +77,14 @@ def left_out(news: "DataNight") -> Rows:
 def removed(news: "DataNight") -> Rows:
     """Return the images that the source no longer has."""
     return _with_rest([(name,) for name in news.removed], news.n_removed, 1)
+
+
+def shifts(found: Sequence[Shift]) -> Rows:
+    """Return how the data differ from those of the nights before, with effect sizes."""
+    return [
+        (one.rule, f"{one.measure} {significant(one.effect)}", significant(one.warns_above), text(one.sentence, 1000))
+        for one in found
+    ]
 
 
 def _with_rest(named: Rows, n: int, width: int) -> Rows:

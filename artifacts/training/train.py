@@ -14,7 +14,8 @@ import numpy as np
 
 from artifacts.models import calibration, warm_start
 from artifacts.models.bundle import MODEL
-from artifacts.models.saving import save, weights_digest
+from artifacts.models.calibration import Calibration
+from artifacts.models.saving import UNCALIBRATED, save, weights_digest
 from artifacts.models.warm_start import Parent
 from artifacts.optimization.feed import (
     BATCHES_PER_CHUNK,
@@ -63,6 +64,7 @@ class TrainingResult:
         model_sha256: SHA-256 of the model file.
         backend: what Keras ran on, `tensorflow` or `jax`.
         temperature: what the saved model divides its logits by: see `artifacts.models.calibration`.
+        power: what it raises them to after that; 1 leaves them alone.
         parent: the version whose weights it began with, as "mnist/3"; empty if it began with new ones.
         parent_weights: the digest of these weights; empty likewise.
         start: how it began, in a few words, where the recipe says `warm_start=champion`; else empty.
@@ -85,6 +87,7 @@ class TrainingResult:
     model_sha256: str
     backend: str = "tensorflow"  # the only one when results had no such field
     temperature: float = 1.0  # likewise
+    power: float = 1.0  # likewise
     parent: str = ""
     parent_weights: str = ""
     start: str = ""
@@ -142,10 +145,10 @@ def train(
     fitted = fit(
         training, validation, info, candidate, device=device, on_progress=on_progress, resume=resume, start=start
     )
-    temperature = calibration.fitted_on(fitted.model, parts(validation), size(validation))
-    save(fitted.model, folder / MODEL, temperature)
+    calibrated = calibration.fitted_on(fitted.model, parts(validation), size(validation))
+    save(fitted.model, folder / MODEL, calibrated)
     result = replace(
-        summarise(fitted, candidate, info, size(validation), file_sha256(folder / MODEL), temperature),
+        summarise(fitted, candidate, info, size(validation), file_sha256(folder / MODEL), calibrated),
         **_began(candidate, parent, fitted),
     )
     (folder / "training.json").write_bytes(canonical_json(result.to_json()))
@@ -182,7 +185,7 @@ def summarise(
     info: DatasetInfo,
     n_validation: int,
     model_sha256: str,
-    temperature: float = 1.0,
+    calibrated: Calibration = UNCALIBRATED,
 ) -> TrainingResult:
     """Return the result of a training, as it is recorded in training.json."""
     # without the first epoch, which compiles
@@ -205,5 +208,6 @@ def summarise(
         weights_digest=weights_digest(fitted.model),
         model_sha256=model_sha256,
         backend=device.backend,
-        temperature=temperature,
+        temperature=calibrated.temperature,
+        power=calibrated.power,
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.drift.batches import FIRST, FLAT, SLACK, Within
 from data.drift.looks import KNOWN, NEW, Samples, some_rows
+from data.drift.new_images import FIRST, FLAT, SLACK, Within
 from data.drift.night import SIDES, Night
 from data.drift.shift import ACCEPT, Shift, listing, name_of
 from data.statistics.summary import numeric
@@ -20,6 +20,7 @@ TRAINED = 5  # known images of a class to learn from: with fewer, it is left out
 TELLING = 0.2  # accuracy above chance, on known images: below, labels cannot be judged
 WRONG = (0.25, 0.5)  # share of the new labels that do not fit: told above, stopped above
 DAILY = 0.1  # accuracy that sound new images may lack
+MOVED = 0.2  # standard deviations between new and known images: above, the mean is put back before it is asked
 SURE = 4.75  # standard errors
 RIDGE = 3.0  # on standardised columns
 FAR = 4.0  # standard deviations: columns are cut there
@@ -35,7 +36,7 @@ def label_rules(night: Night, found: Samples | None) -> Iterator[Shift]:
     one = _asked(night, found)
     yield Shift(
         "labels of new images",
-        "shift" if another_camera(night, *_rows(night, found)) else "accident",  # then the classifier knows nothing
+        "shift" if one.unlike > FIRST else "accident",  # what it has learned from a camera may not hold for another
         _wrong(one),
         "share of labels that do not fit",
         *WRONG,
@@ -45,21 +46,20 @@ def label_rules(night: Night, found: Samples | None) -> Iterator[Shift]:
     )
 
 
-def another_camera(night: Night, known: np.ndarray, new: np.ndarray) -> bool:
-    """Return whether the new images differ as images do that were taken in another way.
+def unlike(night: Night, known: np.ndarray, new: np.ndarray) -> float:
+    """Return how much the new images look as if they had been taken in another way, in standard deviations.
 
-    They do so within the classes and without regard to labels: wrong labels alone do only one of both.
+    They differ within the classes and without regard to labels: wrong labels alone make one of the two differences.
     """
-    labels = night.labels
+    labels, most = night.labels, 0.0
     for name in numeric(night.new):
         values, least = night.new[name].to_numpy(), SLACK.get(name, FLAT)
         away = []
         for classes in (labels, np.zeros_like(labels)):
             inside = Within.of(values[known], classes[known], night.n_classes, least)
             away.append(inside.distance(values[new], classes[new])[0])
-        if min(map(abs, away)) > FIRST and away[0] * away[1] > 0:
-            return True
-    return False
+        most = max(most, min(map(abs, away)) if away[0] * away[1] > 0 else 0.0)
+    return most
 
 
 def telling(night: Night, found: Samples | None) -> float:
@@ -77,12 +77,14 @@ class _Answers:
         right: share of the new images.
         expected: the same of known images that it has not seen, each class weighed as among the new ones.
         chance: what guessing reaches.
+        unlike: how much the new images look as if they had been taken in another way.
     """
 
     n: int
     right: float
     expected: float
     chance: float
+    unlike: float = 0.0
 
 
 def _asked(night: Night, found: Samples | None) -> _Answers:
@@ -96,8 +98,10 @@ def _asked(night: Night, found: Samples | None) -> _Answers:
     describe = _Described(night, found, known)
     weights = _learn(describe(trained), labels[trained], night.n_classes)
     expected = _expected(describe(asked) @ weights, labels[asked], labels[new], night.n_classes)
-    both = (describe(new), describe.as_usual(new, known))
-    return _Answers(len(new), max(_accuracy(some @ weights, labels[new]) for some in both), expected, chance)
+    other = unlike(night, known, new)
+    forms = (describe(new), describe.as_usual(new, known)) if other > MOVED else (describe(new),)
+    right = max(_accuracy(some @ weights, labels[new]) for some in forms)
+    return _Answers(len(new), right, expected, chance, other)
 
 
 def _used(night: Night, found: Samples | None) -> str:

@@ -109,7 +109,9 @@ def confirm(target: Path) -> None:
         fsync(target.parent)
     except OSError as error:
         advice = ADVICE.get(error.errno or 0, ADVICE[errno.EIO])
-        problem = f"{target} is written, but the disk did not confirm it: {error.strerror}"
+        problem = (
+            f"cannot write {target} for certain: it is in place, but the disk did not confirm it: {error.strerror}"
+        )
         raise StorageFailed(problem, f"a power cut may undo it; {advice}") from error
 
 

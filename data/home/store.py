@@ -21,6 +21,7 @@ from data.errors import Corrupt, StorageFailed
 from data.home import files, locks
 from data.home.files import storage_errors
 from data.home.layout import Layout
+from data.home.plain_files import READABLE, read_errors, read_plain
 from data.values import canonical_json
 
 MANIFEST = "manifest.json"
@@ -123,6 +124,13 @@ class Store(Layout):
                 # another process published the same address between the check and the rename: equal content
             files.confirm(target)
 
+    def move(self, path: Path, target: Path) -> None:
+        """Move a file or folder, whole or not, to a free place on the same file system."""
+        with storage_errors(target):
+            files.make_folder(target.parent)
+            path.rename(target)
+            files.confirm(target)
+
     def write_bytes(self, target: Path, content: bytes) -> None:
         """Replace a small file in one step."""
         temporary = self.scratch()
@@ -191,7 +199,7 @@ class Store(Layout):
         try:
             expected, found = manifest["files"], files.inventory(folder, leave_out=MANIFEST)
         except OSError as error:
-            raise Corrupt(f"{folder} cannot be read: {error}", "check the disk and the permissions") from error
+            raise Corrupt(f"{folder} cannot be read: {error}", READABLE) from error
         for name in sorted(expected.keys() | found.keys()):
             if expected.get(name) != found.get(name):
                 state = "is missing" if name not in found else "was added" if name not in expected else "has changed"
@@ -206,7 +214,8 @@ class Store(Layout):
             Corrupt: the manifest is missing or unreadable, or the file is missing or different.
         """
         path, expected = folder / name, self._manifest(folder)["files"].get(name)
-        found = path.is_file() and {"bytes": path.stat().st_size, "sha256": files.file_sha256(path)}
+        with read_errors(path):
+            found = path.is_file() and {"bytes": path.stat().st_size, "sha256": files.file_sha256(path)}
         if expected is None or found != expected:
             state = "has changed" if found else "is missing"
             raise Corrupt(f"{path} {state} since it was written", "run 'nightshift verify' to check all")
@@ -229,9 +238,9 @@ class Store(Layout):
 
     def _manifest(self, folder: Path) -> dict[str, Any]:
         try:
-            manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_bytes())
-            schema, _, _ = manifest["schema"], manifest["meta"], manifest["files"].keys()
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            manifest: dict[str, Any] = json.loads(read_plain(folder / MANIFEST))
+            schema, _, _ = manifest["schema"], manifest["meta"].keys(), manifest["files"].keys()
+        except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise Corrupt(
                 f"{folder} has no readable {MANIFEST} ({error})", "it was not completely written; run again"
             ) from error

@@ -19,15 +19,16 @@ import numpy as np
 
 from data.dataset import Geometry
 from data.errors import BadFile
-from data.importing.batches import Encoded
+from data.importing.batches import BATCH, Encoded
 from data.importing.places.local import Folder, read_file
 from data.importing.places.place import MAX_IMAGE_BYTES, File
 from data.importing.quick import decoded
 from data.sources.images import fit
 
 AHEAD = 4  # batches per core that are being decoded or wait to be written
+AHEAD_BYTES = 256 << 20  # of decoded pixels in them, but at least one batch per core
 SMALL = 64 * 64  # pixels; larger images are decoded in threads
-THREADS_FIRST = 8  # batches before processes are started, which takes half a second
+THREADS_FIRST = 64  # batches before processes are started: about as long as starting two takes
 
 UNNAMED = "\0"  # stands for the name of an image, which only messages need: names cost time to make and to send
 
@@ -124,6 +125,8 @@ class Pool:
         self._threads = ThreadPoolExecutor(self.cores, "decode")
         self._processes: ProcessPoolExecutor | None = None
         self._asked = 0
+        batch = BATCH * math.prod(geometry.shape)
+        self.ahead = max(min(AHEAD * self.cores, AHEAD_BYTES // batch), self.cores)
 
     def __enter__(self) -> "Pool":
         return self
@@ -166,7 +169,7 @@ def in_order(pool: Pool, batches: Iterable[T], start: Callable[[T], "Future[Pixe
     waiting: deque[tuple[T, Future[Pixels]]] = deque()
     for batch in batches:
         waiting.append((batch, start(batch)))
-        if len(waiting) >= AHEAD * pool.cores:
+        if len(waiting) >= pool.ahead:
             first, future = waiting.popleft()
             yield first, future.result()
     while waiting:

@@ -12,6 +12,7 @@ from data.importing.places.archives import archive, is_archive
 from data.importing.places.local import OneFile
 from data.importing.places.place import File, Place
 from data.importing.readers import arrays, folders, idx_files, shards, tables
+from data.importing.readers.table_columns import is_metadata, is_table
 from data.sources.idx import GZIP_MAGIC
 
 CALLED: dict[Kind, str] = {
@@ -21,7 +22,7 @@ CALLED: dict[Kind, str] = {
     "idx": "IDX files",
     "tar": "WebDataset shards",
 }
-CONTAINERS: dict[Kind, Callable[[File], bool]] = {"table": tables.is_table, "tar": shards.is_shard}
+CONTAINERS: dict[Kind, Callable[[File], bool]] = {"table": is_table, "tar": shards.is_shard}
 READERS = {
     "folder": folders.open_folder,
     "table": tables.open_tables,
@@ -44,7 +45,7 @@ def recognised(place: Place, options: ImportOptions, known: Callable[[File], boo
     """
     place = _opened(place, options)
     kind = options.kind if options.kind != "auto" else kind_of(place)
-    metadata = [file for file in place.files if kind == "table" and tables.is_metadata(file)]
+    metadata = [file for file in place.files if kind == "table" and is_metadata(file)]
     if known and kind in CONTAINERS and not metadata and _left_without(place, CONTAINERS[kind], known):
         return Source(kind, 0, lambda: iter(()), notes=[f"read as {CALLED[kind]}"])
     source = tables.open_tables(place, options, metadata) if metadata else READERS[kind](place, options)
@@ -67,15 +68,17 @@ def kind_of(place: Place) -> Kind:
     """
     files = place.files
     pictures = any(folders.is_image(file) for file in files)
-    rows = any(tables.is_table(file) for file in files)
-    looks: dict[Kind, bool] = {  # the first that is true
-        "idx": any(set(found) >= set(ROLES) for found in idx_files.sets_of(place).values()),
-        "folder": pictures and not any(map(tables.is_metadata, files)) and (not rows or _in_class_folders(place)),
-        "table": rows,
-        "tar": any(map(shards.is_shard, files)),
-        "arrays": any(file.suffix in (".npz", ".npy") for file in files),
+    rows = any(is_table(file) for file in files)
+    looks: dict[Kind, Callable[[], bool]] = {  # the first that is true; there may be a million files
+        "idx": lambda: any(set(found) >= set(ROLES) for found in idx_files.sets_of(place).values()),
+        "folder": lambda: (
+            pictures and not (rows and any(map(is_metadata, files))) and (not rows or _in_class_folders(place))
+        ),
+        "table": lambda: rows,
+        "tar": lambda: any(map(shards.is_shard, files)),
+        "arrays": lambda: any(file.suffix in (".npz", ".npy") for file in files),
     }
-    found = next((kind for kind, so in looks.items() if so), None)
+    found = next((kind for kind, so in looks.items() if so()), None)
     if found:
         return found
     if any(idx_files.role_of(file.name)[1] for file in files):  # some of the four: their reader says what is missing

@@ -9,7 +9,7 @@ Why: docs/decisions/0004-parquet-layout-and-split.md and 0020-snapshots.md.
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +25,9 @@ from data.shards import parquet_file, pieces
 from data.shards.parquet_file import THREADS, Part, Split, image_hashes
 from data.shards.pieces import Piece
 from data.snapshots.snapshot import SnapshotRef
+from data.snapshots.snapshot import read as read_snapshot
 from data.sources.source import read_raw
-from data.validation.results import ValidationRef
+from data.validation.results import ValidationRef, validations
 from data.values import digest_of
 
 FORMAT = 1  # raise it when the same input should give other files
@@ -62,14 +63,7 @@ def normalise(store: Store, dataset: Dataset, raw_ref: RawRef, validation_ref: V
         Corrupt: the raw data or the validation has changed since it was written.
         StorageFailed: the home cannot be written.
     """
-    address = {
-        "format": FORMAT,
-        "dataset": dataset.name,
-        "class_names": dataset.class_names,
-        "raw": raw_ref.digest,
-        "validation": validation_ref.digest,
-    }
-    ref = PreparedRef(dataset.name, digest_of(address))
+    ref = _address(dataset, raw_ref, validation_ref)
     target = store.prepared(ref.digest)
     if store.intact(target) is not None:
         return ref
@@ -84,6 +78,32 @@ def normalise(store: Store, dataset: Dataset, raw_ref: RawRef, validation_ref: V
             draft.meta.update(_described(store, dataset, SnapshotRef(dataset.name, raw_ref.digest)))
         draft.meta["validation"] = validation_ref.digest
     return ref
+
+
+def restore(store: Store, dataset: Dataset, raw_ref: RawRef, digest: str) -> PreparedRef | None:
+    """Make a prepared folder of an earlier night again, from its snapshot and the validation that accepted it.
+
+    Args:
+        store: where both lie.
+        dataset: the row of a dataset that grows, of any night.
+        raw_ref: the snapshot of that night.
+        digest: of the folder.
+
+    Returns:
+        The folder; None if the snapshot or the validation is not there any more.
+
+    Raises:
+        Corrupt: the snapshot, a shard or the validation has changed.
+        StorageFailed: the home cannot be written.
+    """
+    snapshot = SnapshotRef(dataset.name, raw_ref.digest)
+    if not store.is_complete(store.snapshot(snapshot.digest)):
+        return None
+    then = replace(dataset, class_names=read_snapshot(store, snapshot).class_names)
+    for validation in validations(store, dataset.name, raw_ref.digest):
+        if _address(then, raw_ref, validation).digest == digest:
+            return normalise(store, then, raw_ref, validation)
+    return None
 
 
 def write_splits(folder: Path, dataset: Dataset, raw: RawData, raw_digest: str) -> dict[str, Any]:
@@ -244,6 +264,17 @@ def _common(dataset: Dataset, size: Sequence[int], raw_digest: str) -> dict[str,
         "raw": raw_digest,
         "sources": {role: file.raw_sha256 for role, file in dataset.files.items()},
     }
+
+
+def _address(dataset: Dataset, raw_ref: RawRef, validation_ref: ValidationRef) -> PreparedRef:
+    address = {
+        "format": FORMAT,
+        "dataset": dataset.name,
+        "class_names": dataset.class_names,
+        "raw": raw_ref.digest,
+        "validation": validation_ref.digest,
+    }
+    return PreparedRef(dataset.name, digest_of(address))
 
 
 def _require_passed(validation: dict[str, Any], raw_ref: RawRef) -> None:

@@ -3,7 +3,6 @@
 What is expected: suites.py. Great Expectations, which is asked: engine.py. What it must catch: corruptions.py.
 """
 
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -16,17 +15,17 @@ from data.errors import Broken, DataRefused
 from data.home.files import storage_errors
 from data.home.store import Store
 from data.inspection.contact_sheet import SHEET, contact_sheet
-from data.inspection.findings import Finding
 from data.snapshots.snapshot import SnapshotRef
 from data.sources.source import read_raw
 from data.statistics import facts
 from data.statistics.summary import summarise
 from data.validation import snapshots
-from data.validation.corruptions import CORRUPTIONS, Copy, summarise_again
+from data.validation.corrupted.corruptions import CORRUPTIONS, Copy, summarise_again
+from data.validation.corrupted.sampling import sample_of
+from data.validation.drifting import Compared, compare
 from data.validation.engine import Engine, met, one_at_a_time
 from data.validation.failures import failure_of, malformed
 from data.validation.results import Catch, Failure, ValidationRef, ValidationResult, as_markdown, read
-from data.validation.sampling import sample_of
 from data.validation.snapshots import Material
 from data.validation.suites import SUITE, suites
 from data.values import canonical_json, digest_of, plain
@@ -37,20 +36,17 @@ UNPINNED = (
 )
 
 
-def check(
-    store: Store, dataset: Dataset, raw_ref: RawRef, findings: Callable[[], Sequence[Finding]] = tuple
-) -> ValidationRef:
+def check(store: Store, dataset: Dataset, raw_ref: RawRef) -> ValidationRef:
     """Validate the raw data, test the suite on corrupted copies, and keep the result.
 
     An earlier result for the same data, expectations and suite is used again if it is undamaged. Of a dataset that
-    grows, what is new is validated, and a sample of the rest: see `data.validation.snapshots`.
+    grows, what is new is validated, and a sample of the rest (`data.validation.snapshots`), and the whole is compared
+    with the last accepted snapshot (`data.validation.drifting`).
 
     Args:
         store: where the raw data lies and the result goes.
         dataset: the row with the expected shapes and statistics.
         raw_ref: the data, as `data.sources.source.download` returned it, or its snapshot.
-        findings: returns what is wrong with the data beside what is checked here, such as drift since the night before;
-            asked only if there is no earlier result.
 
     Raises:
         DataRefused: the data failed; the message names expectations, values and rows, and where the result is kept.
@@ -63,18 +59,20 @@ def check(
         "great_expectations": version("great-expectations"),
         "dataset": _expected_row(dataset),
         "raw": raw_ref.digest,
+        **_circumstances(store, dataset, raw_ref),
     }
     ref = ValidationRef(dataset.name, digest_of(address))
     folder = store.validation(ref.digest)
     if store.intact(folder) is None:
         found = _material(store, dataset, raw_ref)
         with store.publish(folder) as draft:
-            result = _with_findings(
-                validate(found.row, found.table, draft.path / "data-docs", found.sample[1]), found.notes, findings()
-            )
+            result = validate(found.row, found.table, draft.path / "data-docs", found.sample[1])
+            since = _since_the_last_night(store, dataset, raw_ref)
+            result = _with_drift(replace(result, notes=(*result.notes, *found.notes)), since)
             contact_sheet(draft.path / SHEET, *found.sheet)
-            catches = _catches(found) if result.success else ()
+            catches = _catches(found, store.scratch().parent) if result.success else ()
             _require_caught(dataset, catches)
+            catches += since.catches  # what the rules for drift miss is told, and ends no night
             kept = plain({**vars(result), "catches": catches})
             (draft.path / "result.json").write_bytes(canonical_json(kept))
             (draft.path / "validation.md").write_text(as_markdown(dataset.title, result, catches), encoding="utf-8")
@@ -86,6 +84,13 @@ def check(
     if dataset.growth is not None:
         snapshots.accept(store, SnapshotRef(dataset.name, raw_ref.digest))
     return ref
+
+
+def _circumstances(store: Store, dataset: Dataset, raw_ref: RawRef) -> dict[str, Any]:
+    """Return what else decides the result of a dataset that grows: whether a person accepted the snapshot."""
+    if dataset.growth is None or not snapshots.trusted(store, SnapshotRef(dataset.name, raw_ref.digest)):
+        return {}
+    return {"accepted by hand": True}
 
 
 def _expected_row(dataset: Dataset) -> dict[str, Any]:
@@ -106,24 +111,25 @@ def _material(store: Store, dataset: Dataset, raw_ref: RawRef) -> Material:
     return Material(dataset, table, (dataset, raw, table), (dataset, raw))
 
 
-def _catches(found: Material) -> tuple[Catch, ...]:
-    catches, n = catch_table(*found.sample), len(found.sample[2])
-    return tuple(replace(one, sampled=n) for one in catches) if n < len(found.table) else catches
+def _catches(found: Material, scratch: Path) -> tuple[Catch, ...]:
+    catches, n = catch_table(*found.sample, scratch), len(found.sample[2])
+    return tuple(replace(one, sampled=one.sampled or n) for one in catches) if n < len(found.table) else catches
 
 
-def _with_findings(result: ValidationResult, notes: Sequence[str], findings: Sequence[Finding]) -> ValidationResult:
-    """Add what was found by other means: what refuses the data is a failure, the rest are notes."""
-    refused = [one for one in findings if one.refuses]
-    failures = (
-        *result.failures,
-        *(Failure(one.rule, "drift", f"no such difference; {one.remedy}", one.sentence) for one in refused),
-    )
+def _since_the_last_night(store: Store, dataset: Dataset, raw_ref: RawRef) -> Compared:
+    return compare(store, dataset, SnapshotRef(dataset.name, raw_ref.digest)) if dataset.growth else Compared()
+
+
+def _with_drift(result: ValidationResult, since: Compared) -> ValidationResult:
+    """Add what shifted: what ends the night is a failure, and the rest is told."""
+    refused = [one for one in since.findings if one.refuses]
+    failures = [Failure(one.rule, "drift", f"no such change; {one.remedy}", one.sentence) for one in refused]
     return replace(
         result,
         success=result.success and not refused,
-        checks=result.checks + len(findings),
-        failures=failures,
-        notes=(*result.notes, *notes, *(one.sentence for one in findings if not one.refuses)),
+        checks=result.checks + len(since.findings),
+        failures=(*result.failures, *failures),
+        shifts=since.shifts,
     )
 
 
@@ -176,16 +182,19 @@ def _judge(
             details[suite.name] = result.to_json_dict()
         if failures and (until_one_fails or suite.name == "table"):
             break  # a malformed table cannot be compared with anything
-    return ValidationResult(checks > 0 and not failures, checks, tuple(failures), tuple(notes), details)
+    return ValidationResult(checks > 0 and not failures, checks, tuple(failures), tuple(notes), details=details)
 
 
-def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -> tuple[Catch, ...]:
+def catch_table(
+    dataset: Dataset, raw: RawData, table: pa.Table | None = None, scratch: Path | None = None
+) -> tuple[Catch, ...]:
     """Run the suite on corrupted copies of the data, and record which it catches.
 
     Args:
         dataset: the row with the expected shapes and statistics.
         raw: genuine data.
         table: its summary; computed if not given.
+        scratch: a folder for the images of a sample; None keeps them in memory.
 
     Returns:
         One catch per corruption, of the data or of a sample of large data (`sample_of`); `by` lists the failures of the
@@ -193,12 +202,13 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
 
     Raises:
         Broken: Great Expectations failed.
+        OSError: `scratch` cannot be written.
     """
     table = summarise(raw, dataset.ground) if table is None else table
     caught = []
     with one_at_a_time():
         engine = Engine()
-        n, (dataset, raw, table) = len(table), _tested_on(engine, dataset, raw, table)
+        n, (dataset, raw, table) = len(table), _tested_on(engine, dataset, raw, table, scratch)
         sampled = len(table) if len(table) < n else 0
         for corruption in CORRUPTIONS:
             corrupted = corruption.apply(raw)
@@ -213,9 +223,11 @@ def catch_table(dataset: Dataset, raw: RawData, table: pa.Table | None = None) -
     return tuple(caught)
 
 
-def _tested_on(engine: Engine, dataset: Dataset, raw: RawData, table: pa.Table) -> tuple[Dataset, RawData, pa.Table]:
+def _tested_on(
+    engine: Engine, dataset: Dataset, raw: RawData, table: pa.Table, scratch: Path | None
+) -> tuple[Dataset, RawData, pa.Table]:
     """Return a sample of large data; all of it, if the sample itself would be refused: then it could show nothing."""
-    sample = sample_of(dataset, raw, table)
+    sample = sample_of(dataset, raw, table, scratch)
     if sample[1] is raw or _judge(engine, sample[0], sample[2], sample[1], until_one_fails=True).success:
         return sample
     return dataset, raw, table

@@ -1,8 +1,10 @@
 """The result of a validation, as values: reading one does not load Great Expectations."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.drift.shift import Shift
 from data.home.store import Store
 from data.values import from_json
 
@@ -58,6 +60,7 @@ class ValidationResult:
         checks: number of expectations that were evaluated.
         failures: those that were not met.
         notes: what could not be checked, and why.
+        shifts: how the data differ from those of the nights before, what ends the night first.
         details: everything that Great Expectations returned, by suite, JSON-able.
     """
 
@@ -65,6 +68,7 @@ class ValidationResult:
     checks: int
     failures: tuple[Failure, ...]
     notes: tuple[str, ...] = ()
+    shifts: tuple[Shift, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
 
 
@@ -101,8 +105,23 @@ def read(store: Store, digest: str) -> tuple[ValidationResult, tuple[Catch, ...]
         Corrupt: there is no such validation, or its manifest cannot be read.
     """
     meta = store.meta(store.validation(digest))
-    result = {name: meta[name] for name in ("success", "checks", "failures", "notes")}
+    result = {name: meta[name] for name in ("success", "checks", "failures", "notes", "shifts") if name in meta}
     return from_json(ValidationResult, result), tuple(from_json(Catch, one) for one in meta["catches"])
+
+
+def validations(store: Store, dataset: str, raw: str) -> Iterator[ValidationRef]:
+    """Yield the validations that are kept of some raw data or of a snapshot.
+
+    Args:
+        store: where they lie.
+        dataset: the dataset's name.
+        raw: digest of the data.
+    """
+    for folder in store.validations():
+        if store.is_complete(folder):
+            meta = store.meta(folder)
+            if (meta.get("dataset", dataset), meta.get("raw")) == (dataset, raw):
+                yield ValidationRef(dataset, folder.name)
 
 
 def as_markdown(title: str, result: ValidationResult, catches: tuple[Catch, ...]) -> str:
@@ -114,6 +133,10 @@ def as_markdown(title: str, result: ValidationResult, catches: tuple[Catch, ...]
         lines += ["| subject | expectation | expected | got |", "| --- | --- | --- | --- |"]
         lines += [f"| {f.subject} | {f.expectation} | {f.expected} | {f.observed} |" for f in result.failures]
         lines += ["", *(f"- {f.subject} ({f.expectation}): `{row}`" for f in result.failures for row in f.rows), ""]
+    if result.shifts:
+        lines += ["## Compared with the last accepted snapshot", ""]
+        lines += [f"- {s.sentence} ({s.measure} {s.effect:.3g}, told above {s.warns_above:.3g})" for s in result.shifts]
+        lines += [""]
     if catches:
         lines += [
             "## Self-test on corrupted data",

@@ -26,6 +26,7 @@ from data.values import canonical_json
 
 KNOWN = 50_000  # images that were known, at most; and those of which pixels are looked at
 PIXELS = 256 << 20  # bytes of them, at most
+TRUSTED = "accepted-by-hand.jsonl"
 SHEET = 2_000  # new images from which a contact sheet chooses
 OWN_SPLIT = (
     "the source has a test split of its own, so training and test images may differ: tonight's statistics are compared "
@@ -97,6 +98,25 @@ def accepted(store: Store, dataset: str) -> SnapshotRef | None:
         return None
     ref = SnapshotRef(dataset, str(digest))
     return ref if store.is_complete(store.snapshot(ref.digest)) else None
+
+
+def trust(store: Store, ref: SnapshotRef, reason: str, who: str, when: str) -> None:
+    """Record that a person says that what changed in a snapshot is meant: nothing that drifted ends its night.
+
+    Raises:
+        StorageFailed: the home cannot be written.
+    """
+    told = {"snapshot": ref.digest, "reason": reason, "who": who, "when": when}
+    store.append_line(store.growing(ref.dataset, TRUSTED), json.dumps(told, sort_keys=True).encode())  # one line
+
+
+def trusted(store: Store, ref: SnapshotRef) -> bool:
+    """Return whether a person said so of this snapshot."""
+    try:
+        lines = store.growing(ref.dataset, TRUSTED).read_bytes().splitlines()
+        return any(json.loads(line)["snapshot"] == ref.digest for line in lines)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def heads(shards: Sequence[Selected], most: int) -> list[np.ndarray]:

@@ -1,12 +1,15 @@
 """Commands for whoever runs the server: start it, stop it, deploy, clean up, and check that nights succeed."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
 from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, store
 from flows.server import connection
 from flows.settings import prepare_environment, settings
+
+if TYPE_CHECKING:
+    from data.home.store import Store
 
 app = App(name="admin")
 server = App(name="server", help="Start or stop a Prefect server on this machine.", group=SERVER)
@@ -92,7 +95,6 @@ def status(
         success_hours: Alert when no night has succeeded for this many hours.
     """
     from artifacts.operations.status import Limits, find_alerts, nights, notes
-    from artifacts.registry import champions
 
     home = store()
     alerts = find_alerts(home, Limits(not_promoted_nights, champion_days, success_hours))
@@ -101,7 +103,7 @@ def status(
         return 1 if alerts else 0
     last = {name: records[-1] for name, records in sorted(nights(home).items())}
     rows = [
-        (name, champions.champion_id(home, name), one.began[:16].replace("T", " "), one.state, one.verdict)
+        (name, _champion(home, name), one.began[:16].replace("T", " "), one.state, one.verdict)
         for name, one in last.items()
     ]
     if json:
@@ -116,3 +118,14 @@ def status(
         for one in alerts:
             print(f"{one}\n  -> {one.hint}")
     return 1 if alerts else 0
+
+
+def _champion(home: "Store", dataset: str) -> str | None:
+    """Return the champion's name, or that its registry is damaged, which is an alert of its own."""
+    from artifacts.registry import champions
+    from data.errors import Corrupt
+
+    try:
+        return champions.champion_id(home, dataset)
+    except Corrupt:
+        return "damaged"

@@ -53,10 +53,10 @@ def find_version(name: str) -> "Version":
     Raises:
         UnknownName: there is no such version or dataset, or the dataset has no champion.
     """
-    from artifacts.registry import champions, versions
+    from artifacts.registry import champions
 
     if "/" in name:
-        return versions.find(store(), name)
+        return champions.verified(store(), name)
     found = champions.champion(store(), known_dataset(name))
     if found is None:
         raise UnknownName(f"{name} has no champion yet", f"run: nightshift retrain {name}")

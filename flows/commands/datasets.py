@@ -1,5 +1,6 @@
-"""The commands about datasets: list and show them; add, update, rename, remove and schedule your own."""
+"""The commands about datasets: list and show them; add, update, accept, rename, remove and schedule your own."""
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypedDict
 
 from cyclopts import App, Parameter
@@ -8,7 +9,7 @@ from data.errors import BadInput, NightshiftError
 from data.fields import described
 from data.growth import Growth
 from data.importing.options import ImportOptions
-from flows.commands.console import Flag, Json, Text, console, print_json, print_table, store
+from flows.commands.console import Flag, Json, Reason, Text, console, print_json, print_table, store
 
 if TYPE_CHECKING:
     from data.adding import Added
@@ -155,6 +156,29 @@ def update(
     }
     change = "unchanged" if same else f"updated, before {before.n_train:,} + {before.n_test:,} images"
     _print_added(added, change, json=json)
+
+
+@app.command(help_epilogue="Example: nightshift datasets accept letters --reason 'a new camera since Monday'")
+def accept(name: str, *, reason: Reason, json: Json = False) -> None:
+    """Say that what changed in the newest snapshot is meant, so that no night ends because of it.
+
+    Args:
+        name: Name of a dataset that grows.
+    """
+    from data import catalogue
+    from data.snapshots.snapshot import SnapshotRef
+    from data.validation.snapshots import trust
+    from flows.settings import user_name
+
+    row = catalogue.get(store(), name)
+    if not row.snapshot:
+        raise BadInput(f"{name} does not grow, so nothing in it has changed", "see: nightshift datasets show " + name)
+    if not reason.strip():
+        raise BadInput("a reason is needed", "--reason 'a new camera since Monday'")
+    when = datetime.now(UTC).isoformat(timespec="seconds")
+    trust(store(), SnapshotRef(name, row.snapshot), reason.strip(), user_name(), when)
+    text = f"snapshot {row.snapshot[:12]} of {name} is accepted as it is"
+    _print({"dataset": name, "snapshot": row.snapshot}, [text, f"  -> nightshift retrain {name}"], json=json)
 
 
 @app.command(help_epilogue="Example: nightshift datasets rename letters capitals")

@@ -1,12 +1,13 @@
 """Commands about registered versions: list, show, ask, compare, train again, and check that their files are intact."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
 from data.dataset import Fit
-from data.errors import NightshiftError
+from data.errors import Corrupt
 from flows.commands.console import (
     BROKEN,
     DONE,
@@ -36,8 +37,8 @@ app.command(models)
 
 @models.default
 @models.command(name="list", help_epilogue="Example: nightshift models list mnist")
-def list_models(dataset: Text = "", *, json: Json = False) -> None:
-    """List the registered versions; champions are marked with *.
+def list_models(dataset: Text = "", *, json: Json = False) -> int:
+    """List the registered versions; champions are marked with *. Damaged ones are named below.
 
     Args:
         dataset: Dataset to list. Default: all.
@@ -46,29 +47,44 @@ def list_models(dataset: Text = "", *, json: Json = False) -> None:
     from artifacts.registry import versions
 
     home = store()
-    names = (dataset,) if dataset else versions.datasets(home)
-    rows = [_version_row(home, version) for name in names for version in versions.versions(home, name)]
+    rows, damaged = [], []
+    for name in (dataset,) if dataset else versions.datasets(home):
+        for number in versions.numbers(home, name):
+            try:
+                rows.append(_version_row(home, versions.load(home, name, number)))
+            except Corrupt as error:
+                damaged.append({"version": f"{name}/{number}", "damaged": error.problem})
     if json:
-        print_json(rows)
+        print_json([*rows, *damaged])
     elif rows:
         shown = [
-            ("*" if row["champion"] else "", row["version"], row["recipe"], percent(row["accuracy"]), row["run"])
+            (
+                "*" if row["champion"] else "",
+                row["version"],
+                row["recipe"],
+                percent(row["accuracy"]) if row["accuracy"] is not None else "-",
+                row["run"],
+            )
             for row in rows
         ]
         print_table(("", "version", "recipe", "test accuracy", "registered by run"), shown)
-    else:
+    elif not damaged:
         print("no version is registered yet\n  -> nightshift retrain")
+    for one in damaged:
+        print(f"{one['version']} is damaged: {one['damaged']}\n  -> nightshift verify", file=sys.stderr)
+    return BROKEN if damaged else DONE
 
 
 def _version_row(home: "Store", version: "Version") -> dict[str, Any]:
-    from artifacts.registry import champions
+    from artifacts.registry import champions, versions
 
     champion = champions.champion_id(home, version.dataset)
+    versions.require_recorded(version, champions.history(home, version.dataset))
     return {
         "version": version.id,
         "champion": version.id == champion,
         "recipe": version.recipe,
-        "accuracy": version.document("metrics.json")["test"]["accuracy"],
+        "accuracy": version.document("metrics.json").get("test", {}).get("accuracy"),
         "weights": version.weights_digest,
         "run": version.run_id,
         "folder": str(version.folder),
@@ -197,32 +213,35 @@ def replay(version: VersionName, *, device: Device = "auto", json: Json = False)
 
 
 @app.command(group=MODELS, help_epilogue="Example: nightshift verify")
-def verify(*, repair: Annotated[bool, Flag] = False, json: Json = False) -> int:
-    """Hash every file and check every ledger again.
+def verify(*, repair: Annotated[bool, Flag] = False, load: Annotated[bool, Flag] = False, json: Json = False) -> int:
+    """Hash every file and check every ledger, row and record again.
+
+    The last line says what was checked, and what was not.
 
     Args:
-        repair: Rebuild a damaged champion pointer from the ledger.
+        repair: Mend what needs no guess: a lost champion pointer, an untidy ledger, damaged files that are made anew.
+            What is changed or moved is kept in quarantine/ of the home.
+        load: Load every version that a rollback may need, too, and ask it the recorded requests.
     """
-    from artifacts.operations.verify import find_problems
-    from artifacts.registry import versions
+    from artifacts.operations.verify import check_home
+    from artifacts.upkeep.repair import repair_home
+    from flows.settings import prepare_environment
 
-    home = store()
-    repaired = [line for dataset in versions.datasets(home) for line in _repair(home, dataset)] if repair else []
-    findings = find_problems(home)
+    if load:
+        prepare_environment()
+    repaired = repair_home(store()) if repair else []
+    report = check_home(store(), load=load)
     if json:
-        print_json({"findings": [finding.to_json() for finding in findings], "repaired": repaired})
+        print_json(
+            {
+                "findings": [finding.to_json() for finding in report.findings],
+                "repaired": repaired,
+                "checked": report.counts,
+                "unchecked": report.unchecked,
+            }
+        )
     else:
-        for line in (*repaired, *(f"{one.subject}: {one.problem}\n  -> {one.hint}" for one in findings)):
+        for line in (*repaired, *(f"{one.subject}: {one.problem}\n  -> {one.hint}" for one in report.findings)):
             print(line)
-        print(f"{len(findings)} findings" if findings else "all files match their recorded hashes")
-    return BROKEN if any(finding.serious for finding in findings) else DONE
-
-
-def _repair(home: "Store", dataset: str) -> list[str]:
-    """Repair one dataset; an error is reported as a line, so that the other datasets are still repaired."""
-    from artifacts.operations.verify import repair
-
-    try:
-        return repair(home, dataset)
-    except NightshiftError as error:
-        return [f"{dataset} cannot be repaired: {error}"]
+        print(report.sentence)
+    return BROKEN if report.serious else DONE

@@ -126,20 +126,22 @@ class Night:
         """Return why a growing dataset is not trained tonight; "" if it is, as whatever a person forces or tries is."""
         if not self.dataset.growth or self.mode != "normal":
             return ""
-        return due.waits(self.store, self.dataset, due.asked_for(candidates, self.policy))
+        return due.waits(self.store, self.dataset, due.asked_for(candidates, self.changes))
 
-    def postponed(self, why: str) -> NightReport:
+    def postponed(self, prepared: PreparedRef, why: str) -> NightReport:
         """Return the report of a night without a training; nothing is written."""
         say("choose", f"nothing is trained tonight: {why}", 1.0)
-        return self._report(verdict="POSTPONED", reason=why)
+        return self._report(prepared, verdict="POSTPONED", reason=why)
 
     def finish(self, report: NightReport, candidates: Sequence[Candidate] = ()) -> State[NightReport]:
         """End this run's record, and return the final state: Completed, named "Promoted" or "Not promoted"."""
         summary = f"{report.headline}: {report.reason}"
-        result = {}
+        result: dict[str, Any] = {}
+        if report.validation and report.validation.shifts:
+            result["shifts"] = [shift.sentence for shift in report.validation.shifts]
         if candidates and self.dataset.growth and self.mode != "dry-run":
-            asked = due.asked_for(candidates, self.policy)
-            result = {"asked": asked, "snapshot": self.dataset.snapshot}
+            asked = due.asked_for(candidates, self.changes)
+            result |= {"asked": asked, "snapshot": self.dataset.snapshot}
         promoted = report.promoted
         journal.end(
             self.store, self.record, "finished", summary, verdict=report.verdict, promoted=promoted, result=result
@@ -161,28 +163,26 @@ class Night:
         """Collect everything that the report shows; nothing is written."""
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
-        validation = parquet.describe(self.store, prepared)["validation"]
-        checks, catches = results.read(self.store, validation)
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
         return self._report(
+            prepared,
             verdict="UNCHANGED" if judged.unchanged else decision.verdict,
             reason=judged.unchanged or decision.reason,
             decision=decision,
             candidates=rows,
             standings=standings(finished),
             winner=judged.chosen.ref.candidate.name,
-            validation=checks,
-            catches=catches,
             self_tests=judged.self_tests,
             infra=judged.infra,
-            sheet=self.store.validation(validation) / SHEET,
             provenance=made_from.to_json(),
             decided=len(ledger.decided(history, judged.test_digest)),
             ledger=ledger.newest(history),
             next_commands=self._next(judged),
         )
 
-    def _report(self, *, verdict: str, reason: str, **more: Any) -> NightReport:
+    def _report(self, prepared: PreparedRef, *, verdict: str, reason: str, **more: Any) -> NightReport:
+        validation = parquet.describe(self.store, prepared)["validation"]
+        checks, catches = results.read(self.store, validation)
         return NightReport(
             run=self.run,
             dataset=self.dataset.name,
@@ -195,6 +195,9 @@ class Night:
             mode=self.mode,
             champion_before=self.champion,
             champion_after=champions.champion_id(self.store, self.dataset.name),
+            validation=checks,
+            catches=catches,
+            sheet=self.store.validation(validation) / SHEET,
             news=self._news(),
             **more,
         )

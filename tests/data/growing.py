@@ -88,7 +88,7 @@ def accepted(store: Store, ref: SnapshotRef) -> ValidationRef:
         (draft.path / "validation.md").write_text("fine")
         (draft.path / "data-docs").mkdir()
         (draft.path / "data-docs" / "index.html").write_text("<p>fine</p>")
-        draft.meta.update(success=True, raw=ref.digest)
+        draft.meta.update(success=True, raw=ref.digest, dataset="zoo")
     return validation
 
 

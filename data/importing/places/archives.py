@@ -12,6 +12,7 @@ from typing import BinaryIO, cast
 from data.home.files import storage_errors
 from data.importing.places.place import UNSETTLED, File, Place, unreadable
 
+MAX_HEADER = 1 << 20  # bytes of a tar header
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz")
 
 
@@ -54,7 +55,7 @@ class Tar(Place):
         """List the members: regular files only, whatever links or devices the archive holds."""
         self._path, self._lock = path, threading.Lock()
         try:
-            with tarfile.open(path, "r:*") as archive:
+            with tarfile.open(path, "r:*", tarinfo=_Member) as archive:
                 for member in archive:
                     if member.isreg():
                         self.add(member.name, member.size, member.offset_data, stamp)
@@ -77,6 +78,16 @@ class Tar(Place):
         stream = self._path.open("rb")
         stream.seek(file.key)
         return cast("BinaryIO", _Part(stream, file.size))
+
+
+class _Member(tarfile.TarInfo):
+    """A header whose extension, which is read into memory, has a size that names and dates can have."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        extension = self.type not in (*tarfile.REGULAR_TYPES, tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE)
+        if extension and self.size > MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
 
 
 def _is_plain_tar(path: Path) -> bool:

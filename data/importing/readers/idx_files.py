@@ -38,10 +38,10 @@ def role_of(name: str) -> tuple[str, str]:
 
     Kaggle's copy of MNIST has each file in a folder named like the file.
     """
-    path = PurePosixPath(name)
-    match = NAME.fullmatch(path.name)
+    match = NAME.fullmatch(name.rpartition("/")[2])
     if not match:
         return "", ""
+    path = PurePosixPath(name)
     folder = path.parent
     if NAME.fullmatch(folder.name):
         folder = folder.parent

@@ -271,6 +271,22 @@ NIGHTS = (
         _champion(predicted=None, state="corrupt", problem="model.keras has changed since it was written"),
     ),
     Night(
+        "the champion cannot be loaded",
+        "HOLD",
+        "champion-unreadable",
+        _champion(
+            predicted=None,
+            state="unloadable",
+            problem="model.keras is as it was written, but Keras 3.16.0 cannot load it",
+        ),
+    ),
+    Night(
+        "the champion takes images of another size",
+        "HOLD",
+        "champion-unreadable",
+        _champion(predicted=None, state="unfit", problem="it takes images of 12×12, tonight's have 28×28"),
+    ),
+    Night(
         "the champion did not answer every image",
         "HOLD",
         "champion-unreadable",

@@ -57,15 +57,22 @@ def test_a_champion_is_scored_on_the_same_images(trained: TrainedHome) -> None:
     assert scoring.accuracy_of(trained.store, version, trained.tests) == trained.trained[1].test.accuracy
 
 
-def test_a_champion_that_cannot_be_scored_says_why(trained: TrainedHome) -> None:
-    """Images of another size, a changed file, a missing folder: no predictions, and the reason for the message."""
+def test_a_champion_that_cannot_be_scored_says_why(trained: TrainedHome, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Images of another size, another Keras, a changed file, a missing folder: the reason for the message."""
     version = trained.promote(0)
     larger = replace(trained.tests, images=np.zeros((500, 30, 28), np.uint8))
     other_size = scoring.score_champion(trained.store, SAMPLE, larger)
     assert other_size is not None
-    assert (other_size.predicted, other_size.state, other_size.problem) == (None, "corrupt", "it takes images of 28×28")
+    assert (other_size.predicted, other_size.state) == (None, "unfit")
+    assert other_size.problem == "it takes images of 28×28, tonight's have 30×28"
     with pytest.raises(BadInput):
         scoring.accuracy_of(trained.store, version, larger)
+    with monkeypatch.context() as patched:
+        patched.setattr("keras.saving.load_model", lambda *_, **__: {}["moved>BatchNorm"])
+        newer = scoring.score_champion(trained.store, SAMPLE, trained.tests)
+    assert newer is not None
+    assert (newer.predicted, newer.state, newer.class_names) == (None, "unloadable", tuple("0123456789"))
+    assert "cannot load it ('moved>BatchNorm'); it was made with keras 3.15.1" in newer.problem
     nights.flip(version.model)
     changed = scoring.score_champion(trained.store, SAMPLE, trained.tests)
     assert changed is not None

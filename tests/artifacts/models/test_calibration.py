@@ -1,5 +1,6 @@
 """The temperature: fitted on held-out images, inside the saved model, and no prediction changes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from artifacts.evaluation.metrics import measure
-from artifacts.models.calibration import HIGHEST, LOWEST, fitted_on, temperature
+from artifacts.models.calibration import (
+    HIGHEST,
+    LARGEST_POWER,
+    LOWEST,
+    Calibration,
+    calibrate,
+    fitted_on,
+    temperature,
+)
 from artifacts.models.saving import save, weights_digest
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.fit import fit
@@ -74,12 +83,36 @@ def test_logits_that_say_nothing_are_left_alone() -> None:
 @given(
     rows=st.lists(st.lists(st.floats(-60, 60, width=32), min_size=4, max_size=4), min_size=1, max_size=8),
     divisor=st.floats(LOWEST, HIGHEST),
+    power=st.floats(1 / LARGEST_POWER, LARGEST_POWER),
 )
-def test_no_order_is_reversed(rows: list[list[float]], divisor: float) -> None:
-    """One positive factor is monotonic in float32: the largest logit is still one of the largest."""
+def test_no_order_is_reversed(rows: list[list[float]], divisor: float, power: float) -> None:
+    """A positive factor is monotonic in float32, and so is a power: the largest logit is still one of the largest."""
     logits = np.array(rows, np.float32)
     scaled = logits * np.float32(1 / divisor)
-    assert (scaled[np.arange(len(rows)), logits.argmax(axis=1)] == scaled.max(axis=1)).all()
+    for one in (scaled, -((scaled.max(axis=1, keepdims=True) - scaled) ** np.float32(power))):
+        assert (one[np.arange(len(rows)), logits.argmax(axis=1)] == one.max(axis=1)).all()
+
+
+@pytest.mark.parametrize("power", [0.7, 1.5])
+def test_a_power_is_found_where_it_pays(power: float) -> None:
+    """Logits that were drawn together or apart, as label smoothing does: both numbers come back, calibrated again."""
+    logits, labels = drawn(20_000)
+    behind = logits.max(axis=1, keepdims=True) - logits
+    bent = -(behind ** np.float32(1 / power)) * 2
+    found = calibrate(bent, labels)
+    assert found.power == pytest.approx(power, rel=0.05)
+    assert found.temperature == pytest.approx(2, rel=0.05)
+    assert measure(labels, softmax(-((-bent / np.float32(found.temperature)) ** np.float32(found.power)))).ece < 0.01
+
+
+def test_a_power_that_does_not_pay_is_left_out() -> None:
+    """With too few images, or where a temperature is enough, there is a temperature alone."""
+    logits, labels = drawn(20_000)
+    assert calibrate(logits, labels) == Calibration(temperature(logits, labels))
+    bent = -(np.sqrt(logits.max(axis=1, keepdims=True) - logits)[:900])
+    assert calibrate(bent, labels[:900]).power == 1
+    assert calibrate(np.zeros((2000, 4), np.float32), labels[:2000] % 4) == Calibration()
+    assert calibrate(np.full((2000, 4), np.nan, np.float32), labels[:2000] % 4) == Calibration()
 
 
 class Mean:
@@ -94,7 +127,7 @@ def test_a_stream_is_sampled_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
     """However it is cut into chunks, every third image of three times too many is used."""
     logits, labels = drawn(900, 5)
     monkeypatch.setattr("artifacts.models.calibration.AT_MOST", 300)
-    expected = temperature(logits[::3], labels[::3])
+    expected = calibrate(logits[::3], labels[::3])
     for size in (900, 100, 7, 1):
         chunks = (Images(logits[at : at + size, None], labels[at : at + size]) for at in range(0, 900, size))
         assert fitted_on(Mean(), chunks, 900) == expected
@@ -108,15 +141,19 @@ def test_the_saved_model_is_calibrated_and_predicts_the_same(recipe: str, tmp_pa
     examples, held_out = blobs(300), blobs(200, seed=1)
     held_out.labels[::10] = (held_out.labels[::10] + 1) % 3  # a model without any mistake cannot be calibrated
     network = fit(examples, held_out, info(examples, 3, True), Candidate.parse(recipe)).model
-    found = fitted_on(network, [held_out], 200)
+    found, logits = fitted_on(network, [held_out], 200), network.predict(held_out.images, verbose=0)
     digest, raw = weights_digest(network), np.rint(held_out.images * 255).astype(np.uint8)
     answers = {}
-    for name, divisor in (("plain", 1.0), ("calibrated", found)):
-        save(network, tmp_path / f"{name}.keras", divisor)
+    for name, by in (("plain", Calibration()), ("calibrated", found), ("powered", replace(found, power=1.7))):
+        save(network, tmp_path / f"{name}.keras", by)
         back = keras.saving.load_model(tmp_path / f"{name}.keras", compile=False)
         assert weights_digest(back.get_layer(network.name)) == digest
         answers[name] = np.asarray(back.predict(raw, verbose=0))
-    assert found != 1
-    assert (answers["plain"].argmax(axis=1) == answers["calibrated"].argmax(axis=1)).all()
+    assert found.temperature != 1
+    for name in ("calibrated", "powered"):
+        assert (answers["plain"].argmax(axis=1) == answers[name].argmax(axis=1)).all()
+    largest = logits.max(axis=1, keepdims=True)
+    expected = softmax(-(((largest - logits) / found.temperature) ** 1.7))
+    np.testing.assert_allclose(answers["powered"], expected, atol=1e-5)
     plain, calibrated = (measure(held_out.labels, answers[name]) for name in ("plain", "calibrated"))
     assert calibrated.log_loss < plain.log_loss

@@ -1,3 +1,6 @@
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from artifacts.models import bundle, provenance
@@ -8,13 +11,15 @@ from artifacts.recipes.candidate import Candidate
 from artifacts.registry import versions
 from artifacts.registry.versions import Version
 from artifacts.training.train import train
-from data.dataset import Geometry
+from data import catalogue
+from data.dataset import Geometry, Origin
 from data.errors import BadInput
 from data.home.store import Store
 from data.prepared.parquet import PreparedRef
 from data.values import canonical_json, digest_of
 from tests.artifacts.registry import nights
 from tests.artifacts.small import prepare
+from tests.data import growing
 
 pytestmark = pytest.mark.slow
 
@@ -85,6 +90,24 @@ def test_data_that_are_gone_cannot_be_trained_on(store: Store) -> None:
     with pytest.raises(BadInput, match="prepared data 000000000000, which this home no longer has") as refused:
         replay(store, version)
     assert "nightshift retrain mnist-sample --mode dry-run" in refused.value.hint
+
+
+def test_a_night_of_growing_data_is_trained_again_from_its_snapshot(store: Store) -> None:
+    """After more images came, and without prepared/: the same weights; without the snapshot, it says what is lost."""
+    first = growing.night(store, 1, {"train": 300, "validation": 30, "test": 60}, (12, 12))
+    ref = growing.snapshot(store, first, shape=(12, 12))
+    prepared = growing.prepare(store, ref, (12, 12))
+    catalogue.write(store, replace(growing.row(ref, (12, 12)), origin=Origin("zoo")))
+    version = registered(store, prepared, raw_digest=ref.digest)
+    later = growing.snapshot(store, [*first, *growing.night(store, 2, {"train": 50}, (12, 12))], shape=(12, 12))
+    catalogue.write(store, replace(growing.row(later, (12, 12)), origin=Origin("zoo")))
+    shutil.rmtree(store.root / "prepared")
+    assert replay(store, version).same
+    shutil.rmtree(store.root / "prepared")
+    shutil.rmtree(store.snapshot(ref.digest))
+    with pytest.raises(BadInput, match="no longer has") as refused:
+        replay(store, version)
+    assert "restore the snapshot" in refused.value.hint
 
 
 def test_a_warm_start_is_trained_again_from_its_parent(store: Store) -> None:

@@ -145,7 +145,7 @@ def test_a_rollback_that_is_given_again_goes_back_once(trained: TrainedHome, ser
     before = rollback.lines_so_far(trained.store, SAMPLE)
     entry = rollback.roll_back(trained.store, SAMPLE, **nights.BY_ME)
     assert rollback.sentence(entry, before).endswith(
-        f"is champion of {SAMPLE} again; {SAMPLE}/3 is barred from promotion"
+        f"is champion of {SAMPLE} again; {SAMPLE}/1 is barred from promotion"
     )
     before = rollback.lines_so_far(trained.store, SAMPLE)
     again = rollback.roll_back(trained.store, SAMPLE, **nights.BY_ME)
@@ -186,10 +186,10 @@ def test_a_lost_registry_begins_again_with_the_version_that_a_person_names(
         path.unlink()
     with pytest.raises(RegistryLost, match="neither a champion pointer nor a promotion") as lost:
         rollback.roll_back(trained.store, SAMPLE, **nights.BY_ME)
-    assert f"nightshift rollback {SAMPLE} --to VERSION" in lost.value.hint
+    assert f"nightshift rollback {SAMPLE} --to VERSION --reason WHY" in lost.value.hint
     entry = rollback.roll_back(trained.store, SAMPLE, to=f"{SAMPLE}/2", **nights.BY_ME)
     assert rollback.sentence(entry, 0) == f"{SAMPLE}/2 is champion of {SAMPLE} again"
     assert champion(trained) == f"{SAMPLE}/2"
     assert [folder.name for folder in served.folders] == ["2"]
     trained.promote(0)
-    assert champion(trained) == f"{SAMPLE}/3"
+    assert champion(trained) == f"{SAMPLE}/1"

@@ -123,3 +123,14 @@ def test_champion_that_grows_old_is_told(store: Store) -> None:
     night(store, 2)
     assert problems(store) == ["mnist: mnist/1 has been champion for 91 days, the limit is 90 days"]
     assert problems(store, champion_days=92) == []
+
+
+def test_a_damaged_registry_is_an_alert_and_hides_none(store: Store) -> None:
+    """Pointer and ledger of one dataset are gone: that is an alert, also where no night is on record."""
+    nights.night(store, "a")
+    night(store, 2, dataset="kmnist", state="failed", reason="no mirror served it")
+    for path in (store.champion(nights.DATASET), store.ledger(nights.DATASET)):
+        path.unlink()
+    found = problems(store)
+    assert any("kmnist" in alert and "no mirror served it" in alert for alert in found)
+    assert any("neither a champion pointer nor a promotion" in alert for alert in found)

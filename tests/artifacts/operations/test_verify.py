@@ -2,12 +2,14 @@ import shutil
 
 import pytest
 
-from artifacts.operations.verify import find_problems, repair
+from artifacts.operations.verify import find_problems
 from artifacts.registry import champions, ledger, versions
+from artifacts.upkeep.repair import repair
 from data.errors import Corrupt
 from data.home.store import Store
 from tests.artifacts.registry import nights
 from tests.artifacts.registry.nights import DATASET
+from tests.data import growing
 
 
 def test_a_ledger_that_lost_lines_is_refused_and_not_repaired(two: Store) -> None:
@@ -41,8 +43,10 @@ def test_verify_names_everything_that_is_wrong(two: Store) -> None:
     assert find_problems(two) == []
     with two.ledger(DATASET).open("ab") as stream:
         stream.write(b"{")
-    assert [found.serious for found in find_problems(two)] == [False]
-    assert repair(two, DATASET) == [f"removed the torn last line of {two.ledger(DATASET)}"]
+    assert [(found.serious, found.problem) for found in find_problems(two)] == [
+        (True, "it ends in 1 bytes of an unfinished line")
+    ]
+    assert "it ends in 1 bytes of an unfinished line" in repair(two, DATASET)[0]
     first = versions.find(two, "mnist/1")
     nights.flip(first.folder / "metrics.json")
     (two.versions(DATASET) / "3").mkdir()
@@ -60,6 +64,24 @@ def test_verify_names_everything_that_is_wrong(two: Store) -> None:
     assert nights.champion_id(two) == "mnist/2"
     shutil.rmtree(first.folder)
     assert any("its folder is missing" in found.problem for found in find_problems(two))
+
+
+def test_verify_hashes_shards_and_snapshots_and_misses_none(store: Store) -> None:
+    """A damaged shard, a damaged snapshot, and a shard that is gone."""
+    shards = growing.night(store, 1, {"train": 20, "validation": 3, "test": 10})
+    first, second = growing.snapshot(store, shards), growing.snapshot(store, shards[:1])
+    assert find_problems(store) == []
+    nights.flip(store.shard(shards[0].digest) / "images.parquet")
+    shutil.rmtree(store.shard(shards[1].digest))
+    nights.flip(store.snapshot(second.digest) / "shards.parquet")
+    found = {one.subject: one.problem for one in find_problems(store)}
+    assert found.keys() == {
+        f"shards/{shards[0].digest}",
+        f"shards/{shards[1].digest}",
+        f"snapshots/{second.digest}",
+    }
+    assert "images.parquet has changed" in found[f"shards/{shards[0].digest}"]
+    assert f"snapshot {first.digest[:12]}" in found[f"shards/{shards[1].digest}"]
 
 
 def test_verify_reports_debris_as_harmless(two: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from artifacts.operations.verify import repair
 from artifacts.registry import bars, champions, ledger, pointer, versions
 from artifacts.registry.versions import numbers
+from artifacts.upkeep.repair import repair
 from data.errors import BadInput, Conflict
 from data.home.store import Store
 from tests.artifacts.registry import nights

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from artifacts.models.provenance import CHECKOUT
-from artifacts.operations.verify import find_problems, repair
+from artifacts.operations.verify import find_problems
 from artifacts.registry import bars, champions, ledger, versions
+from artifacts.upkeep.repair import repair
 from data.errors import BadInput, Conflict, Corrupt, NightshiftError, UnknownName
 from data.home.store import MANIFEST, Store
 from tests.artifacts.registry import nights

@@ -222,7 +222,7 @@ def test_on_the_command_line_a_model_that_cannot_be_loaded_is_an_answer_too(
     (changed / bundle.MODEL).write_bytes(b"changed after it was published")
     genuine = os.dup(1)
     try:
-        for folder, error in ((no_model, "is not a model that Keras can load"), (changed, "has changed since")):
+        for folder, error in ((no_model, "is not a model file"), (changed, "has changed since")):
             monkeypatch.setattr("sys.argv", ["probe", str(folder)])
             probe.main()
             os.dup2(genuine, 1)

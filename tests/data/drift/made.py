@@ -5,17 +5,24 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from data.drift.accidents.frame import Frame
+from data.drift.looks import look
 from data.drift.measures import drift, measures
 from data.drift.shift import Shift
 from data.statistics.summary import summarise_images
-from tests.data.sound import sound
+from tests.data.sound import GROUNDS, sound
 
 SIDES = np.array(["train", "validation", "test"])
 
 
-def snapshot(images: np.ndarray, labels: np.ndarray, first_seen: np.ndarray | str = "2026-01-01T00:00:00") -> pa.Table:
+def snapshot(
+    images: np.ndarray,
+    labels: np.ndarray,
+    first_seen: np.ndarray | str = "2026-01-01T00:00:00",
+    ground: tuple[int, ...] = (0,),
+) -> pa.Table:
     """Return the table of a snapshot with these images; an image's side follows from its hash."""
-    table = summarise_images("train", images, labels)
+    table = summarise_images("train", images, labels, ground)
     first = np.array([digest[0] for digest in table["sha256"].to_pylist()])
     side = np.where(first < 40, "test", np.where(first < 60, "validation", "train"))
     table = table.set_column(0, "split", pa.array(np.where(side == "test", "test", "train")))
@@ -51,6 +58,7 @@ class Made:
         drawn = sound(kind, n_train=n, n_test=n_classes, n_classes=n_classes, seed=1)
         order = np.random.default_rng(2).permutation(n)
         self.images, self.labels = drawn.train_images[order], drawn.train_labels[order]
+        self.ground = GROUNDS.get(kind, (0,))
         self.names = tuple(f"c{label}" for label in range(n_classes))
         sizes = (known, *nights, new)
         self.seen = np.repeat([night_name(number) for number in range(len(sizes))], sizes)
@@ -60,12 +68,18 @@ class Made:
     @property
     def old(self) -> pa.Table:
         """The last accepted snapshot."""
-        return snapshot(self.images[: self.n_old], self.labels[: self.n_old], self.seen[: self.n_old])
+        return snapshot(self.images[: self.n_old], self.labels[: self.n_old], self.seen[: self.n_old], self.ground)
 
     @property
     def new(self) -> pa.Table:
         """Tonight's snapshot."""
-        return snapshot(self.images, self.labels, self.seen)
+        return snapshot(self.images, self.labels, self.seen, self.ground)
+
+    @property
+    def frame(self) -> Frame:
+        """Both snapshots with the images."""
+        seen = look(self.images, self.labels, np.arange(len(self.images)))
+        return Frame(self.old, self.new, self.images, self.names, self.ground, seen)
 
     def found(self, old: pa.Table | None = None, new: pa.Table | None = None, **more: Any) -> dict[str, Shift]:
         """Return what is worth a word, by rule."""

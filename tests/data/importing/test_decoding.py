@@ -40,6 +40,16 @@ def test_processes_read_what_threads_read(tmp_path: Path, monkeypatch: pytest.Mo
         read(folder, tmp_path / "damaged", height=8, width=8)
 
 
+def test_batches_that_wait_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of small images four batches per core are ahead, of large ones fewer, never fewer than there are cores."""
+    monkeypatch.setattr(decoding.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+    ahead = {}
+    for side in (28, 256, 1024):
+        with decoding.Pool(Geometry(side, side, 3), transpose=False) as pool:
+            ahead[side] = pool.ahead
+    assert ahead == {28: 8, 256: 5, 1024: 2}
+
+
 def _saved(image: Image.Image, **how: object) -> bytes:
     stream = io.BytesIO()
     image.save(stream, "PNG", **how)  # type: ignore[arg-type]

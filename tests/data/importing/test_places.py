@@ -1,8 +1,10 @@
 """Places that are not folders of this machine, and hostile ones."""
 
+import gzip
 import io
 import os
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -130,3 +132,19 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     for name in ("nowhere", "no/where/at/all"):
         with pytest.raises(BadFile, match="is not there"):
             read(tmp_path / name, tmp_path / "out")
+
+
+def test_a_tar_header_without_end_is_refused(tmp_path: Path) -> None:
+    """Extended headers are read into memory by `tarfile`, whatever size they announce."""
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, 64 << 20
+    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(header.tobuf(tarfile.USTAR_FORMAT) + bytes(64 << 20)))
+    with pytest.raises(BadFile, match=r"bomb\.tar\.gz cannot be read"):
+        read(tmp_path / "bomb.tar.gz", tmp_path / "scratch")
+
+
+def test_long_names_in_a_tar_archive_are_read(tmp_path: Path) -> None:
+    """They lie in extended headers, too."""
+    members = [(f"{'a' * 120}/{name}", bytes(content)) for name, content in FOLDER.items()]  # type: ignore[arg-type]
+    long = tar(tmp_path / "long.tar", members)
+    assert len(read(long, tmp_path / "scratch").train_images) == 8

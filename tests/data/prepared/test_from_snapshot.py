@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.dataset import RawData
+from data.dataset import RawData, RawRef
 from data.errors import Corrupt, UnknownName
 from data.home.store import Store
 from data.prepared.parquet import (
@@ -19,6 +19,7 @@ from data.prepared.parquet import (
     read_hashes,
     read_labels,
     read_split,
+    restore,
     write_splits,
 )
 from data.prepared.split_images import SplitImages, slices
@@ -26,7 +27,7 @@ from data.shards import parquet_file
 from data.shards.parquet_file import image_hashes
 from data.snapshots.items import items
 from data.snapshots.snapshot import REMOVED, SnapshotRef
-from tests.data.growing import night, pictures, prepare, row, snapshot
+from tests.data.growing import accepted, night, pictures, prepare, row, snapshot
 
 CHECKOUT = Path(__file__).parents[3]
 SIDES = ("train", "validation", "test")
@@ -154,6 +155,26 @@ def test_a_prepared_folder_can_be_made_again_from_the_snapshot(tmp_path: Path) -
     shutil.rmtree(store.prepared(prepared.digest))
     assert prepare(store, ref) == prepared
     assert describe(store, prepared) == before
+
+
+def test_a_night_of_the_past_is_restored_from_its_snapshot(tmp_path: Path) -> None:
+    """With tonight's row, which has other classes; without the snapshot or its validation nothing can be."""
+    store = Store(tmp_path)
+    shards = night(store, 1, {"train": 20, "validation": 3, "test": 10})
+    ref = snapshot(store, shards)
+    prepared, raw = prepare(store, ref), RawRef("zoo", ref.digest)
+    accepted(store, snapshot(store, [*shards, *night(store, 2, {"train": 3})]))
+    before = describe(store, prepared)
+    shutil.rmtree(store.root / "prepared")
+    tonight = row(ref, names=("cat", "dog", "owl", "fox"))
+    assert restore(store, tonight, raw, "a" * 64) is None
+    assert restore(store, tonight, raw, prepared.digest) == prepared
+    assert describe(store, prepared) == before
+    shutil.rmtree(store.root / "prepared")
+    shutil.rmtree(store.validation(before["validation"]))
+    assert restore(store, tonight, raw, prepared.digest) is None
+    shutil.rmtree(store.snapshot(ref.digest))
+    assert restore(store, tonight, raw, prepared.digest) is None
 
 
 def test_no_image_is_written_again(grown: tuple) -> None:

@@ -1,9 +1,12 @@
 """A snapshot of a source: what is new is read, what is known is not, and nothing moves."""
 
+import contextlib
 import dataclasses
+import itertools
+import os
 import shutil
+import sys
 import threading
-from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -213,6 +216,12 @@ def test_a_new_class_is_appended(source: Source) -> None:
     assert source.content(third) == source.content(first)
 
 
+def test_a_dataset_that_begins_to_grow_keeps_its_classes(source: Source) -> None:
+    """In their order, also those without images."""
+    source.row = dataclasses.replace(source.row, class_names=("none", "b"))
+    assert source.take().class_names == ("none", "b", "a")
+
+
 def test_a_new_class_is_left_out_where_the_classes_are_given(tmp_path: Path) -> None:
     """With the way to change that."""
     source = Source(tmp_path, classes=("b", "a"))
@@ -343,8 +352,6 @@ def test_a_source_that_is_not_there_is_refused(source: Source) -> None:
 
 def test_a_folder_that_cannot_be_listed_is_refused(source: Source) -> None:
     """Without its images the others would look complete."""
-    import os
-
     source.take()
     here = os.open(source.folder, os.O_RDONLY)
     try:
@@ -413,33 +420,53 @@ def test_names_in_the_list_are_limited(source: Source) -> None:
     assert (night.n_added, len(night.added)) == (60, 50)
 
 
-@pytest.mark.parametrize(
-    "stopped",
-    ["shard.store", "publish", "write_index", "append"],
-    ids=["shards", "snapshot", "index", "list of nights"],
-)
-def test_an_interrupted_take_is_repeated(source: Source, monkeypatch: pytest.MonkeyPatch, stopped: str) -> None:
-    """Stopped before or after any file is in place, the next take gives the same snapshot, and lists it once."""
+class Stop(BaseException):
+    """What ends a take at some point; nothing catches it."""
+
+
+class Watch:
+    """Stops whoever makes the n-th change to the file system below a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.left = str(folder), -1
+        sys.addaudithook(self)
+
+    def __call__(self, event: str, given: tuple[object, ...]) -> None:
+        """Hear of an event of the interpreter: see `sys.addaudithook`."""
+        flags = given[2] if event == "open" else 0
+        writes = isinstance(flags, int) and flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if self.left < 0 or not (writes or event in ("os.rename", "os.mkdir", "os.remove", "os.truncate")):
+            return
+        if str(given[0]).startswith(self.folder):
+            self.left -= 1
+            if self.left < 0:
+                raise Stop
+
+
+@pytest.mark.slow
+def test_a_take_that_is_stopped_anywhere_is_repeated(tmp_path: Path) -> None:
+    """Before any change to the home, the next take gives the same snapshot, and lists the night once."""
+    source = Source(tmp_path)
+    source.fill(50)
     source.take()
     source.fill(6, seed=4, start=300)
-    whole = Source(source.folder.parent / "whole")
-    whole.folder, whole.row = source.folder, source.row
-    shutil.copytree(source.store.root, whole.store.root)
-    expected = whole.take()
-
-    def die(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    where = {"shard.store": "write_shards", "append": "nights.append"}.get(stopped, stopped)
-    monkeypatch.setattr(f"data.snapshots.take.{where}", die)
-    with pytest.raises(KeyboardInterrupt):
-        source.take()
-    monkeypatch.undo()
-    source.night += timedelta(hours=1)
-    taken = source.take()
-    assert taken.ref == expected.ref
-    assert taken.night.n_added == 6
-    assert [night.n_added for night in nights.nights(source.store, "grown")] == [60, 6]
+    start, home, row = tmp_path / "start", source.store.root, source.row
+    shutil.copytree(home, start)
+    expected, watch = source.take(), Watch(home)
+    for n in itertools.count():
+        shutil.rmtree(home)
+        shutil.copytree(start, home)
+        source.row, watch.left = row, n
+        with contextlib.suppress(Stop):
+            source.take()
+        finished, watch.left = watch.left >= 0, -1
+        source.row = row
+        taken = source.take()
+        assert (taken.ref, taken.night.n_added) == (expected.ref, 6)
+        assert [night.n_added for night in nights.nights(source.store, "grown")] == [50, 6]
+        if finished:
+            break
+    assert n > 10
 
 
 def test_a_night_that_did_not_keep_its_snapshot_takes_it_again(source: Source) -> None:

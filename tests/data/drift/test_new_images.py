@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.drift.batches import LEAST, batches, yardstick
+from data.drift.new_images import LEAST, batches, yardstick
 from data.drift.night import night
 from tests.data.drift.made import Made, snapshot
 
@@ -73,7 +73,8 @@ def test_nights_that_vary_little_make_a_finer_yardstick() -> None:
     nights = (200,) * 20
     alone, after = Made(known=1200 + sum(nights), new=500), Made(nights=nights, new=500)
     for made, shown in ((alone, False), (after, True)):
-        images = brighter(made, 2)
+        images = brighter(made, 3)
+        images[made.n_old :: 6] = made.images[made.n_old :: 6]
         measured = made.measured(new=snapshot(images, made.labels, made.seen))["mean of new images"]
         assert 0.4 < measured.effect < 0.5
         assert measured.notable is shown

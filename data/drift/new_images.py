@@ -94,7 +94,7 @@ def _class_shares(night: Night, parts: Batches) -> Shift:
     rest, found = shares(labels[parts.known], n_classes), shares(labels[parts.recent], n_classes)
     n = len(parts.recent)
     limit: float = max(MIX, float(by_chance(rest, n)) + math.sqrt(-math.log(RARE) / (2 * max(n, 1))))
-    usual = math.inf  # nobody knows yet whether this source delivers its classes one after another
+    usual = 1.0  # never: nobody knows yet whether this source delivers its classes one after another
     if parts.n_earlier >= HISTORY:
         effects, noise = _earlier_shares(labels[parts.known], parts, rest)
         usual = float(effects.mean()) + yardstick(effects, noise)
@@ -187,7 +187,7 @@ class Within:
         labels, values = labels[self.counts[labels] > 0], values[self.counts[labels] > 0]
         n = len(labels)
         if not n:
-            return 0.0, 0, math.inf
+            return 0.0, 0, 1.0
         away = (values - self.mean[labels]) / self.sigma[labels]
         weights = np.bincount(labels, minlength=len(self.mean)) / n
         return float(away.mean()), n, math.sqrt(1 / n + (weights**2 / np.maximum(self.counts, 1)).sum())

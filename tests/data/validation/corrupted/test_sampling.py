@@ -11,10 +11,11 @@ from data.dataset import RawData
 from data.home.store import Store
 from data.sources.source import download, read_raw
 from data.statistics.summary import reference, summarise
-from data.validation import expectations, sampling
-from data.validation.corruptions import CORRUPTIONS
+from data.validation import expectations
+from data.validation.corrupted import sampling
+from data.validation.corrupted.corruptions import CORRUPTIONS
+from data.validation.corrupted.sampling import sample_of
 from data.validation.results import ValidationResult, as_markdown
-from data.validation.sampling import Chosen, sample_of
 
 SAMPLE = DATASETS["mnist-sample"]
 
@@ -33,18 +34,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sampling, "MOST", {"train": 700, "test": 300})
 
 
-def test_chosen_images_are_those_rows_however_they_are_asked_for() -> None:
-    """By slice, by numbers, one alone, or all: what an array of the same rows gives."""
-    images = np.random.default_rng(0).integers(0, 256, (50, 4, 3), np.uint8)
-    rows = np.array([3, 4, 9, 20, 49])
-    chosen, plain = Chosen(images, rows), images[rows]
-    assert (chosen.shape, chosen.ndim, chosen.dtype, len(chosen)) == (plain.shape, 3, np.uint8, 5)
-    np.testing.assert_array_equal(np.asarray(chosen), plain)
-    np.testing.assert_array_equal(np.asarray(chosen[1:4]), plain[1:4])
-    np.testing.assert_array_equal(np.array(chosen[np.array([4, 0])]), plain[[4, 0]])
-    np.testing.assert_array_equal(chosen[2], plain[2])
-
-
 @pytest.mark.usefixtures("small")
 def test_a_sample_is_a_dataset_whose_summary_and_statistics_are_its_own(raw: RawData) -> None:
     """What was taken from the whole summary is what its images give; the same images each time."""
@@ -53,6 +42,22 @@ def test_a_sample_is_a_dataset_whose_summary_and_statistics_are_its_own(raw: Raw
     assert table.equals(summarise(some))
     assert row.reference == reference(some, row.n_classes)
     assert sample_of(SAMPLE, raw, summarise(raw))[2].equals(table)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_sample_in_files_is_the_one_in_memory(tmp_path: Path, raw: RawData) -> None:
+    """The files have no names, and the images are the same."""
+    kept = sample_of(SAMPLE, raw, summarise(raw), tmp_path)[1]
+    assert list(tmp_path.iterdir()) == []
+    np.testing.assert_array_equal(kept.train_images, sample_of(SAMPLE, raw, summarise(raw))[1].train_images)
+
+
+@pytest.mark.usefixtures("small")
+def test_of_large_images_a_sample_has_fewer(raw: RawData, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is written for the self-test is bounded in bytes, too."""
+    monkeypatch.setattr(sampling, "MOST_BYTES", 500 * 28 * 28)
+    row, _, _ = sample_of(SAMPLE, raw, summarise(raw))
+    assert (row.n_train, row.n_test) == (350, 150)
 
 
 def test_data_that_is_not_large_is_used_whole(raw: RawData) -> None:

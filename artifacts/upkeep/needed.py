@@ -1,0 +1,91 @@
+"""What may not be removed from a home, found from what refers to it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from artifacts.registry import champions, ledger, versions
+from artifacts.upkeep import pins
+from artifacts.upkeep.registries import names
+from data.home.plain_files import read_plain
+from data.home.store import Store
+
+DIGEST = re.compile(rb"[0-9a-f]{64}")
+
+
+@dataclass
+class Needed:
+    """What stays.
+
+    Args:
+        digests: of prepared data, validations, snapshots and shards.
+        runs: names of runs whose report belongs to a version that stays usable.
+    """
+
+    digests: set[str] = field(default_factory=set)
+    runs: set[str] = field(default_factory=set)
+
+
+def needed(store: Store, horizon: int) -> Needed:
+    """Return what champions, earlier champions, pinned versions and growing datasets need.
+
+    Args:
+        store: the home.
+        horizon: how many earlier champions, that are not barred, a rollback must be able to reach.
+
+    Raises:
+        Corrupt: a registry, a list of pins, or a version that is needed cannot be read: then nothing may be removed.
+    """
+    found = Needed()
+    for dataset in versions.datasets(store):
+        for version in kept_versions(store, dataset, horizon):
+            found.digests |= {version.provenance().prepared_digest, version.provenance().raw_digest}
+            found.runs.add(version.run_id)
+        moves = [entry for entry in champions.history(store, dataset) if entry.action in ledger.MOVES]
+        found.digests |= {moves[-1].digests["prepared"]} if moves else set()
+    found.digests |= set(_mentioned(store, "growing")) | set(_mentioned(store, "datasets"))
+    _follow(store, found)
+    return found
+
+
+def kept_versions(store: Store, dataset: str, horizon: int) -> Iterator[versions.Version]:
+    """Yield the champion, the earlier champions within the horizon, and the pinned versions; each at least once."""
+    entries = champions.history(store, dataset)
+    barred, seen = ledger.barred(entries), dict[str, None]()
+    for entry in reversed(entries):
+        if entry.action in ledger.MOVES and entry.to_version and entry.digests.get("weights") not in barred:
+            seen[entry.to_version] = None
+    for name in [*seen][: horizon + 1]:
+        yield versions.find(store, name)
+    for number in pins.pinned(store, dataset):
+        yield versions.find(store, f"{dataset}/{number}")
+
+
+def _mentioned(store: Store, folder: str) -> Iterator[str]:
+    """Yield every digest that a file below a folder mentions, whatever it means by it."""
+    for path in sorted((store.root / folder).rglob("*")):
+        if path.is_file() and path.suffix in (".json", ".jsonl"):
+            yield from (found.decode() for found in DIGEST.findall(read_plain(path)))
+
+
+def _follow(store: Store, found: Needed) -> None:
+    """Add what the needed folders refer to: validations and snapshots of prepared data, shards of snapshots."""
+    for digest in [*found.digests]:
+        if store.is_complete(store.prepared(digest)):
+            meta = store.meta(store.prepared(digest))
+            found.digests |= {str(meta[name]) for name in ("validation", "snapshot") if meta.get(name)}
+    for name in names(store, "validations"):
+        if store.is_complete(store.validation(name)) and store.meta(store.validation(name)).get("raw") in found.digests:
+            found.digests.add(name)
+
+
+def shards_of(store: Store, snapshots: set[str]) -> set[str]:
+    """Return the shards of snapshots.
+
+    Raises:
+        Corrupt: one of them cannot be read.
+    """
+    from data.snapshots import snapshot
+    from data.snapshots.snapshot import SnapshotRef
+
+    return {shard.digest for name in snapshots for shard in snapshot.read(store, SnapshotRef("", name)).shards}
