@@ -25,6 +25,13 @@ FOLDERS = ("trained", "prepared", "validations", "snapshots", "runs")
 TODAY_S = DAY_S  # what is younger may belong to a run that has not written a record yet
 
 
+class Busy(Broken):
+    """A run is under way, which may need anything."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, "run it again when that has ended")
+
+
 @dataclass(frozen=True)
 class Retention:
     """What stays though nothing needs it.
@@ -87,7 +94,7 @@ def remove(store: Store, items: list[Item], progress: Callable[[Item], None] | N
     """Remove what `find` returned, while no night can begin; return the number of bytes.
 
     Raises:
-        Broken: a run is under way, which may need any of it; nothing was removed.
+        Busy: a run is under way, which may need any of it; nothing was removed.
         StorageFailed: the home cannot be written.
     """
     with _quiet(store):
@@ -106,10 +113,10 @@ def _quiet(store: Store) -> Iterator[None]:
             try:
                 locks.enter_context(store.lock(f"night-{dataset}", timeout_s=0))
             except BlockingIOError:
-                raise Broken(f"a night of {dataset} is under way", "run it again when it has ended") from None
+                raise Busy(f"a night of {dataset} is under way") from None
         active = [record.run for record in journal.read(store) if record.active and not record.lost]
         if active:
-            raise Broken(f"{active[0]} is under way", "run it again when it has ended")
+            raise Busy(f"{active[0]} is under way")
         yield
 
 
