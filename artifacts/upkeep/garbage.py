@@ -15,7 +15,7 @@ from typing import Any
 from artifacts.registry import versions
 from artifacts.upkeep.needed import Needed, needed, shards_of
 from artifacts.upkeep.registries import names
-from data.errors import Broken, Corrupt
+from data.errors import BadInput, Broken, Corrupt
 from data.home import journal
 from data.home.store import Store
 
@@ -42,12 +42,20 @@ class Retention:
         gigabytes: of what could be removed, keep no more than this, the newest; 0 for no limit. It overrides `keep` and
             `days`, but never removes what was made within the last day.
         horizon: how many earlier champions a rollback must be able to reach.
+
+    Raises:
+        BadInput: a number is negative.
     """
 
     keep: int = 20
     days: float = 30.0
     gigabytes: float = 0.0
     horizon: int = 5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise BadInput(f"--{name} is {value}; expected 0 or more", "give a number from 0")
 
 
 @dataclass(frozen=True)
