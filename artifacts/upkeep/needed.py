@@ -55,9 +55,9 @@ def needed(store: Store, horizon: int) -> Needed:
 def _reachable(entries: tuple[Entry, ...], horizon: int) -> list[Entry]:
     """Return the move that made the champion, and those that made earlier champions which are not barred."""
     barred, found = ledger.barred(entries), dict[str, Entry]()
-    for entry in reversed(entries):
-        if entry.action in ledger.MOVES and entry.to_version and entry.digests.get("weights") not in barred:
-            found.setdefault(entry.to_version, entry)
+    for entry in reversed([entry for entry in entries if entry.action in ledger.MOVES]):
+        if not found or entry.digests.get("weights") not in barred:  # the champion, whatever is said about it
+            found.setdefault(str(entry.to_version), entry)
     return [*found.values()][: horizon + 1]
 
 
