@@ -1,24 +1,26 @@
 """Which accidents do the drift rules catch, and what do they say of nights in which nothing happened?
 
-    python -m benchmarks.drift_catch [--nights N] [--new N] [--mirrors FOLDER] [--only accidents|sound]
+    python -m benchmarks.drift_catch [--nights N] [--new N] [--mirrors FOLDER]
+        [--datasets NAME...] [--only accidents|sound]
 
 The accidents are those of tonight's catch table, here at full size; the sound nights are those of
 benchmarks/drift_nights.py.
 """
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.drift_nights import HABITS, Pool, Some, growth, pools
+from benchmarks.drift_nights import HABITS, NAMES, Pool, growth, pools
 from data.drift.accidents.catches import ACCIDENTS, Accident
 from data.drift.accidents.frame import Frame
-from data.drift.looks import look
-from data.drift.measures import drift
+from data.drift.measures import drift, rules_on_new, told
+from data.drift.night import night
 from data.drift.shift import Shift
+from data.drift.whole import whole_rules
 
 
 def first_import(source: Pool) -> int:
@@ -54,11 +56,11 @@ def sound_nights(source: Pool, habit: str, nights: int, seed: int) -> Said:
     rng = np.random.default_rng(seed)
     states = list(growth(source, habit, first_import(source), sizes(source, nights, rng), rng))
     tables = [state.table(source) for state in states]
-    found = [
-        drift(old, new, old_names=source.names, new_names=source.names, images=Some(source.images, state.rows))
-        for old, new, state in zip(tables[:-1], tables[1:], states[1:], strict=True)
-    ]
-    stopped = sum(any(one.ends_night() for one in night) for night in found)
+    found = []
+    for old, new, state in zip(tables[:-1], tables[1:], states[1:], strict=True):
+        both = night(old, new, source.names, source.names)
+        found.append(told((*whole_rules(both, {}), *rules_on_new(both, state.samples(source, both)))))
+    stopped = sum(any(one.ends_night() for one in some) for some in found)
     return Said(len(found), sum(map(bool, found)), stopped, tuple(chain.from_iterable(found)))
 
 
@@ -66,9 +68,8 @@ def frame_of(source: Pool, new: int, seed: int = 0) -> Frame:
     """Return one night of growth at full size, with its images."""
     rng = np.random.default_rng(seed)
     old, state = growth(source, "mixed", first_import(source), np.array([new]), rng)
-    images = source.images[state.rows]
-    seen = look(images, state.labels, np.arange(len(images)))
-    return Frame(old.table(source), state.table(source), images, source.names, source.ground, seen)
+    seen = replace(source.seen.where(state.rows), rows=np.arange(len(state.rows)), labels=state.labels)
+    return Frame(old.table(source), state.table(source), source.images[state.rows], source.names, source.ground, seen)
 
 
 def noticed(some: Frame) -> list[Shift]:
@@ -123,9 +124,10 @@ def main() -> None:
     parser.add_argument("--nights", type=int, default=25, help="sound nights per dataset and habit")
     parser.add_argument("--new", type=int, default=200, help="new images of the night with accidents")
     parser.add_argument("--mirrors", type=Path, help="folder with mnist/ and fashion-mnist/")
+    parser.add_argument("--datasets", nargs="+", default=NAMES, choices=NAMES, help="which of them")
     parser.add_argument("--only", choices=("accidents", "sound"), help="one of the two tables")
     options = parser.parse_args()
-    sources = pools(options.mirrors)
+    sources = pools(options.mirrors, options.datasets)
     if options.only != "sound":
         print_accidents(sources, options.new)
     if options.only != "accidents":

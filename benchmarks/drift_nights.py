@@ -4,19 +4,21 @@ python -m benchmarks.drift_catch [--nights N] [--mirrors FOLDER]
 """
 
 import gzip
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from data.dataset import RawData
+from data.drift.looks import Looks, Samples, look, sampled
+from data.drift.night import Night
 from data.sources.idx import read_idx
 from data.statistics.summary import summarise_images
 
+MOST = 30_000  # images of a pool
 FIRST_NIGHT = np.datetime64("2026-01-01T02:00:00")
 
 
@@ -30,13 +32,15 @@ class Pool:
         table: a row per image, with `side`.
         names: of the classes.
         ground: of the images.
+        seen: looks at them, so that each is looked at once in all nights.
     """
 
     name: str
     images: np.ndarray
     table: pa.Table
     names: tuple[str, ...]
-    ground: tuple[int, ...] = (0,)
+    ground: tuple[int, ...]
+    seen: Looks
 
     @property
     def labels(self) -> np.ndarray:
@@ -46,7 +50,8 @@ class Pool:
 
 
 def pool(name: str, raw: RawData, ground: tuple[int, ...] = (0,)) -> Pool:
-    """Return the different images of a dataset; validation images are chosen by their hashes."""
+    """Return the different images of a dataset, at most `MOST`; validation images are chosen by their hashes."""
+    raw = _some(raw)
     images = np.concatenate([raw.train_images, raw.test_images])
     labels = np.concatenate([raw.train_labels, raw.test_labels])
     table = summarise_images("train", images, labels, ground)
@@ -57,32 +62,14 @@ def pool(name: str, raw: RawData, ground: tuple[int, ...] = (0,)) -> Pool:
     side = np.where(test, "test", np.where(validation, "validation", "train"))
     table = table.take(once).set_column(0, "split", pa.array(np.where(test, "test", "train")))
     names = tuple(str(label) for label in range(int(labels.max()) + 1))
-    return Pool(name, images[once], table.append_column("side", pa.array(side)), names, ground)
+    seen = look(images, labels, once)
+    return Pool(name, images[once], table.append_column("side", pa.array(side)), names, ground, seen)
 
 
-@dataclass(frozen=True)
-class Some:
-    """Images of a base, in another order.
-
-    Args:
-        base: uint8 images.
-        rows: int64: which of them.
-    """
-
-    base: np.ndarray
-    rows: np.ndarray
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Number of images, then the shape of one."""
-        return (len(self.rows), *self.base.shape[1:])
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, wanted: Any) -> np.ndarray:
-        found: np.ndarray = self.base[self.rows[wanted]]
-        return found
+def _some(raw: RawData) -> RawData:
+    share = min(MOST / (len(raw.train_images) + len(raw.test_images)), 1.0)
+    train, test = (round(share * len(images)) for images in (raw.train_images, raw.test_images))
+    return RawData(raw.train_images[:train], raw.train_labels[:train], raw.test_images[:test], raw.test_labels[:test])
 
 
 @dataclass(frozen=True)
@@ -106,7 +93,18 @@ class State:
         table = table.set_column(table.schema.get_field_index("label"), "label", pa.array(self.labels))
         return table.append_column("first_seen", pa.array(seen))
 
+    def samples(self, source: Pool, both: Night) -> Samples:
+        """Return the looks that `data.drift.looks.samples` takes of this snapshot."""
+        return Samples(
+            *(
+                replace(source.seen.where(self.rows[rows]), rows=rows, labels=self.labels[rows])
+                for rows in sampled(both, len(self.rows))
+            )
+        )
 
+
+DOWNLOADED = ("mnist", "fashion-mnist")
+NAMES = (*DOWNLOADED, "digits", "textures", "photographs")
 HABITS = ("mixed", "sorted", "now and then sorted", "in file order")
 
 
@@ -150,12 +148,16 @@ def _edited(state: State, n_classes: int, rng: np.random.Generator) -> State:
     return State(state.rows[kept], labels[kept], state.nights[kept])
 
 
-def pools(mirrors: Path | None) -> list[Pool]:
-    """Return the pools: of downloaded datasets if there is a folder of mirrors, and of what libraries ship."""
+def pools(mirrors: Path | None, names: Sequence[str] = NAMES) -> list[Pool]:
+    """Return some pools: of downloaded datasets if there is a folder of mirrors, and of what libraries ship."""
     real = import_module("tests.real_data")  # by its name: the tests are not type-checked
-    found = [pool(name, _downloaded(mirrors, name)) for name in ("mnist", "fashion-mnist") if mirrors is not None]
-    for name, raw in (("digits", real.digits()), ("textures", real.textures()), ("photographs", real.photographs())):
-        found.append(pool(name, raw, real.geometry_of(raw).ground))
+    found = []
+    for name in names:
+        if name not in DOWNLOADED:
+            raw = getattr(real, name)()
+            found.append(pool(name, raw, real.geometry_of(raw).ground))
+        elif mirrors is not None:
+            found.append(pool(name, _downloaded(mirrors, name)))
     return found
 
 

@@ -19,7 +19,7 @@ IMAGES_PER_BATCH = 40  # a batch has at most one in so many of the training imag
 SMALLEST_BATCH = 16
 BATCH_BYTES = 1 << 25  # of float32 pixels in a batch, at most: 341 images of 64 x 64 x 3, 55 of 224 x 224 x 3
 MEASURED = 1000  # images that are measured or predicted together: enough to keep the processor busy
-MEASURED_PIXELS = 1 << 22  # height x width, of all of them: 1000 images up to 64 x 64, 83 of 224 x 224
+MEASURED_PIXELS = 1 << 20  # height x width, of all of them: 1000 images up to 32 x 32, 256 of 64 x 64, 20 of 224 x 224
 
 
 def stride(info: DatasetInfo) -> int:
@@ -80,9 +80,10 @@ def fitted(plan: Plan, n_train: int, least_steps: int) -> Plan:
 def bounded(plan: Plan, info: DatasetInfo) -> Plan:
     """Return a plan whose batches hold at most `BATCH_BYTES` of pixels: a power of two where they held more.
 
-    Pixels, what augmentation makes of them, and the first maps decide how much memory a step takes.
+    Pixels, what augmentation makes of them, and the first maps decide how much memory a step takes; members each have
+    maps of their own, so their pixels count for each.
     """
-    most = max(BATCH_BYTES // (4 * math.prod(info.shape)), 1)
+    most = max(BATCH_BYTES // (4 * math.prod(info.shape) * plan.members), 1)
     return plan if plan.batch <= most else replace(plan, batch=2 ** int(math.log2(most)))
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.drift.batches import FIRST, FLAT, SLACK, Within
 from data.drift.looks import KNOWN, NEW, Samples, some_rows
+from data.drift.new_images import FIRST, FLAT, SLACK, Within
 from data.drift.night import SIDES, Night
 from data.drift.shift import ACCEPT, Shift, listing, name_of
 from data.statistics.summary import numeric

@@ -79,11 +79,16 @@ def samples(night: Night, images: Any) -> Samples:
         night: both snapshots.
         images: the images of tonight's table, in the order of its rows; gathered by sorted row numbers.
     """
-    tests = night.sides[night.kept] == SIDES.index("test")
     size = max(math.prod(images.shape[1:]), 1)
+    return Samples(*(look(images, night.labels, rows) for rows in sampled(night, max(BYTES // size, 100))))
+
+
+def sampled(night: Night, most: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the rows of known images for training, of test images, and of new ones; of each `most` at most."""
+    tests = night.sides[night.kept] == SIDES.index("test")
     groups = ((night.kept[~tests], KNOWN), (night.kept[tests], TEST), (night.added, NEW))
-    parts = [look(images, night.labels, some_rows(night, rows, min(n, max(BYTES // size, 100)))) for rows, n in groups]
-    return Samples(*parts)
+    known, test, new = (some_rows(night, rows, min(n, most)) for rows, n in groups)
+    return known, test, new
 
 
 def some_rows(night: Night, rows: np.ndarray, n: int) -> np.ndarray:
@@ -125,10 +130,20 @@ def _cells(images: np.ndarray) -> np.ndarray:
 
 
 def _spectrum(small: np.ndarray) -> np.ndarray:
-    strengths = np.abs(np.fft.rfft2(small - small.mean(axis=(1, 2), keepdims=True)))
-    high, wide = min(small.shape[1] // 2, LOWEST), min(small.shape[2] // 2, LOWEST)
-    kept = np.concatenate([strengths[:, : high + 1, : wide + 1], strengths[:, -high:, : wide + 1]], axis=1)
-    return unit(np.sqrt(kept.reshape(len(small), kept.shape[1] * kept.shape[2])[:, 1:]))
+    height, width = small.shape[1:]
+    high, wide = min(height // 2, LOWEST), min(width // 2, LOWEST)
+    down = _waves(height, np.arange(-high, high + 1))
+    across = _waves(width, np.arange(wide + 1))  # the others are the same, mirrored
+    kept = np.abs(down @ (small @ across.T)).reshape(len(small), len(down) * len(across))
+    kept[:, high * len(across)] = 0  # the mean of the image
+    return unit(np.sqrt(kept))
+
+
+def _waves(n: int, frequencies: np.ndarray) -> np.ndarray:
+    """Return the rows of a Fourier transform that belong to some frequencies; complex64 of shape (frequencies, n)."""
+    turns = np.outer(frequencies, np.arange(n)) / max(n, 1)
+    found: np.ndarray = np.exp(-2j * np.pi * turns).astype(np.complex64)
+    return found
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:

@@ -3,15 +3,15 @@
 Why these rules and limits: docs/decisions/0021-drift-between-snapshots.md.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from data.drift.batches import batch_rules
-from data.drift.copies import copy_rules
 from data.drift.labels import label_rules
 from data.drift.looks import Samples, samples
+from data.drift.near_copies import copy_rules
+from data.drift.new_images import batch_rules
 from data.drift.night import Night, night
 from data.drift.pictures import picture_rules
 from data.drift.shift import Shift
@@ -31,11 +31,12 @@ def drift(
 
     Arguments are those of `measures`.
     """
-    found = [
-        one
-        for one in measures(old, new, old_names=old_names, new_names=new_names, images=images, counts=counts)
-        if one.notable
-    ]
+    return told(measures(old, new, old_names=old_names, new_names=new_names, images=images, counts=counts))
+
+
+def told(measured: Iterable[Shift]) -> tuple[Shift, ...]:
+    """Return what is worth a word, what ends the night first, then other accidents."""
+    found = [one for one in measured if one.notable]
     found.sort(key=lambda one: (not one.ends_night(), one.kind != "accident"))
     return tuple(found)
 

@@ -6,7 +6,6 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 SIDES = ("train", "validation", "test")
 
@@ -74,12 +73,9 @@ class Night:
     @cached_property
     def nights(self) -> np.ndarray:
         """The night in which each row of `new` was first seen, int64: 0 for the earliest, then 1, 2, ..."""
-        column = self.new["first_seen"]
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        encoded = column.combine_chunks().dictionary_encode()
-        rank = np.argsort(np.argsort(np.array(encoded.dictionary.to_pylist(), dtype="U")))
-        numbers: np.ndarray = rank.astype(np.int64)[encoded.indices.to_numpy()] if len(rank) else np.zeros(0, np.int64)
+        codes, texts = _coded(self.new["first_seen"])
+        rank = np.argsort(np.argsort(np.array(texts, dtype="U")))
+        numbers: np.ndarray = rank[codes].astype(np.int64) if len(rank) else np.zeros(0, np.int64)
         return numbers
 
 
@@ -112,12 +108,24 @@ def keys(table: pa.Table) -> np.ndarray:
 
 
 def _words(chunk: pa.Array) -> np.ndarray:
-    bytes_ = np.frombuffer(chunk.cast(pa.binary(32)).buffers()[1], np.uint64)
-    first: np.ndarray = bytes_.reshape(-1, 4)[chunk.offset : chunk.offset + len(chunk), 0]
+    words = np.frombuffer(chunk.cast(pa.binary(32)).buffers()[1], ">u8")  # in the order of the hashes as bytes
+    first: np.ndarray = words.reshape(-1, 4)[chunk.offset : chunk.offset + len(chunk), 0].astype(np.uint64)
     return first
 
 
 def _sides(table: pa.Table) -> np.ndarray:
-    found = pc.index_in(table["side"].cast(pa.string()), pa.array(SIDES))  # it may be a dictionary
-    numbers: np.ndarray = pc.fill_null(found, -1).to_numpy().astype(np.int8)
-    return numbers
+    codes, texts = _coded(table["side"])
+    number = np.array([SIDES.index(text) if text in SIDES else -1 for text in texts], np.int8)
+    sides: np.ndarray = number[codes] if len(number) else np.zeros(0, np.int8)
+    return sides
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """Return a column of texts, plain or a dictionary, as numbers and the texts that they stand for."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    chunks = column.unify_dictionaries().chunks
+    codes = [np.zeros(0, np.int64), *(chunk.indices.to_numpy(zero_copy_only=False) for chunk in chunks)]
+    used = np.unique(np.concatenate(codes), return_inverse=True)
+    texts = chunks[0].dictionary.to_pylist() if chunks else []
+    return used[1], [texts[code] for code in used[0]]

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from data.dataset import RawData
-from data.drift.batches import FIRST, LEAST, SURE, Within
 from data.drift.looks import Samples
+from data.drift.new_images import FIRST, LEAST, SURE, Within
 from data.drift.night import Night
 from data.drift.shift import ACCEPT, Shift, share_text
 from data.inspection.witness import WORDS, compare_images

@@ -28,7 +28,7 @@ from data.sources.images import fit
 AHEAD = 4  # batches per core that are being decoded or wait to be written
 AHEAD_BYTES = 256 << 20  # of decoded pixels in them, but at least one batch per core
 SMALL = 64 * 64  # pixels; larger images are decoded in threads
-THREADS_FIRST = 8  # batches before processes are started, which takes half a second
+THREADS_FIRST = 64  # batches before processes are started: about as long as starting two takes
 
 UNNAMED = "\0"  # stands for the name of an image, which only messages need: names cost time to make and to send
 

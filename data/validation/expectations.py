@@ -20,12 +20,12 @@ from data.sources.source import read_raw
 from data.statistics import facts
 from data.statistics.summary import summarise
 from data.validation import snapshots
-from data.validation.corruptions import CORRUPTIONS, Copy, summarise_again
+from data.validation.corrupted.corruptions import CORRUPTIONS, Copy, summarise_again
+from data.validation.corrupted.sampling import sample_of
 from data.validation.drifting import Compared, compare
 from data.validation.engine import Engine, met, one_at_a_time
 from data.validation.failures import failure_of, malformed
 from data.validation.results import Catch, Failure, ValidationRef, ValidationResult, as_markdown, read
-from data.validation.sampling import sample_of
 from data.validation.snapshots import Material
 from data.validation.suites import SUITE, suites
 from data.values import canonical_json, digest_of, plain

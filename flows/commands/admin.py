@@ -94,7 +94,7 @@ def status(
         champion_days: Alert when a champion is older than this many days.
         success_hours: Alert when no night has succeeded for this many hours.
     """
-    from artifacts.operations.status import Limits, find_alerts, nights
+    from artifacts.operations.status import Limits, find_alerts, nights, notes
 
     home = store()
     alerts = find_alerts(home, Limits(not_promoted_nights, champion_days, success_hours))
@@ -113,6 +113,8 @@ def status(
     else:
         if rows:
             print_table(("dataset", "champion", "last night (UTC)", "state", "verdict"), rows)
+        for note in notes(home):
+            print(note)
         for one in alerts:
             print(f"{one}\n  -> {one.hint}")
     return 1 if alerts else 0

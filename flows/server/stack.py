@@ -168,7 +168,12 @@ def auth(store: Store) -> str:
 
 def client_environment(store: Store, url: str) -> dict[str, str]:
     """Return the environment variables with which a worker or a command reaches this home's server."""
-    return {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": auth(store), "PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}
+    return {
+        "PREFECT_API_URL": url,
+        "PREFECT_API_AUTH_STRING": auth(store),
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "DO_NOT_TRACK": "1",  # Prefect's client reports its use otherwise
+    }
 
 
 def server_environment(store: Store, url: str) -> dict[str, str]:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data.drift.accidents import changes as make
-from data.drift.accidents.changes import HALF, Change
+from data.drift.accidents import making as make
 from data.drift.accidents.frame import TEST, Frame
-from data.drift.batches import FIRST, FLAT, SLACK, Within
-from data.drift.copies import ALIKE, NEARER, spectra, usual_repeats
+from data.drift.accidents.making import HALF, Change
 from data.drift.labels import telling
 from data.drift.looks import look, some_rows
 from data.drift.measures import rules_on_new
+from data.drift.near_copies import ALIKE, NEARER, spectra, usual_repeats
+from data.drift.new_images import FIRST, FLAT, SLACK, Within
 from data.drift.night import Night, night
 from data.drift.pictures import BLANK, NOISY
 from data.drift.shift import Shift

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.drift.accidents.changes import blank, blurred, inverted, noise, on_new, transposed
+from data.drift.accidents.making import blank, blurred, inverted, noise, on_new, transposed
 from tests.data.drift.made import Made
 from tests.data.drift.test_copies import Digits, said
 

@@ -25,6 +25,19 @@ def test_rows_are_matched_by_hash_in_any_order(made: Made) -> None:
     assert {hashes[0][row] for row in found.removed} == set(hashes[0]) - set(hashes[1])
 
 
+def test_tables_of_a_snapshot_are_read_as_they_are_stored(made: Made) -> None:
+    """Texts that repeat are dictionaries, each part of a table with its own."""
+    old, new = made.old, made.new
+    for name in ("split", "side", "first_seen"):
+        old, new = (
+            table.set_column(table.schema.get_field_index(name), name, table[name].dictionary_encode())
+            for table in (old, new)
+        )
+    parts = pa.concat_tables([new.slice(0, 700), new.slice(700)])
+    plain, stored = made.measured(), made.measured(old, parts)
+    assert stored == plain
+
+
 def test_growth_is_sound(made: Made) -> None:
     """200 more images of the same kind are not worth a word, nor is the same snapshot again."""
     assert made.found() == {}

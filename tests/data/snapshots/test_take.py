@@ -216,6 +216,12 @@ def test_a_new_class_is_appended(source: Source) -> None:
     assert source.content(third) == source.content(first)
 
 
+def test_a_dataset_that_begins_to_grow_keeps_its_classes(source: Source) -> None:
+    """In their order, also those without images."""
+    source.row = dataclasses.replace(source.row, class_names=("none", "b"))
+    assert source.take().class_names == ("none", "b", "a")
+
+
 def test_a_new_class_is_left_out_where_the_classes_are_given(tmp_path: Path) -> None:
     """With the way to change that."""
     source = Source(tmp_path, classes=("b", "a"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.drift.batches import LEAST, batches, yardstick
+from data.drift.new_images import LEAST, batches, yardstick
 from data.drift.night import night
 from tests.data.drift.made import Made, snapshot
 

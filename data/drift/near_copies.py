@@ -16,7 +16,7 @@ SAME = 0.98  # correlation of the spectra of images that hardly differ
 LEAST = 5  # images
 FEW = 50  # known images of a class: with fewer, a pair is not a large share of it
 AT_ONCE = 500  # images compared at a time with all others: 40 MB
-CONTROL = 1_000  # known images that tell how many look like copies by chance
+CONTROL = 500  # known images that tell how many look like copies by chance
 LEAKED = (0.01, 0.05)  # share of the new training images, beyond chance: told above, stopped above
 REPEATED = (0.1, 0.3)  # share of the new images that are nearly one and the same, beyond chance
 
