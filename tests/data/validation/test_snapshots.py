@@ -143,7 +143,8 @@ def test_nights_are_accepted_and_damage_in_them_would_be_caught(store: Store, mo
         assert result.checks > 40
         assert all(catch.ok for catch in catches)
         assert sum(catch.caught for catch in catches) >= 10
-        assert (store.validation(found.digest) / "contact-sheet.png").is_file()
+        kept = store.files(store.validation(found.digest))
+        assert kept.keys() == {"contact-sheet.png", "result.json", "validation.md"}
         assert accepted(store, "zoo") == ref
         shards += grow(store, night, 60)
     monkeypatch.setattr(snapshots, "material", lambda *_: pytest.fail("looked at again"))
