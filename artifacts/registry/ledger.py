@@ -258,10 +258,10 @@ def newest(entries: Sequence[Entry]) -> str:
 def looks(entries: Sequence[Entry]) -> tuple[Mapping[str, Any], ...]:
     """Return the gate's own record of every earlier look at a test set, oldest first, as plain values.
 
-    Each says, besides what the gate wrote, whether the candidate was promoted.
+    Each says, besides what the gate wrote, whether the comparison promoted the candidate; a person's force did not.
     """
     return tuple(
-        {**entry.decision["look"], "promoted": entry.action in MOVES}
+        {**entry.decision["look"], "promoted": entry.action == "promote"}
         for entry in entries
         if entry.action in DECISIONS and entry.decision.get("look")
     )
