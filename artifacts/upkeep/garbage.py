@@ -15,7 +15,7 @@ from typing import Any
 from artifacts.registry import versions
 from artifacts.upkeep.needed import Needed, needed, shards_of
 from artifacts.upkeep.registries import names
-from data.errors import Broken, Corrupt
+from data.errors import BadInput, Broken, Corrupt
 from data.home import journal
 from data.home.store import Store
 
@@ -23,6 +23,13 @@ DAY_S = 24 * 3600.0
 LOG_BYTES = 10 << 20  # of a log, above which its older half goes
 FOLDERS = ("trained", "prepared", "validations", "snapshots", "runs")
 TODAY_S = DAY_S  # what is younger may belong to a run that has not written a record yet
+
+
+class Busy(Broken):
+    """A run is under way, which may need anything."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, "run it again when that has ended")
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,20 @@ class Retention:
         gigabytes: of what could be removed, keep no more than this, the newest; 0 for no limit. It overrides `keep` and
             `days`, but never removes what was made within the last day.
         horizon: how many earlier champions a rollback must be able to reach.
+
+    Raises:
+        BadInput: a number is negative.
     """
 
     keep: int = 20
     days: float = 30.0
     gigabytes: float = 0.0
     horizon: int = 5
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not value >= 0:
+                raise BadInput(f"--{name} is {value}; expected 0 or more", "give a number from 0")
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,7 @@ def remove(store: Store, items: list[Item], progress: Callable[[Item], None] | N
     """Remove what `find` returned, while no night can begin; return the number of bytes.
 
     Raises:
-        Broken: a run is under way, which may need any of it; nothing was removed.
+        Busy: a run is under way, which may need any of it; nothing was removed.
         StorageFailed: the home cannot be written.
     """
     with _quiet(store):
@@ -106,10 +121,10 @@ def _quiet(store: Store) -> Iterator[None]:
             try:
                 locks.enter_context(store.lock(f"night-{dataset}", timeout_s=0))
             except BlockingIOError:
-                raise Broken(f"a night of {dataset} is under way", "run it again when it has ended") from None
+                raise Busy(f"a night of {dataset} is under way") from None
         active = [record.run for record in journal.read(store) if record.active and not record.lost]
         if active:
-            raise Broken(f"{active[0]} is under way", "run it again when it has ended")
+            raise Busy(f"{active[0]} is under way")
         yield
 
 

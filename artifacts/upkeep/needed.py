@@ -1,12 +1,15 @@
 """What may not be removed from a home, found from what refers to it."""
 
+import contextlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from artifacts.registry import champions, ledger, versions
+from artifacts.registry.ledger import Entry
 from artifacts.upkeep import pins
 from artifacts.upkeep.registries import names
+from data.errors import UnknownName
 from data.home.plain_files import read_plain
 from data.home.store import Store
 
@@ -38,27 +41,32 @@ def needed(store: Store, horizon: int) -> Needed:
     """
     found = Needed()
     for dataset in versions.datasets(store):
-        for version in kept_versions(store, dataset, horizon):
-            found.digests |= {version.provenance().prepared_digest, version.provenance().raw_digest}
-            found.runs.add(version.run_id)
-        moves = [entry for entry in champions.history(store, dataset) if entry.action in ledger.MOVES]
-        found.digests |= {moves[-1].digests["prepared"]} if moves else set()
+        entries = champions.history(store, dataset)
+        for entry in _reachable(entries, horizon):
+            found.digests |= {entry.digests["prepared"], entry.digests["raw"]}
+            _add_version(store, str(entry.to_version), found)
+        for number in pins.pinned(store, dataset):
+            _add_version(store, f"{dataset}/{number}", found)
     found.digests |= set(_mentioned(store, "growing")) | set(_mentioned(store, "datasets"))
     _follow(store, found)
     return found
 
 
-def kept_versions(store: Store, dataset: str, horizon: int) -> Iterator[versions.Version]:
-    """Yield the champion, the earlier champions within the horizon, and the pinned versions; each at least once."""
-    entries = champions.history(store, dataset)
-    barred, seen = ledger.barred(entries), dict[str, None]()
-    for entry in reversed(entries):
-        if entry.action in ledger.MOVES and entry.to_version and entry.digests.get("weights") not in barred:
-            seen[entry.to_version] = None
-    for name in [*seen][: horizon + 1]:
-        yield versions.find(store, name)
-    for number in pins.pinned(store, dataset):
-        yield versions.find(store, f"{dataset}/{number}")
+def _reachable(entries: tuple[Entry, ...], horizon: int) -> list[Entry]:
+    """Return the move that made the champion, and those that made earlier champions which are not barred."""
+    barred, found = ledger.barred(entries), dict[str, Entry]()
+    for entry in reversed([entry for entry in entries if entry.action in ledger.MOVES]):
+        if not found or entry.digests.get("weights") not in barred:  # the champion, whatever is said about it
+            found.setdefault(str(entry.to_version), entry)
+    return [*found.values()][: horizon + 1]
+
+
+def _add_version(store: Store, name: str, found: Needed) -> None:
+    """Add what a version was made from; one that is not there any more cannot be rolled back to."""
+    with contextlib.suppress(UnknownName):
+        version = versions.find(store, name)
+        found.digests |= {version.provenance().prepared_digest, version.provenance().raw_digest}
+        found.runs.add(version.run_id)
 
 
 def _mentioned(store: Store, folder: str) -> Iterator[str]:

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, store
 from flows.server import connection
-from flows.settings import prepare_environment, settings
+from flows.settings import prepare_environment, set_environment, settings
 
 if TYPE_CHECKING:
     from data.home.store import Store
@@ -28,7 +28,9 @@ def up(*, port: int = 4200, foreground: Annotated[bool, Flag] = False) -> None:
 
     prepare_environment()
     if foreground:
-        supervisor.run(stack.prepare_foreground(port))
+        url = stack.prepare_foreground(port)
+        set_environment(stack.client_environment(store(), url))
+        supervisor.run(url)
         return
     started = stack.up(port)
     print(f"UI:        {started.ui}   its password is in {settings().home}/server/auth")

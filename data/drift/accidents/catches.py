@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from data.drift.accidents import making as make
+from data.drift.accidents import kinds as make
 from data.drift.accidents.frame import TEST, Frame
-from data.drift.accidents.making import HALF, Change
+from data.drift.accidents.kinds import HALF, Change
 from data.drift.labels import telling
 from data.drift.looks import look, some_rows
 from data.drift.measures import rules_on_new

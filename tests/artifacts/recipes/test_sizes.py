@@ -99,11 +99,13 @@ def test_batches_of_large_images_are_smaller(side: int, channels: int, batch: in
     assert plan_of("cnn:batch=512", info) == (4, 512)
 
 
-def test_members_share_the_bound() -> None:
-    """Nets that are trained side by side have maps of their own: together they get what one would."""
+def test_members_and_filters_share_the_bound() -> None:
+    """Nets that are trained side by side have maps of their own, wide ones larger maps."""
     assert plan_of("vgg", about(28, 28)) == (48, 256)
     assert plan_of("vgg", about(64, 64, 3)) == (48, 128)
-    assert plan_of("cnn:members=4", about(64, 64, 3)) == (4, 64)
+    assert plan_of("cnn:members=4", about(64, 64, 3)) == (4, 128)
+    assert plan_of("cnn:width=64", about(64, 64, 3)) == (4, 128)
+    assert plan_of("cnn:width=64", about(28, 28)) == (4, 256)
 
 
 def test_few_images_are_measured_at_once_if_they_are_large() -> None:

@@ -1,6 +1,7 @@
 """What `gc` removes, and above all what it does not."""
 
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -103,6 +104,21 @@ def test_nothing_is_removed_while_it_is_not_known_what_is_needed(three: Store, c
     three.champion(DATASET).write_bytes(b"junk")
     with pytest.raises(Corrupt, match=r"champion\.json"):
         garbage.find(three, NOTHING_KEPT)
+
+
+def test_a_version_whose_folder_is_gone_keeps_its_data_all_the_same(three: Store) -> None:
+    """The ledger knows them; nothing else stops because of it."""
+    shutil.rmtree(three.versions(DATASET) / "2")
+    gone = removable(three)
+    assert f"prepared/{digest_of('b')}" not in gone
+    assert f"prepared/{digest_of('a')}" in gone
+
+
+def test_negative_numbers_are_refused() -> None:
+    """They would keep nothing."""
+    for name in ("keep", "days", "gigabytes", "horizon"):
+        with pytest.raises(BadInput, match=f"--{name} is -1"):
+            Retention(**{name: -1})
 
 
 def test_the_newest_and_the_young_stay(store: Store) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.drift.accidents.making import leak, moved, on_new, one_brighter, one_image, recompressed
+from data.drift.accidents.kinds import leak, moved, on_new, one_brighter, one_image, recompressed
 from data.drift.measures import drift
 from data.drift.shift import Shift
 from tests.data.drift.made import Made, snapshot

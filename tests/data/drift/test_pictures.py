@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from data.drift.accidents.making import blank, blurred, inverted, noise, on_new, transposed
+from data.drift.accidents.kinds import blank, blurred, inverted, noise, on_new, transposed
 from tests.data.drift.made import Made
-from tests.data.drift.test_copies import Digits, said
+from tests.data.drift.test_near_copies import Digits, said
 
 
 @pytest.mark.parametrize(
