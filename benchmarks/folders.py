@@ -7,7 +7,7 @@ JPEGs of 224 × 224 (cut from photographs that scikit-image ships, quality 90). 
 on all cores; Nightshift also checks each file, and hashes its pixels. `ready` takes a folder to what training reads:
 for Nightshift what `datasets add` does before it looks at the images, IDX files on disk, for the others a dataset whose
 images were all read once. `again` reads all pixels once more, as every night or epoch does. All ways take turns, the
-first round does not count; medians, and the range.
+first round does not count; medians, and the range. Where other work runs beside it, CPU time is the fairer figure.
 
 What is not installed is left out. To have all of it: `pip install datasets opencv-python-headless simplejpeg` into a
 copy of the development environment.
@@ -15,6 +15,7 @@ copy of the development environment.
 
 import argparse
 import os
+import resource
 import shutil
 import statistics
 import tempfile
@@ -28,7 +29,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.official import keep, machine
 from data.builtin import DATASETS
 from data.dataset import Geometry
 from data.home.store import Store
@@ -41,6 +41,7 @@ from data.sources.source import download, read_raw
 
 CLASSES, AGAIN = 10, 8
 Way = Callable[[], int]  # does the work, and returns the sum of all pixels
+Cost = tuple[float, float]  # seconds, and CPU seconds of all processes together
 
 
 # -- the files ----------------------------------------------------------------------------------------------------
@@ -97,7 +98,6 @@ def decoders(folder: Path, geometry: Geometry) -> dict[str, Way]:
     ways |= {f"{name}, threads": _in_pool(ThreadPoolExecutor, cores, files, one) for name, one in there.items()}
     if not jpeg:
         ways["Pillow, processes"] = _in_pool(ProcessPoolExecutor, cores, files, _pillow)
-        ways["Pillow, one thread"] = lambda: sum(map(_pillow, files))
     if _installed("TensorFlow"):
         ways["tf.io, tf.data"] = lambda: _tensorflow(files, geometry)
     return ways
@@ -216,33 +216,48 @@ def _emptied(folder: Path) -> Iterator[Path]:
 # -- measuring ----------------------------------------------------------------------------------------------------
 
 
-def in_turns(ways: dict[str, Way], rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each way and round, after a first round that does not count."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+def in_turns(ways: dict[str, Way], rounds: int) -> dict[str, list[Cost]]:
+    """Return what each way took in each round, after a first round that does not count."""
+    costs: dict[str, list[Cost]] = {name: [] for name in ways}
     for nth in range(rounds + 1):
         for name, way in ways.items():
-            start = time.perf_counter()
+            start, worked = time.perf_counter(), _cpu_seconds()
             way()
             if nth:
-                seconds[name].append(time.perf_counter() - start)
-    return seconds
+                costs[name].append((time.perf_counter() - start, _cpu_seconds() - worked))
+    return costs
 
 
-def as_lines(what: str, n: int, seconds: dict[str, list[float]]) -> list[str]:
-    """Return a Markdown row per way: images a second, and the time as a multiple of Nightshift's, round by round."""
+def _cpu_seconds() -> float:
+    """Return how long this process, and those that it started and that ended, have kept processors busy."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def as_lines(what: str, n: int, costs: dict[str, list[Cost]]) -> list[str]:
+    """Return a Markdown row per way: images a second, CPU time per image, and both as multiples of Nightshift's."""
     lines = []
-    for name, taken in seconds.items():
-        ratios = sorted(one / ours for one, ours in zip(taken, seconds["Nightshift"], strict=True))
-        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        lines.append(f"| {what} | {name} | {n / statistics.median(taken):,.0f} | {spread} |")
+    for name, taken in costs.items():
+        per_second = n / statistics.median(wall for wall, _ in taken)
+        each_us = statistics.median(cpu for _, cpu in taken) / n * 1e6
+        ratios = [_ratios([one[i] for one in taken], [one[i] for one in costs["Nightshift"]]) for i in (0, 1)]
+        lines.append(f"| {what} | {name} | {per_second:,.0f} | {each_us:,.0f} µs | {ratios[0]} | {ratios[1]} |")
     return lines
+
+
+def _ratios(theirs: list[float], ours: list[float]) -> str:
+    """Return the median of the ratios round by round, and their range, as text."""
+    found = sorted(one / max(other, 1e-9) for one, other in zip(theirs, ours, strict=True))
+    return f"{statistics.median(found):.2f} ({found[0]:.2f} to {found[-1]:.2f})"
 
 
 def main() -> None:
     """Measure both folders."""
+    from benchmarks.official import keep, machine  # inside: processes that decode need not import it
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pngs", type=int, default=5_000, help="files of 28 x 28; each is decoded 8 times")
-    parser.add_argument("--jpegs", type=int, default=1_000, help="files of 224 x 224")
+    parser.add_argument("--pngs", type=int, default=5_000, help="files of 28 x 28, each decoded 8 times; 0 for none")
+    parser.add_argument("--jpegs", type=int, default=1_000, help="files of 224 x 224; 0 for none")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, help="keep the seconds")
     options = parser.parse_args()
@@ -251,17 +266,20 @@ def main() -> None:
         "224 × 224 JPEG": (write_jpegs, options.jpegs, Geometry(224, 224, 3)),
     }
     figures: dict[str, Any] = {"machine": machine()}
-    print("| what | way | images/s | time, Nightshift = 1: median (range) |\n|---|---|---|---|", flush=True)
+    print("| what | way | images/s | CPU per image | time, Nightshift = 1: median (range) | CPU, the same |")
+    print("|---|---|---|---|---|---|", flush=True)
     for kind, (write, n, geometry) in kinds.items():
+        if not n:
+            continue
         with tempfile.TemporaryDirectory() as top:
             folder = Path(top) / "images"
             write(folder, n)
             ready, again = readers(folder, geometry, Path(top))
             for step, ways in (("decode", decoders(folder, geometry)), ("ready", ready), ("again", again)):
-                seconds = in_turns(ways, options.rounds)
+                costs = in_turns(ways, options.rounds)
                 each = n * AGAIN if step == "decode" and n == options.pngs else n
-                print("\n".join(as_lines(f"{kind}, {step}", each, seconds)), flush=True)
-                figures[f"{kind}, {step}"] = seconds
+                print("\n".join(as_lines(f"{kind}, {step}", each, costs)), flush=True)
+                figures[f"{kind}, {step}"] = costs
     keep(options.json, figures)
 
 

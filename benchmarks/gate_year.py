@@ -1,9 +1,10 @@
 """A year of nights under four gates: false promotions, missed improvements and harmful promotions of each.
 
     python -m benchmarks.gate_year [--quick] [--years N] [--predictions DIR] [--json FILE] [--jobs N]
+    python -m benchmarks.gate_year --growing [--only SCENARIO] [--quick] [--years N] [--json FILE] [--jobs N]
 
 The model of a night is in benchmarks/nights.py and can be replaced by real prediction files; the gates are in
-benchmarks/gates.py.
+benchmarks/gates.py. With --growing, test images arrive every night: benchmarks/growing_year.py.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import growing_year
 from benchmarks.gates import POLICY, Gate, greedy, lenient, ours, paired
 from benchmarks.nights import NIGHTS, Scenario, World, Year, draw, measured, modelled, steady
 
@@ -219,7 +221,12 @@ def main() -> None:
     parser.add_argument("--predictions", type=Path, help="a folder with predictions-test.parquet of several seeds")
     parser.add_argument("--json", type=Path, help="write all numbers to this file")
     parser.add_argument("--jobs", type=int, default=2, help="processes")
+    parser.add_argument("--growing", action="store_true", help="years on which test images arrive")
+    parser.add_argument("--only", default="", help="with --growing: scenarios whose name contains this")
     options = parser.parse_args()
+    if options.growing:
+        growing_year.report(options.quick, options.years, options.jobs, options.only, options.json)
+        return
     world = measured(options.predictions) if options.predictions else modelled()
     print(
         f"{world.source}; {world.difficulty.size:,} images, {world.difficulty.mean():.2%} right, two seeds differ on "

@@ -243,8 +243,8 @@ def add(store: Store, shape: Shape, n: int) -> dict[str, Any]:
 
 def as_line(name: str, measured: dict[str, float]) -> str:
     """Return one step's figures as a line of text."""
-    own, resident, seconds = (measured[key] for key in ("own_mib", "resident_mib", "seconds"))
-    return f"{name:10} own {own:6.0f}  resident {resident:6.0f}  {seconds:6.1f} s"
+    own, resident, seconds, worked = (measured[key] for key in ("own_mib", "resident_mib", "seconds", "cpu_seconds"))
+    return f"{name:10} own {own:6.0f}  resident {resident:6.0f}  {seconds:6.1f} s  {worked:6.1f} CPU seconds"
 
 
 def shape_of(text: str) -> Shape:

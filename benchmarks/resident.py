@@ -7,6 +7,7 @@ A thread of the watched process would miss what is taken and given back while Py
 import ctypes
 import gc
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -49,7 +50,8 @@ def watch(command: Sequence[str]) -> tuple[dict[str, float], dict[str, Any]]:
         What the step took above what the process had before it, and the step's result. `own_mib`: memory that the
         kernel cannot take back, looked at 200 times a second. `resident_mib`: with the pages of mapped files, which are
         dropped when memory is needed elsewhere; the kernel's own maximum, which misses nothing. `libraries_mib`: what
-        the process had before. `seconds`: of the step.
+        the process had before. `seconds`: of the step. `cpu_seconds`: of all its threads, which tell more than
+        `seconds` where other work runs beside it.
 
     Raises:
         StepFailed: the process ended before its step did.
@@ -61,14 +63,15 @@ def watch(command: Sequence[str]) -> tuple[dict[str, float], dict[str, Any]]:
         _line(child.stdout, READY)
         # 5: the kernel forgets the peak so far (proc(5))
         Path(f"/proc/{child.pid}/clear_refs").write_text("5")
-        before, started = memory_mib(child.pid, ALL), time.monotonic()
+        before, started, worked = memory_mib(child.pid, ALL), time.monotonic(), cpu_seconds(child.pid)
         with _sampled(child.pid) as own:
             _say(child.stdin)
             result = json.loads(_line(child.stdout, RESULT))
         seconds, highest = time.monotonic() - started, memory_mib(child.pid, HIGHEST)
+        worked = cpu_seconds(child.pid) - worked
         _say(child.stdin)
         measured = {"own_mib": own[1] - own[0], "resident_mib": highest - before}
-        return {**measured, "libraries_mib": before, "seconds": seconds}, result
+        return {**measured, "libraries_mib": before, "seconds": seconds, "cpu_seconds": worked}, result
     finally:
         child.kill()
         child.wait()
@@ -78,6 +81,12 @@ def memory_mib(pid: int, fields: Sequence[str]) -> float:
     """Return the sum of some fields of /proc/PID/status, in MiB."""
     lines = (line.partition(":") for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return sum(int(value.split()[0]) for name, _, value in lines if name in fields) / 1024
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how long a process has kept processors busy, all threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()  # the name may hold spaces
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager

@@ -13,12 +13,13 @@ import getpass
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import quote
 
 from pydantic import ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -122,6 +123,11 @@ def use_server(url: str) -> None:
         os.environ.pop(name, None)
 
 
+def set_environment(variables: Mapping[str, str]) -> None:
+    """Set variables for libraries that read the environment when they are imported, and for child processes."""
+    os.environ.update(variables)
+
+
 def environment_without_server() -> dict[str, str]:
     """Return the environment for the process of a private Prefect server, which asks no other and no password."""
     names = ("PREFECT_API_URL", "PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_SERVER_API_AUTH_STRING")
@@ -182,7 +188,19 @@ def prepare_environment(*, private_server: bool = False) -> None:
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
+    os.environ.update(database_in(prefect_home()))
     _spare_own_addresses()
+
+
+def database_in(folder: Path) -> dict[str, str]:
+    """Return the variable for Prefect's database in a folder, where the folder's name would be misread in an address.
+
+    Behind a question mark options begin, and %20 is a blank: the database would lie elsewhere.
+    """
+    name = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+    path = str(folder / "prefect.db")
+    own = name in os.environ or "PREFECT_API_DATABASE_CONNECTION_URL" in os.environ
+    return {} if own or not {"?", "%"} & set(path) else {name: f"sqlite+aiosqlite:///{quote(path)}"}
 
 
 def remove_private_home() -> None:

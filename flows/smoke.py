@@ -23,7 +23,7 @@ from data.home.store import Store
 from data.importing.options import ImportOptions
 from data.sources import source
 from data.sources.idx import write_idx
-from data.validation.corruptions import CORRUPTIONS
+from data.validation.corrupted.corruptions import CORRUPTIONS
 from flows.prepare import prepare
 from flows.retrain import retrain
 from flows.runs.names import errors_to_failed_state

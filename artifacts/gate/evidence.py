@@ -91,7 +91,7 @@ class Look:
         allotted: the share of the error budget that all comparisons of this recipe with this champion may spend.
         spent: the share of the error budget that this look spent.
         grown: what is kept besides on a test set that grows; None on one that does not.
-        promoted: whether the candidate became champion, as the ledger says; never kept in the look itself.
+        promoted: whether the comparison promoted the candidate, as the ledger says; never kept in the look itself.
     """
 
     when: str

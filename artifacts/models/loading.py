@@ -16,7 +16,7 @@ from artifacts.recipes import catalogue
 from artifacts.recipes.sizes import at_once
 from data.errors import BadInput, Corrupt, Unloadable
 from data.home.files import file_sha256
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import Store
 
 

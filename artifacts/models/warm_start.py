@@ -25,7 +25,7 @@ from artifacts.recipes.sizes import at_once
 from data.home.store import Store
 
 SHARE = 0.5  # of the epochs of a cold start
-RATE = 0.5  # of its learning rate: the full rate would undo what the champion knows
+RATE = 0.25  # of its learning rate: the full rate would undo what the champion knows
 SAMPLE = 256  # training images, at most, on which the norms are set
 
 
@@ -143,14 +143,15 @@ def _fill(network: Any, donors: deque[Any], start: Start, images: Any) -> None:
     """
     import keras
 
-    *_, last = _weighted(network)
+    last: Any = next(reversed([*_weighted(network)]), None)
     for position, layer in enumerate(network.layers):
         if hasattr(layer, "layers"):
             _fill(layer, donors, start, images)
         elif isinstance(network, keras.Sequential) and _folded_away(layer, donors):
             _normalise(layer, _through(network.layers[:position], images))
         elif layer.weights:
-            _copy(layer, donors.popleft() if donors else None, start.same_class if layer is last else None)
+            by_class = layer is last and layer.weights[0].shape[-1] == len(start.same_class)
+            _copy(layer, donors.popleft() if donors else None, start.same_class if by_class else None)
 
 
 def _through(layers: Sequence[Any], images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

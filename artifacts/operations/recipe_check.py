@@ -1,7 +1,11 @@
-"""Trying a recipe before a night does: build it for several datasets, train it for a few steps, save it, load it."""
+"""Trying a recipe before a night does: build it for several datasets, train it for a few steps, save it, load it.
+
+Grey and coloured, small and large: what is large is tried on few images, in the batches of a night, so that the check
+takes seconds and the memory that a night would.
+"""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,6 +27,9 @@ from data.home.files import file_sha256
 
 STEPS = 3
 IMAGES = 300  # more than most batches have, and no multiple of one: the last step has a smaller batch
+LARGE = 224  # pixels
+LARGE_IMAGES = 40  # a batch, as `artifacts.recipes.sizes` bounds it, and a smaller one
+MOST_WEIGHTS = 25_000_000  # of a network that is tried on large images: 100 MB, and an optimizer has twice as much
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Images:
-    """Synthetic examples: float32 (n, h, w) in [0, 1], and int64 labels (n,)."""
+    """Synthetic examples: float32 (n, h, w) or (n, h, w, 3) in [0, 1], and int64 labels (n,)."""
 
     images: Any
     labels: Any
@@ -55,15 +62,20 @@ def check(candidate: Candidate, device: str = "auto") -> Iterator[Row]:
         candidate: a recipe and its parameters.
         device: where to train: `auto`, `gpu` or `cpu`.
     """
-    built = [_tried(f"build for {_title(info)}", partial(_built, candidate, info)) for info in _datasets(candidate)]
+    datasets = _datasets(candidate)
+    built = [_tried(f"build for {_title(info)}", partial(_built, candidate, info)) for info in datasets]
     yield from built
     if any(row.exit_code for row in built):
         return
+    usual, *_, large = datasets
     kept: list[Fitted] = []
-    yield _tried(f"train {STEPS} steps on {IMAGES} synthetic images", lambda: _trained(candidate, device, kept))
+    yield _tried(
+        f"train {STEPS} steps on {IMAGES} synthetic images", lambda: _trained(candidate, usual, device, kept.append)
+    )
     if kept:
-        yield _tried("train them again with the same seed", lambda: _repeated(candidate, device, kept[0]))
-        yield _tried("save, load and predict", lambda: _reloaded(candidate, kept[0]))
+        yield _tried("train them again with the same seed", lambda: _repeated(candidate, usual, device, kept[0]))
+        yield _tried("save, load and predict", lambda: _reloaded(candidate, usual, kept[0]))
+    yield _tried(f"train {STEPS} steps on {LARGE_IMAGES} of {_title(large)}", lambda: _large(candidate, large, device))
 
 
 def _tried(what: str, work: Callable[[], str]) -> Row:
@@ -76,14 +88,21 @@ def _tried(what: str, work: Callable[[], str]) -> Row:
 
 
 def _datasets(candidate: Candidate) -> list[DatasetInfo]:
-    """Return small, usual and oblong images, with few, ten and many classes."""
+    """Return usual, small, oblong, coloured and large images, with few, ten and many classes."""
     least = candidate.definition.min_size
-    shapes = ((max(least, 28), max(least, 28), 10), (max(least, 8), max(least, 8), 2), (least + 9, 2 * least + 31, 300))
-    return [DatasetInfo(height, width, n_classes, IMAGES, True, 2) for height, width, n_classes in shapes]
+    usual, small, coloured, large = (max(least, side) for side in (28, 8, 32, LARGE))
+    return [
+        DatasetInfo(usual, usual, 10, IMAGES, True, 2),
+        DatasetInfo(small, small, 2, IMAGES, True, 2),
+        DatasetInfo(least + 9, 2 * least + 31, 300, IMAGES, True, 2),
+        DatasetInfo(coloured, coloured, 10, IMAGES, True, 2, channels=3, ground=(0.5, 0.5, 0.5)),
+        DatasetInfo(large, large, 10, LARGE_IMAGES, True, 2, channels=3, ground=(0.0, 0.0, 0.0)),
+    ]
 
 
 def _title(info: DatasetInfo) -> str:
-    return f"{info.height} × {info.width} pixels, {info.n_classes} classes"
+    colour = "in colour, " if info.channels > 1 else ""
+    return f"{info.height} × {info.width} pixels, {colour}{info.n_classes} classes"
 
 
 def _built(candidate: Candidate, info: DatasetInfo) -> str:
@@ -92,30 +111,46 @@ def _built(candidate: Candidate, info: DatasetInfo) -> str:
     return f"{checked_build(recipe)(info, settings).count_params():,} weights"
 
 
-def _examples(candidate: Candidate) -> tuple[Images, DatasetInfo]:
-    """Return noise in which the class decides how bright an image is, on the first of the datasets."""
-    info, rng = _datasets(candidate)[0], np.random.default_rng(0)
-    labels = rng.integers(0, info.n_classes, IMAGES)
-    pixels = rng.integers(0, 100, (IMAGES, info.height, info.width)) + labels[:, None, None] * 15
-    examples = Images(np.asarray(pixels / np.float32(255), np.float32), labels.astype(np.int64))
-    return examples, dataset_info(examples, Geometry(info.height, info.width), info.n_classes)
+def _examples(info: DatasetInfo) -> Images:
+    """Return noise in which the class decides how bright an image is."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, info.n_classes, info.n_train)
+    brightness = (labels * 15).reshape(-1, *(1 for _ in info.shape)).astype(np.uint8)
+    pixels = rng.integers(0, 100, (info.n_train, *info.shape), np.uint8) + brightness
+    return Images(pixels / np.float32(255), labels.astype(np.int64))
 
 
-def _fitted(candidate: Candidate, device: str) -> Fitted:
-    examples, info = _examples(candidate)
+def _fitted(candidate: Candidate, info: DatasetInfo, device: str, n_train: int = IMAGES) -> Fitted:
+    """Train for a few steps, by the plan for `n_train` images."""
+    examples = _examples(info)
+    geometry = Geometry(info.height, info.width, 3 if info.channels == 3 else 1, "pad", (0,) * info.channels)
+    known = replace(dataset_info(examples, geometry, info.n_classes), n_train=n_train)
     with catalogue.replaced(candidate.definition.shortened(STEPS)):
-        return fit(examples, examples, info, candidate, device=device)
+        return fit(examples, examples, known, candidate, device=device)
 
 
-def _trained(candidate: Candidate, device: str, kept: list[Fitted]) -> str:
-    kept.append(_fitted(candidate, device))
-    (fitted,) = kept
+def _large(candidate: Candidate, info: DatasetInfo, device: str) -> str:
+    weights = checked_build(candidate.definition)(info, candidate.resolved()).count_params()
+    if weights > MOST_WEIGHTS:
+        return f"not tried: {weights:,} weights are more than {MOST_WEIGHTS:,}; pool large images, as cnn and mlp do"
+    return _trained(candidate, info, device, lambda _: None, n_train=60_000)
+
+
+def _trained(
+    candidate: Candidate,
+    info: DatasetInfo,
+    device: str,
+    keep: Callable[[Fitted], None],
+    n_train: int = IMAGES,
+) -> str:
+    fitted = _fitted(candidate, info, device, n_train)
+    keep(fitted)
     losses = " → ".join(f"{epoch.val_loss:.2f}" for epoch in fitted.history)
     return f"loss {losses} on {fitted.device.description}, {fitted.seconds:.1f} s with compilation"
 
 
-def _repeated(candidate: Candidate, device: str, first: Fitted) -> str:
-    if weights_digest(_fitted(candidate, device).model) != weights_digest(first.model):
+def _repeated(candidate: Candidate, info: DatasetInfo, device: str, first: Fitted) -> str:
+    if weights_digest(_fitted(candidate, info, device).model) != weights_digest(first.model):
         raise BadInput(
             f"{candidate}: the same seed gave other weights the second time",
             "draw random numbers from Keras only: it is seeded before build()",
@@ -123,8 +158,8 @@ def _repeated(candidate: Candidate, device: str, first: Fitted) -> str:
     return "the same weights, bit by bit"
 
 
-def _reloaded(candidate: Candidate, fitted: Fitted) -> str:
-    images = raw_pixels(_examples(candidate)[0].images)
+def _reloaded(candidate: Candidate, info: DatasetInfo, fitted: Fitted) -> str:
+    images = raw_pixels(_examples(info).images)
     with TemporaryDirectory(prefix="nightshift-check-") as folder:
         path = Path(folder) / "model.keras"
         save(fitted.model, path)

@@ -64,11 +64,11 @@ def find_alerts(store: Store, limits: Limits, now: datetime | None = None) -> li
         now: the present time in UTC; the clock's when not given.
     """
     now = now or datetime.now(UTC)
-    found = nights(store)
+    found, damaged = nights(store), [Alert("all", error.problem, error.hint) for error in journal.damaged(store)]
     none = [Alert("all", "no run has ever started in this home", "run: nightshift retrain")]
     names = sorted({*found, *versions.datasets(store)})
     alerts = [alert for name in names for alert in _survey(store, name, found.get(name, []), limits, now)]
-    return alerts if found else [*none, *alerts]
+    return [*damaged, *alerts] if found else [*(damaged or none), *alerts]
 
 
 def _survey(store: Store, dataset: str, records: list[Record], limits: Limits, now: datetime) -> list[Alert]:
@@ -78,6 +78,17 @@ def _survey(store: Store, dataset: str, records: list[Record], limits: Limits, n
         return list(_dataset(store, dataset, records, limits, now)) if records else []
     except Corrupt as error:
         return [Alert(dataset, error.problem, error.hint)]
+
+
+def notes(store: Store) -> list[str]:
+    """Return a sentence for each dataset whose last nights found nothing to try, which is no alarm."""
+    sentences = []
+    for name, records in sorted(nights(store).items()):
+        verdicts = [record.verdict for record in reversed(records) if record.state == "finished"]
+        idle = next((i for i, verdict in enumerate(verdicts) if verdict not in NOTHING_TRIED), len(verdicts))
+        if idle > 1:
+            sentences.append(f"{name}: nothing has changed for {idle} nights, so there was no other model to promote")
+    return sentences
 
 
 def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, now: datetime) -> Iterator[Alert]:
@@ -101,9 +112,14 @@ def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, 
         what = "the last run that finished did so" if finished else "no run has finished; the first started"
         yield Alert(dataset, f"{what} {_ago(now - since)} ago", "check that the server is up: nightshift server up")
     moves = [entry for entry in champions.history(store, dataset) if entry.action in ledger.MOVES]
-    age = now - datetime.fromisoformat(moves[-1].when) if moves else timedelta()
-    if age > timedelta(days=limits.champion_days):
-        problem = f"{moves[-1].to_version} has been champion for {_ago(age)}, the limit is {limits.champion_days} days"
+    tried = [record.ended for record in finished if record.verdict not in NOTHING_TRIED]
+    if not moves or not tried:
+        return
+    # a champion ages only as long as something could have replaced it: on data that never changes it is simply right
+    crowned, last = datetime.fromisoformat(moves[-1].when), datetime.fromisoformat(tried[-1])
+    if last - crowned > timedelta(days=limits.champion_days):
+        age = _ago(now - crowned)
+        problem = f"{moves[-1].to_version} has been champion for {age}, the limit is {limits.champion_days} days"
         yield Alert(dataset, problem, f"see why nothing replaced it: nightshift history {dataset}")
 
 

@@ -13,7 +13,7 @@ from data.errors import BadFile, BadInput, SourceUnavailable
 from data.sources.images import ENDINGS
 from data.sources.transfer import MirrorError, is_url, scrubbed, stream_download
 
-MAX_BYTES = 1 << 30  # of a file
+MAX_BYTES = 256 << 20  # of a file, packed and unpacked; what is asked about at a time is in memory
 DOWNLOAD_S = 120.0  # for one URL, connecting included
 STANDARD_INPUT = "-"
 NAME_IT = "name a PNG, JPEG, GIF, WebP, BMP, TIFF, NPY or IDX file, a folder, a URL, or - for standard input"
@@ -103,7 +103,11 @@ def _content(path: Path) -> bytes:
             raise BadFile(f"{path}: expected a file, got a pipe or a device", NAME_IT)
         if status.st_size > MAX_BYTES:
             raise _too_large(str(path))
-        return path.read_bytes()
+        with path.open("rb") as stream:  # it may grow meanwhile
+            content = stream.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise _too_large(str(path))
+        return content
     except (OSError, ValueError) as error:  # ValueError: a name with a null byte
         raise BadFile(f"{path}: cannot be read: {getattr(error, 'strerror', '') or error}", NAME_IT) from error
 

@@ -44,7 +44,7 @@ def checked_plan(recipe: Recipe, info: DatasetInfo, settings: Settings) -> Plan:
             raise _wrong(recipe, f"a plan with {name} {' | '.join(options)}", repr(getattr(plan, name)))
     batch = recipe.parameters.get("batch")
     if batch is None or settings.get("batch") == batch.default:
-        plan = bounded(plan, info)
+        plan = bounded(plan, info, int(settings.get("width", 0)))
     return fitted(plan, info.n_train, int(settings.get("least_steps", 0)))
 
 

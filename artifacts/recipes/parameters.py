@@ -59,7 +59,7 @@ BALANCE = real(0.0, 0, 1, "0: every image counts alike; 1: every class does, for
 WARM_START = choice(
     "no",
     ("no", "champion"),
-    "champion: begin with the champion's weights where they fit, with half of the epochs and of the learning rate",
+    "champion: begin with the champion's weights where they fit, with half of the epochs and a quarter of the rate",
 )
 RACE = choice("no", ("no", "yes"), "whether to stop once it can no longer overtake another recipe of the run")
 

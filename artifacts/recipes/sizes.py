@@ -17,9 +17,10 @@ FULL = 64  # pixels: the longer side up to which all of an image is looked at in
 MAP = 8  # pixels: the longer side of the last map
 IMAGES_PER_BATCH = 40  # a batch has at most one in so many of the training images, if there are few
 SMALLEST_BATCH = 16
-BATCH_BYTES = 1 << 25  # of float32 pixels in a batch, at most: 341 images of 64 x 64 x 3, 55 of 224 x 224 x 3
+BATCH_BYTES = 1 << 25  # of float32 pixels in a batch, at most: 682 images of 64 x 64 x 3, 55 of 224 x 224 x 3
+FILTERS = 16  # of the first convolution, in a network to which that bound applies as it is
 MEASURED = 1000  # images that are measured or predicted together: enough to keep the processor busy
-MEASURED_PIXELS = 1 << 22  # height x width, of all of them: 1000 images up to 64 x 64, 83 of 224 x 224
+MEASURED_PIXELS = 1 << 20  # height x width, of all of them: 1000 images up to 32 x 32, 256 of 64 x 64, 20 of 224 x 224
 
 
 def stride(info: DatasetInfo) -> int:
@@ -77,12 +78,19 @@ def fitted(plan: Plan, n_train: int, least_steps: int) -> Plan:
     return replace(plan, batch=batch, epochs=max(plan.epochs, math.ceil(least_steps / math.ceil(n_train / batch))))
 
 
-def bounded(plan: Plan, info: DatasetInfo) -> Plan:
+def bounded(plan: Plan, info: DatasetInfo, width: int = FILTERS) -> Plan:
     """Return a plan whose batches hold at most `BATCH_BYTES` of pixels: a power of two where they held more.
 
-    Pixels, what augmentation makes of them, and the first maps decide how much memory a step takes.
+    Pixels, what augmentation makes of them, and the first maps decide how much memory a step takes. Each member has
+    maps of its own, and twice the filters make maps of twice the size: pixels count as often.
+
+    Args:
+        plan: as the recipe made it.
+        info: the dataset.
+        width: filters of the first convolution, where the recipe has any.
     """
-    most = max(BATCH_BYTES // (4 * math.prod(info.shape)), 1)
+    times = plan.members * max(width / FILTERS, 1)
+    most = max(int(BATCH_BYTES / (4 * math.prod(info.shape) * times)), 1)
     return plan if plan.batch <= most else replace(plan, batch=2 ** int(math.log2(most)))
 
 

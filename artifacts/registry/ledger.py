@@ -18,7 +18,7 @@ from typing import Any
 
 from artifacts.registry import lines
 from data.errors import BadInput, Corrupt, StorageFailed
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import Store
 from data.values import plain
 
@@ -258,10 +258,10 @@ def newest(entries: Sequence[Entry]) -> str:
 def looks(entries: Sequence[Entry]) -> tuple[Mapping[str, Any], ...]:
     """Return the gate's own record of every earlier look at a test set, oldest first, as plain values.
 
-    Each says, besides what the gate wrote, whether the candidate was promoted.
+    Each says, besides what the gate wrote, whether the comparison promoted the candidate; a person's force did not.
     """
     return tuple(
-        {**entry.decision["look"], "promoted": entry.action in MOVES}
+        {**entry.decision["look"], "promoted": entry.action == "promote"}
         for entry in entries
         if entry.action in DECISIONS and entry.decision.get("look")
     )

@@ -14,7 +14,7 @@ from typing import Any
 from artifacts.registry import ledger, traces
 from artifacts.registry.ledger import Entry
 from data.errors import Corrupt, StorageFailed
-from data.home.reading import kind_of, read_plain
+from data.home.plain_files import kind_of, read_plain
 from data.home.store import Store
 from data.values import canonical_json
 

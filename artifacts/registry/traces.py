@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import Corrupt
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import MANIFEST, Store
 
 RESTARTED = "restarted"  # in the digests of the line that begins anew: the highest version number there was

@@ -20,7 +20,7 @@ from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
 from data.home.files import file_sha256
 from data.home.layout import NAME
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import MANIFEST, Store
 from data.values import canonical_json, plain
 

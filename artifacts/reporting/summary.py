@@ -44,6 +44,7 @@ class CandidateRow:
         n_parameters: number of trainable weights.
         device: the processor or GPU it was trained on, as text for people.
         history: one mapping per epoch: loss, accuracy, val_loss, val_accuracy.
+        start: for a recipe with `warm_start=champion`, whose weights it began with, or why with new ones.
     """
 
     name: str
@@ -59,6 +60,7 @@ class CandidateRow:
     n_parameters: int | None = None
     device: str = ""
     history: Sequence[Mapping[str, Any]] = ()
+    start: str = ""
 
     @property
     def settings(self) -> str:
@@ -86,7 +88,8 @@ class CandidateRow:
     def _result(self, winner: str) -> str:
         if self.failed:
             return f"failed: {self.failed}"
-        parts = ("winner" if self.name == winner else "", "reused from an earlier run" if self.reused else "")
+        reused = "reused from an earlier run" if self.reused else ""
+        parts = ("winner" if self.name == winner else "", reused, self.start)
         return ", ".join(filter(None, parts))
 
 
@@ -110,6 +113,7 @@ def trained_row(trained: "Trained") -> CandidateRow:
         n_parameters=training["n_parameters"],
         device=training["device"],
         history=trained.history,
+        start=training.get("start", ""),
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from data.errors import NightshiftError
-from data.home.reading import READABLE
+from data.home.plain_files import READABLE
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def checked(subject: Subject) -> list[Finding]:
         if isinstance(result, Iterable):
             found.extend(one for one in result if isinstance(one, Finding))
     except NightshiftError as error:
-        found.append(Finding(subject.name, error.problem, subject.advice or error.hint))
+        # what cannot be read may be whole: the advice for damage would be wrong
+        hint = error.hint if error.hint == READABLE else subject.advice or error.hint
+        found.append(Finding(subject.name, error.problem, hint))
     except OSError as error:
         found.append(Finding(subject.name, f"cannot be read: {error}", READABLE))
     except Exception as error:  # noqa: BLE001  # a file may hold anything at all

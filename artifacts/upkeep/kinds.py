@@ -5,16 +5,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from artifacts.upkeep import registries
 from artifacts.upkeep.findings import Finding, Subject
 from artifacts.upkeep.registries import names
-from data.dataset import Dataset, SourceFile
 from data.errors import BadFile, NightshiftError
 from data.home import journal
 from data.home.layout import NAME
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 from data.home.store import Store
+
+if TYPE_CHECKING:  # the checks of a registry need nothing but Python
+    from data.dataset import Dataset, SourceFile
 
 REPAIR = "'nightshift verify --repair' moves it to quarantine/"
 ANEW = f"{REPAIR}, and the next night that needs it makes it anew"
@@ -78,7 +81,7 @@ def _unknown(where: str) -> Iterator[Finding]:
     yield Finding(where, "it belongs to no known dataset, so its files were not checked", hint, serious=False)
 
 
-def _raw_file(store: Store, row: Dataset, file: SourceFile) -> Iterator[Finding]:
+def _raw_file(store: Store, row: "Dataset", file: "SourceFile") -> Iterator[Finding]:
     from data.builtin import DATASETS
     from data.sources.source import identify
 

@@ -9,7 +9,7 @@ from artifacts.registry.pointer import Pointer, PointerLost
 from artifacts.upkeep import kinds
 from artifacts.upkeep.findings import checked
 from data.errors import BadInput, NightshiftError
-from data.home.reading import READABLE
+from data.home.plain_files import READABLE
 from data.home.store import Store
 from data.values import canonical_json
 

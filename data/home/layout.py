@@ -16,6 +16,7 @@ journal/<flow run>.json              one run: when, in which process, and how it
 models/<dataset>/versions/<n>/       registered models, immutable
 models/<dataset>/champion.json       the pointer
 models/<dataset>/ledger.jsonl        every decision, append-only
+models/<dataset>/pins.json           versions whose data are never removed
 tmp/                                 what is being written; debris after a crash, swept at the start of a run
 locks/                               files to flock; their content means nothing
 """
@@ -122,6 +123,10 @@ class Layout:
     def ledger(self, dataset: str) -> Path:
         """The log of all decisions about a dataset's champion."""
         return self._at("models", dataset, "ledger.jsonl")
+
+    def pins(self, dataset: str) -> Path:
+        """The list of a dataset's pinned versions."""
+        return self._at("models", dataset, "pins.json")
 
     def lock_file(self, name: str) -> Path:
         """A file to flock."""

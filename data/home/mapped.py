@@ -2,6 +2,7 @@
 
 import math
 import mmap
+import os
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ def on_disk(folder: Path, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     if math.prod(shape) == 0:  # nothing can be mapped
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile(dir=folder) as file:
+        if hasattr(os, "posix_fallocate"):  # a disk that fills up later would end the process by a signal
+            os.posix_fallocate(file.fileno(), 0, math.prod(shape) * np.dtype(dtype).itemsize)
         return np.memmap(file, dtype, "w+", 0, shape)
 
 

@@ -21,7 +21,7 @@ from data.errors import Corrupt, StorageFailed
 from data.home import files, locks
 from data.home.files import storage_errors
 from data.home.layout import Layout
-from data.home.reading import READABLE, read_errors, read_plain
+from data.home.plain_files import READABLE, read_errors, read_plain
 from data.values import canonical_json
 
 MANIFEST = "manifest.json"

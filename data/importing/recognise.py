@@ -69,14 +69,16 @@ def kind_of(place: Place) -> Kind:
     files = place.files
     pictures = any(folders.is_image(file) for file in files)
     rows = any(is_table(file) for file in files)
-    looks: dict[Kind, bool] = {  # the first that is true
-        "idx": any(set(found) >= set(ROLES) for found in idx_files.sets_of(place).values()),
-        "folder": pictures and not any(map(is_metadata, files)) and (not rows or _in_class_folders(place)),
-        "table": rows,
-        "tar": any(map(shards.is_shard, files)),
-        "arrays": any(file.suffix in (".npz", ".npy") for file in files),
+    looks: dict[Kind, Callable[[], bool]] = {  # the first that is true; there may be a million files
+        "idx": lambda: any(set(found) >= set(ROLES) for found in idx_files.sets_of(place).values()),
+        "folder": lambda: (
+            pictures and not (rows and any(map(is_metadata, files))) and (not rows or _in_class_folders(place))
+        ),
+        "table": lambda: rows,
+        "tar": lambda: any(map(shards.is_shard, files)),
+        "arrays": lambda: any(file.suffix in (".npz", ".npy") for file in files),
     }
-    found = next((kind for kind, so in looks.items() if so), None)
+    found = next((kind for kind, so in looks.items() if so()), None)
     if found:
         return found
     if any(idx_files.role_of(file.name)[1] for file in files):  # some of the four: their reader says what is missing

@@ -121,7 +121,9 @@ def _rounded(side: float) -> int:
 def _has_colour(image: np.ndarray) -> bool:
     if image.ndim == 2:
         return False
-    return bool((image.max(axis=-1).astype(np.int16) - image.min(axis=-1) > COLOUR).any())
+    planes = [image[..., channel] for channel in range(image.shape[-1])]  # NumPy is slow along an axis of three
+    spread = np.maximum.reduce(planes) - np.minimum.reduce(planes)
+    return bool((spread > COLOUR).any())
 
 
 def _ground(images: list[_Seen], channels: int, options: ImportOptions) -> tuple[int, ...]:

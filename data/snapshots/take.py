@@ -78,8 +78,8 @@ def take(
 
     Args:
         store: the home.
-        row: the dataset, with `growth` and `origin`; `snapshot` and `class_names` are those of the last night, "" and
-            () before the first.
+        row: the dataset, with `growth` and `origin`. `snapshot` and `class_names` are those of the last night; before
+            the first "", and () or the classes of a dataset that did not grow until now.
         options: how the source is read: those of the origin.
         reread: read every file, also those that look unchanged.
         progress: called with what is being done, the number done, and the number expected (0 if unknown).
@@ -235,8 +235,9 @@ class _Take:
     def _classes(self, labels: list[Label], source_names: tuple[str, ...]) -> Numbered:
         if not labels:
             raise DataRefused(f"{self.location} holds no images that can be used", f"is it complete? {self._stays}")
-        if self.before is not None:
-            return classes.extended(labels, self.before.class_names, source_names, self.options)
+        known = self.before.class_names if self.before else self.row.class_names
+        if known:
+            return classes.extended(labels, known, source_names, self.options)
         names, numbers = classes.numbered(labels, source_names, self.options)
         return Numbered(names, numbers, {})
 

@@ -6,7 +6,7 @@ from cyclopts import App
 
 from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, store
 from flows.server import connection
-from flows.settings import prepare_environment, settings
+from flows.settings import prepare_environment, set_environment, settings
 
 if TYPE_CHECKING:
     from data.home.store import Store
@@ -28,7 +28,9 @@ def up(*, port: int = 4200, foreground: Annotated[bool, Flag] = False) -> None:
 
     prepare_environment()
     if foreground:
-        supervisor.run(stack.prepare_foreground(port))
+        url = stack.prepare_foreground(port)
+        set_environment(stack.client_environment(store(), url))
+        supervisor.run(url)
         return
     started = stack.up(port)
     print(f"UI:        {started.ui}   its password is in {settings().home}/server/auth")
@@ -94,7 +96,7 @@ def status(
         champion_days: Alert when a champion is older than this many days.
         success_hours: Alert when no night has succeeded for this many hours.
     """
-    from artifacts.operations.status import Limits, find_alerts, nights
+    from artifacts.operations.status import Limits, find_alerts, nights, notes
 
     home = store()
     alerts = find_alerts(home, Limits(not_promoted_nights, champion_days, success_hours))
@@ -113,6 +115,8 @@ def status(
     else:
         if rows:
             print_table(("dataset", "champion", "last night (UTC)", "state", "verdict"), rows)
+        for note in notes(home):
+            print(note)
         for one in alerts:
             print(f"{one}\n  -> {one.hint}")
     return 1 if alerts else 0

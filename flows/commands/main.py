@@ -31,7 +31,8 @@ from flows.commands.console import (
     robust_streams,
     store,
 )
-from flows.runs.stopping import LINE
+from flows.runs.stopping import LINE, leave
+from flows.settings import remove_private_home
 
 app = App(
     name="nightshift",
@@ -63,7 +64,8 @@ def main() -> None:
         code = error.exit_code
     except KeyboardInterrupt as error:
         screen.print(LINE)
-        code = getattr(error, "exit_code", 130)  # the convention for a program that Ctrl-C ended
+        sys.stdout.flush()
+        leave(getattr(error, "exit_code", 130), remove_private_home)  # 130: by convention, what Ctrl-C ended
     sys.stdout.flush()
     if output.lost:
         screen.print(f"[bold red]broken:[/] standard output could not be written: {output.lost.strerror}")

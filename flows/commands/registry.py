@@ -1,6 +1,7 @@
 """Commands about champions: which version is one and why, roll back, bar and lift."""
 
 import sys
+from typing import Annotated
 
 from cyclopts import App
 
@@ -8,7 +9,9 @@ from flows.commands.console import (
     CHAMPIONS,
     DONE,
     NOT_PROMOTED,
+    SERVER,
     ExactVersion,
+    Flag,
     Json,
     Reason,
     Text,
@@ -126,3 +129,60 @@ def lift(version: ExactVersion, *, reason: Reason) -> None:
 
     bars.lift(store(), version, who=user_name(), why=reason)
     print(f"{version} may be promoted again")
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift pin mnist/2 --reason 'the paper cites it'")
+def pin(version: ExactVersion, *, reason: Reason) -> None:
+    """Keep the data and the report of a version for ever, whatever `gc` removes.
+
+    A version itself is never removed.
+    """
+    from artifacts.upkeep import pins
+
+    pins.pin(store(), version, who=user_name(), why=reason)
+    print(f"{version} is pinned: what it was made from stays")
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift unpin mnist/2")
+def unpin(version: ExactVersion) -> None:
+    """Undo `pin`."""
+    from artifacts.upkeep import pins
+
+    pins.unpin(store(), version)
+    print(f"{version} is not pinned any more")
+
+
+@app.command(group=SERVER, help_epilogue="Example: nightshift gc --days 14 --remove")
+def gc(
+    *,
+    keep: int = 20,
+    days: float = 30.0,
+    gigabytes: float = 0.0,
+    horizon: int = 5,
+    remove: Annotated[bool, Flag] = False,
+    json: Json = False,
+) -> None:
+    """List what the home no longer needs, with its bytes; nothing is removed unless asked.
+
+    Registered models, and what the champion, earlier champions and pinned versions need, always stay.
+
+    Args:
+        keep: Keep so many of each kind, the newest.
+        days: Keep what is younger than this.
+        gigabytes: Keep no more than this of each kind, even of what the options above keep; 0 means no limit.
+        horizon: Number of earlier champions whose data stay, so that a rollback can reach them.
+        remove: Remove what is listed, unless a run is under way.
+    """
+    from artifacts.upkeep import garbage
+
+    items = garbage.find(store(), garbage.Retention(keep, days, gigabytes, horizon))
+    freed = garbage.remove(store(), items) if remove else 0
+    total = sum(item.bytes for item in items)
+    if json:
+        print_json({"items": [item.to_json() for item in items], "bytes": total, "removed_bytes": freed})
+        return
+    for item in items:
+        where = item.path.relative_to(store().root)
+        print(f"{item.bytes / 1e6:10.1f} MB  {item.age_s / 86400:6.1f} days old  {where}")
+    done = "removed" if remove else "to be removed with --remove"
+    print(f"{len(items)} things, {total / 1e6:.1f} MB: {done}" if items else "nothing to remove")

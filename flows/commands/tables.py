@@ -43,10 +43,14 @@ def night_screen(night: "NightReport", report: str) -> Group:
     rows = [_candidate(row, night.winner) for row in night.candidates]
     parts: list[Any] = [
         Text(f"{night.headline}: {night.reason}", style=f"bold {colour}"),
-        table(CANDIDATE_COLUMNS, rows),
+        *([table(CANDIDATE_COLUMNS, rows)] if rows else []),
         Text(f"champion before: {night.champion_before or 'none'}    after: {night.champion_after or 'none'}"),
         Text(f"report: {report}"),
     ]
+    if night.news:
+        parts.insert(1, Text(f"in the data: {night.news.sentence}"))
+    for shift in night.validation.shifts if night.validation else ():
+        parts.insert(2, Text(f"note: {shift.sentence}", style="yellow"))
     if night.decision:
         parts[1:1] = [*map(Text, night.decision.notes), decision_table(night.decision, night.verdict)]
     if night.next_commands:

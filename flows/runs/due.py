@@ -1,9 +1,9 @@
 """Whether a growing dataset has changed enough since the last training for another one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from artifacts.gate.policy import Policy
 from artifacts.models.provenance import code_digest
 from artifacts.recipes.candidate import Candidate
 from data.dataset import Dataset
@@ -13,11 +13,14 @@ from data.home.store import Store
 from data.values import digest_of
 
 
-def asked_for(candidates: Sequence[Candidate], policy: Policy) -> str:
-    """Return the digest of what a night is asked for, data apart: the same words give another model only if data do."""
-    return digest_of(
-        {"candidates": [one.spec for one in candidates], "policy": policy.to_json(), "code": code_digest()}
-    )
+def asked_for(candidates: Sequence[Candidate], changes: Mapping[str, Any]) -> str:
+    """Return the digest of what a night is asked for: asked for the same, it gives another model only on other data.
+
+    Args:
+        candidates: what is to be trained.
+        changes: what the night's policy has that differs from the dataset's own, which follows the data.
+    """
+    return digest_of({"candidates": [one.spec for one in candidates], "changes": dict(changes), "code": code_digest()})
 
 
 def last_training(store: Store, dataset: str, asked: str) -> Record | None:

@@ -126,7 +126,7 @@ class Night:
         """Return why a growing dataset is not trained tonight; "" if it is, as whatever a person forces or tries is."""
         if not self.dataset.growth or self.mode != "normal":
             return ""
-        return due.waits(self.store, self.dataset, due.asked_for(candidates, self.policy))
+        return due.waits(self.store, self.dataset, due.asked_for(candidates, self.changes))
 
     def postponed(self, prepared: PreparedRef, why: str) -> NightReport:
         """Return the report of a night without a training; nothing is written."""
@@ -140,7 +140,7 @@ class Night:
         if report.validation and report.validation.shifts:
             result["shifts"] = [shift.sentence for shift in report.validation.shifts]
         if candidates and self.dataset.growth and self.mode != "dry-run":
-            asked = due.asked_for(candidates, self.policy)
+            asked = due.asked_for(candidates, self.changes)
             result |= {"asked": asked, "snapshot": self.dataset.snapshot}
         promoted = report.promoted
         journal.end(

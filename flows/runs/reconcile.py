@@ -1,5 +1,6 @@
 """Clean up after crashed runs: the home knows which processes are gone; the server is updated to match."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -28,9 +29,17 @@ def reconcile(store: Store) -> list[str]:
     """
     journal.prune(store)
     with get_client(sync_client=True) as client:
-        done = [_mark_crashed(client, store, record) for record in journal.read(store) if record.lost]
+        done = [_mark_crashed(client, store, record) for record in _lost(store)]
         # a smoke run has a home of its own, in which other runs leave no record: it must not take them for crashed
         return done if in_temporary_home() else done + _mark_stuck(client, store)
+
+
+def _lost(store: Store) -> Iterator[Record]:
+    """Yield the records of lost runs, each as it is now: while one is marked, seconds pass and others end well."""
+    for record in journal.read(store):
+        now = journal.find(store, record.id) if record.lost else None
+        if now is not None and now.lost:
+            yield now
 
 
 def cancel(client: SyncPrefectClient, id: UUID) -> None:

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn
 
 from data.home import journal
 from data.home.processes import descendants
@@ -82,14 +83,24 @@ def _end_in_time(reading: int, terminal: int, store: Store, clean_up: Callable[[
 
 
 def _end(number: int, terminal: int, store: Store, clean_up: Callable[[], object]) -> None:
+    with suppress(Exception):
+        journal.cancel_own(store, f"stopped by {signal.Signals(number).name}")
+    with suppress(OSError):
+        shown = "\x1b[?25h\n" if os.isatty(terminal) else ""  # a progress bar hides the cursor
+        os.write(terminal, f"{shown}{LINE}\n".encode())
+    leave(exit_code(number), clean_up)
+
+
+def leave(code: int, clean_up: Callable[[], object] = lambda: None) -> NoReturn:
+    """End this process and all that it started at once, without waiting for threads or for memory to be freed.
+
+    Args:
+        code: its exit code.
+        clean_up: called before.
+    """
     for pid in descendants(os.getpid()):
         with suppress(OSError):
             os.kill(pid, signal.SIGKILL)
     with suppress(Exception):
-        journal.cancel_own(store, f"stopped by {signal.Signals(number).name}")
-    with suppress(Exception):
         clean_up()
-    with suppress(OSError):
-        shown = "\x1b[?25h\n" if os.isatty(terminal) else ""  # a progress bar hides the cursor
-        os.write(terminal, f"{shown}{LINE}\n".encode())
-    os._exit(exit_code(number))
+    os._exit(code)

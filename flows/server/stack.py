@@ -23,7 +23,7 @@ from data.home.processes import Process
 from data.home.store import Store
 from flows.server.started import Started, end, record_of, supervisor_runs
 from flows.server.web import HOST
-from flows.settings import environment_with, settings
+from flows.settings import database_in, environment_with, settings
 
 START_TIMEOUT_S = 420.0  # on two busy cores: a database to migrate, eight deployments to import
 
@@ -168,13 +168,19 @@ def auth(store: Store) -> str:
 
 def client_environment(store: Store, url: str) -> dict[str, str]:
     """Return the environment variables with which a worker or a command reaches this home's server."""
-    return {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": auth(store), "PREFECT_SERVER_EPHEMERAL_ENABLED": "false"}
+    return {
+        "PREFECT_API_URL": url,
+        "PREFECT_API_AUTH_STRING": auth(store),
+        "PREFECT_SERVER_EPHEMERAL_ENABLED": "false",
+        "DO_NOT_TRACK": "1",  # Prefect's client reports its use otherwise
+    }
 
 
 def server_environment(store: Store, url: str) -> dict[str, str]:
     """Return the settings of this home's server; docs/server.md explains each."""
     base = url.removesuffix("/api")
     return {
+        **database_in(_folder(store) / "prefect"),
         "PREFECT_HOME": str(_folder(store) / "prefect"),
         "PREFECT_API_URL": url,
         "PREFECT_API_AUTH_STRING": auth(store),

@@ -119,6 +119,7 @@ class Supervisor:
                 time.sleep(0.5)
         finally:
             started.end(list(self._started.services.values())[::-1])
+            started.record_of(self._store).unlink(missing_ok=True)
 
     def _restart_dead(self) -> None:
         for service in (self.server, *self.workers):

@@ -14,43 +14,57 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
+from urllib.parse import urlsplit
 
 HOST = "127.0.0.1"
 KEEP_ALIVE_S = 5  # as `prefect server start`
 
 # 'unsafe-inline' and 'unsafe-eval' are for Prefect's own bundle: inline styles, and code compiled for charts and forms
-POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "worker-src 'self' blob:",
-        "connect-src 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-        "object-src 'none'",
-        "base-uri 'self'",
-    )
-)
-HEADERS = [
-    (b"content-security-policy", POLICY.encode()),
-    (b"referrer-policy", b"same-origin"),  # links in the UI lead to other hosts
-]
+POLICY = {
+    "default-src": "'self'",
+    "script-src": "'self' 'unsafe-inline' 'unsafe-eval' blob:",
+    "style-src": "'self' 'unsafe-inline'",
+    "img-src": "'self' data: blob:",
+    "font-src": "'self' data:",
+    "worker-src": "'self' blob:",
+    "connect-src": "'self'",
+    "form-action": "'self'",
+    "frame-ancestors": "'none'",
+    "object-src": "'none'",
+    "base-uri": "'self'",
+}
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Send], Awaitable[None]]
 
 
-def only_own_address(app: App) -> App:
-    """Return an ASGI application whose pages may ask no other address than the one that they came from."""
+def policy(api_url: str) -> str:
+    """Return the Content-Security-Policy of a server's pages.
+
+    Args:
+        api_url: which the UI asks; on another origin than its pages if those were opened as localhost, or if a proxy
+            in front of the server has another name.
+    """
+    found = urlsplit(api_url)
+    hosts = [found.netloc] + ([f"localhost:{found.port}"] if found.hostname == HOST else [])
+    own = [f"{scheme}://{host}" for host in hosts for scheme in (found.scheme, found.scheme.replace("http", "ws"))]
+    return "; ".join(
+        f"{name} {' '.join([value, *own]) if name == 'connect-src' else value}" for name, value in POLICY.items()
+    )
+
+
+def only_own_address(app: App, api_url: str) -> App:
+    """Return an ASGI application whose pages may ask no other address than that of their own server."""
+    headers = [
+        (b"content-security-policy", policy(api_url).encode()),
+        (b"referrer-policy", b"same-origin"),  # links in the UI lead to other hosts
+    ]
 
     async def with_policy(scope: Message, receive: Callable[[], Awaitable[Message]], send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *HEADERS]}
+                message = {**message, "headers": [*message.get("headers", ()), *headers]}
             await send(message)
 
         await app(scope, receive, send_with_headers if scope["type"] == "http" else send)
@@ -67,9 +81,11 @@ def serve(listener: socket.socket, *, private: bool) -> None:
     """
     import uvicorn
     from prefect.server.api.server import create_app
+    from prefect.settings import PREFECT_UI_API_URL
 
+    app = create_app(final=True, ephemeral=private)
     config = uvicorn.Config(
-        only_own_address(create_app(final=True, ephemeral=private)),
+        only_own_address(app, str(PREFECT_UI_API_URL.value() or "")),
         log_level="error" if private else "info",
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_S,

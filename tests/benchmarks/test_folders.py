@@ -4,6 +4,7 @@ from pathlib import Path
 
 from benchmarks.folders import (
     AGAIN,
+    Way,
     _add,
     _pillow,
     _read,
@@ -40,10 +41,12 @@ def test_what_was_imported_has_the_pixels_that_pillow_reads(tmp_path: Path) -> N
 def test_ways_take_turns_and_the_first_round_does_not_count() -> None:
     """Each way runs once per round, and ratios are taken round by round."""
     ran: list[str] = []
-    seconds = in_turns(
-        {"Nightshift": lambda: len(ran.append("a") or ran), "other": lambda: len(ran.append("b") or ran)}, 2
-    )
+
+    def way(name: str) -> Way:
+        return lambda: ran.append(name) or len(ran)  # type: ignore[func-returns-value]
+
+    costs = in_turns({"Nightshift": way("a"), "other": way("b")}, 2)
     assert ran == ["a", "b"] * 3
-    assert {len(taken) for taken in seconds.values()} == {2}
-    lines = as_lines("decode", 100, {"Nightshift": [1.0, 2.0], "other": [3.0, 4.0]})
-    assert lines[1] == "| decode | other | 29 | 2.50 (2.00 to 3.00) |"
+    assert {len(taken) for taken in costs.values()} == {2}
+    lines = as_lines("decode", 100, {"Nightshift": [(1.0, 2.0), (2.0, 2.0)], "other": [(3.0, 1.0), (4.0, 1.0)]})
+    assert lines[1] == "| decode | other | 29 | 10,000 µs | 2.50 (2.00 to 3.00) | 0.50 (0.50 to 0.50) |"

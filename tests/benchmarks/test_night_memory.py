@@ -44,6 +44,14 @@ def test_memory_taken_while_python_is_locked_is_counted() -> None:
     assert measured["own_mib"] > 190
 
 
+def test_a_step_that_computes_costs_what_the_kernel_counts() -> None:
+    """Waiting is no work."""
+    worked, waited = (
+        watched(step)[0]["cpu_seconds"] for step in ("sum(range(20_000_000))", "__import__('time').sleep(0.3)")
+    )
+    assert worked > waited
+
+
 def test_a_step_that_prints_is_no_trouble() -> None:
     """What a step itself writes to standard output is passed over."""
     assert watched("print('epoch 1')")[1] == {"answer": 42}

@@ -70,7 +70,7 @@ def test_characters_that_a_terminal_lacks_are_escaped(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("home", ["~nobody-of-this-name/x"])
-def test_home_that_cannot_be_found_is_one_sentence(tmp_path: Path, home: str) -> None:
+def test_home_that_cannot_be_used_is_one_sentence(tmp_path: Path, home: str) -> None:
     """The variable is named."""
     done = shell("$N status", tmp_path, NIGHTSHIFT_HOME=home)
     assert done.returncode == 2
@@ -84,6 +84,20 @@ def test_home_may_have_any_name(tmp_path: Path, name: str) -> None:
     done = shell("$N status", tmp_path / name)
     assert "no run has ever started" in done.stdout, done.stderr
     Store(tmp_path / name).preflight()
+
+
+@pytest.mark.parametrize("name", ["what?", "50%20off", "größe mit blank"])
+def test_database_of_prefect_lies_in_the_home_whatever_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """SQLAlchemy reads the address as an address: without quoting it would be a file beside the home."""
+    from sqlalchemy import make_url
+
+    for variable in ("PREFECT_SERVER_DATABASE_CONNECTION_URL", "PREFECT_API_DATABASE_CONNECTION_URL"):
+        monkeypatch.delenv(variable, raising=False)
+    found = settings.database_in(tmp_path / name)
+    address = next(iter(found.values()), f"sqlite+aiosqlite:///{tmp_path / name / 'prefect.db'}")
+    assert make_url(address).database == str(tmp_path / name / "prefect.db")
 
 
 def test_empty_variable_is_one_that_is_not_set(tmp_path: Path) -> None:

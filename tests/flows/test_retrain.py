@@ -247,3 +247,19 @@ def test_unknown_names_stop_the_run_with_advice(home: Store) -> None:
     """A misspelt dataset fails the run itself, too, with the nearest name."""
     with pytest.raises(ParameterTypeError, match="did you mean 'mnist-sample'"):
         night("mnist-sampel")
+
+
+def test_a_warm_start_is_shown_beside_a_cold_one(empty_home: Store, probed_here: None) -> None:
+    """The first night has no champion and says so; the next one trains both from the same data, a row for each."""
+    cold, warm = "mlp:hidden=32", "mlp:hidden=32,warm_start=champion"
+    one = night(recipe=warm)
+    assert one.candidates[0].start == "cold start: there is no champion yet"
+    assert one.promoted
+    state = retrain(SAMPLE, [cold, warm], seed=1, device="cpu", return_state=True)
+    rows = state.result().candidates
+    assert [row.name for row in rows] == ["mlp-hidden32-seed1", "mlp-hidden32-warm_startchampion-seed1"]
+    assert [row.start for row in rows] == ["", f"began with the weights of {SAMPLE}/1"]
+    assert len(rows[1].history) == len(rows[0].history) / 2
+    assert all(row.validation and row.validation.accuracy > 0.85 and row.seconds for row in rows)
+    text = (empty_home.run(state.result().run) / REPORT).read_text()
+    assert f"began with the weights of {SAMPLE}/1" in text

@@ -49,7 +49,8 @@ def pool_answers(answers: Answers, champion: Bools, level: float) -> Pooled:
 def _scores(right: npt.NDArray[np.int64], asked: npt.NDArray[np.int64]) -> Floats:
     """The exact distribution of the champion's score: a sum of binomials over the images with equal right and asked."""
     null = np.ones(1)
-    groups, sizes = np.unique(np.stack([right, asked]), axis=1, return_counts=True)
-    for (s, k), images in zip(groups.T.tolist(), sizes.tolist(), strict=True):
-        null = np.convolve(null, binomial_pmf(images, s / (k + 1)))
+    base = int(asked.max(initial=0)) + 1
+    for group, images in zip(*np.unique(right * base + asked, return_counts=True), strict=True):
+        s, k = divmod(int(group), base)
+        null = np.convolve(null, binomial_pmf(int(images), s / (k + 1)))
     return null

@@ -49,7 +49,7 @@ def crossing(height: float, models: Iterable[int]) -> float:
     survived = np.zeros(_NOISE.size)
     for k, looks in Counter(models).items():
         if k:
-            survived += looks * _log_cdf(math.sqrt(k) * (height * (k + 1) / k + _NOISE))
+            survived += looks * _log_below(height, k)
     return 1 - float(_WEIGHTS @ np.exp(survived))
 
 
@@ -87,5 +87,8 @@ def window_level(yearly_errors: float, nights: int) -> float:
     return budget(yearly_errors) * RECENT / len(WINDOWS) * every(nights) / PLANNED
 
 
-def _log_cdf(values: Floats) -> Floats:
-    return np.array([math.log(max(5e-324, math.erfc(-value / math.sqrt(2)) / 2)) for value in values])
+@lru_cache(maxsize=4096)
+def _log_below(height: float, models: int) -> Floats:
+    """Return the logarithm of the probability that a look stays below the boundary, for each noise of the champion."""
+    margins = math.sqrt(models) * (height * (models + 1) / models + _NOISE)
+    return np.array([math.log(max(5e-324, math.erfc(-margin / math.sqrt(2)) / 2)) for margin in margins.tolist()])

@@ -96,7 +96,8 @@ class Place:
 
     def where(self, name: str) -> str:
         """Return a file of this place as a message names it."""
-        return f"{self.location.rstrip('/')}/{name}"
+        start = self.location if self.location[-1:] != "/" else self.location.rstrip("/")
+        return f"{start}/{name}"
 
     def stream(self, file: File) -> BinaryIO:
         """Open a file for reading from its beginning to its end."""

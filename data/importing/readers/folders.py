@@ -131,11 +131,8 @@ def _left_out(place: Place, pictures: list[File], found: list[_Image | None]) ->
     loose = [file.name for file, image in zip(pictures, found, strict=True) if image is None]
     if loose:
         notes.append(f"{len(loose):,} images in no class folder are left out, such as {loose[0]}")
-    others = Counter(
-        PurePosixPath(file.name.lower()).suffix or PurePosixPath(file.name).name
-        for file in place.files
-        if not is_image(file)
-    )
+    rest = [file for file in place.files if not is_image(file)] if len(pictures) < len(place.files) else []
+    others = Counter(PurePosixPath(file.name.lower()).suffix or PurePosixPath(file.name).name for file in rest)
     if others:
         listed = ", ".join(f"{count:,} {suffix}" for suffix, count in others.most_common(4))
         notes.append(f"files that are no images are left out: {listed}")

@@ -9,7 +9,7 @@ import pytest
 
 from artifacts.models import bundle
 from artifacts.models.saving import save
-from artifacts.models.warm_start import Parent, Start, read, shorter
+from artifacts.models.warm_start import Parent, Start, begin, read, shorter
 from artifacts.recipes.candidate import Candidate
 from artifacts.recipes.recipe import Plan
 from artifacts.training.fit import Fitted, fit
@@ -86,13 +86,13 @@ def test_what_does_not_fit_is_a_cold_start(store: Store, text: str, now: str, mi
 
 
 def test_a_warm_start_is_shorter_and_slower_unless_told_otherwise() -> None:
-    """Half of the epochs, rounded up, and of the rate; what differs from the recipe's default is taken as it is."""
+    """Half of the epochs, rounded up, and a quarter of the rate; what differs from the defaults is kept."""
     plan = Plan(epochs=5, batch=8, optimizer="adam", learning_rate=0.1)
-    assert shorter(plan, Candidate.parse("cnn")) == replace(plan, epochs=3, learning_rate=0.05)
-    assert shorter(plan, Candidate.parse("cnn:epochs=5")) == replace(plan, learning_rate=0.05)
+    assert shorter(plan, Candidate.parse("cnn")) == replace(plan, epochs=3, learning_rate=0.025)
+    assert shorter(plan, Candidate.parse("cnn:epochs=5")) == replace(plan, learning_rate=0.025)
     assert shorter(plan, Candidate.parse("cnn:learning_rate=0.1")) == replace(plan, epochs=3)
     recorded = tuple(Candidate.parse("cnn").resolved().items())  # as it is replayed
-    assert shorter(plan, Candidate("cnn", recorded)) == replace(plan, epochs=3, learning_rate=0.05)
+    assert shorter(plan, Candidate("cnn", recorded)) == replace(plan, epochs=3, learning_rate=0.025)
 
 
 def test_the_record_says_where_the_weights_came_from(store: Store, tmp_path: Path) -> None:
@@ -131,3 +131,20 @@ def test_a_file_without_a_network_does_not_fit() -> None:
     assert fit(images, images, info(images), warm, start=Start("x/1", None, (0, 1, 2))).misfit == (
         "its file has no network"
     )
+
+
+def test_networks_inside_a_network_are_copied_whole() -> None:
+    """A part of a recipe's own network that is itself one: all units of its last layer, which are not classes."""
+    import keras
+    from keras import layers
+
+    def build(n_classes: int) -> keras.Model:
+        inside = keras.Sequential([layers.Input((12, 10)), layers.Flatten(), layers.Dense(7)])
+        empty = keras.Sequential([layers.Input((7,)), layers.ReLU()])
+        images = keras.Input((12, 10))
+        return keras.Model(images, layers.Dense(n_classes)(empty(inside(images))))
+
+    before, model = build(3), build(4)
+    assert begin(model, lambda: build(4), Start("x/1", before, (0, 1, 2, None)), blobs(9).images) == ""
+    then, now = (np.asarray(one(blobs(9).images)) for one in (before, model))
+    np.testing.assert_allclose(now[:, :3], then, atol=1e-5)

@@ -10,6 +10,7 @@ from artifacts.serving.check import InfraResult
 from data.home.store import Store
 from tests.artifacts.registry import nights
 from tests.artifacts.registry.nights import DATASET
+from tests.artifacts.trained import TrainedHome
 
 
 def test_the_champion_and_earlier_ones_that_are_not_barred_may_be_needed(store: Store) -> None:
@@ -39,3 +40,14 @@ def test_a_version_that_no_longer_loads_is_a_finding(two: Store, monkeypatch: py
         (name, ["Unloadable: model.keras is as it was written, but Keras 3.16.0 cannot load it"])
         for name in ("mnist/2", "mnist/1")
     ]
+
+
+@pytest.mark.slow
+def test_versions_that_load_are_no_findings(trained: TrainedHome) -> None:
+    """Real models, each in a fresh process; one that another Keras would refuse is named beside the one that loads."""
+    trained.promote(0)
+    other = trained.promote(1)
+    report = check_home(trained.store, load=True)
+    assert report.findings == ()
+    assert report.counts["versions loaded"] == 2
+    assert [subject.name for subject in loads.LOADED.subjects(trained.store)] == [other.id, "mnist-sample/1"]

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from artifacts.operations.status import Limits, find_alerts
+from artifacts.operations.status import Limits, find_alerts, notes
 from data.home import journal
 from data.home.journal import Record
 from data.home.processes import Process
@@ -86,6 +86,27 @@ def test_nights_in_which_nothing_was_tried_are_not_in_vain(store: Store) -> None
         night(store, hours, verdict=verdict)
     assert problems(store, not_promoted_nights=2) == []
     assert problems(store, not_promoted_nights=1) == ["mnist: 1 consecutive runs without a promotion, the limit is 1"]
+
+
+def test_champion_does_not_age_where_nothing_ever_changes(store: Store) -> None:
+    """A hundred nights on pinned data are no alarm, and are told in one sentence; one that tried something counts."""
+    nights.promote(store, nights.register(store, "a"), when=NOW - timedelta(days=101))
+    night(store, 24 * 101, verdict="PROMOTE", promoted=True)
+    for days in range(100, 0, -1):
+        night(store, 24 * days, verdict="UNCHANGED")
+    assert problems(store) == []
+    assert notes(store) == ["mnist: nothing has changed for 100 nights, so there was no other model to promote"]
+    night(store, 2, verdict="HOLD")
+    assert problems(store) == ["mnist: mnist/1 has been champion for 101 days, the limit is 90 days"]
+    assert notes(store) == []
+
+
+def test_record_that_cannot_be_read_is_an_alert(store: Store) -> None:
+    """It could be the last night's."""
+    night(store, 2)
+    store.journal("b2").write_text("{")
+    (problem,) = problems(store)
+    assert "b2.json is not a record of a run" in problem
 
 
 def test_no_success_is_measured_from_the_first_attempt(store: Store) -> None:

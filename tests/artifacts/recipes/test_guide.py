@@ -49,10 +49,11 @@ def test_it_learns_the_bundled_sample(store: Store, tmp_path: Path) -> None:
 
 
 def test_the_check_finds_nothing_wrong() -> None:
-    """Built for every size, trained twice to the same weights, saved and loaded."""
+    """Built for every size, trained twice to the same weights, saved and loaded, tried on large images in colour."""
     rows = list(check(Candidate("my-resnet")))
     assert [row for row in rows if row.exit_code] == []
-    assert [row.tried.split()[0] for row in rows] == ["build", "build", "build", "train", "train", "save,"]
+    assert [row.tried.split()[0] for row in rows] == ["build"] * 5 + ["train", "train", "save,", "train"]
+    assert rows[4].tried == "build for 224 × 224 pixels, in colour, 10 classes"
 
 
 def test_several_of_them_are_trained_side_by_side(tmp_path: Path) -> None:

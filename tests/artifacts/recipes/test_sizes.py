@@ -99,14 +99,19 @@ def test_batches_of_large_images_are_smaller(side: int, channels: int, batch: in
     assert plan_of("cnn:batch=512", info) == (4, 512)
 
 
+def test_members_and_filters_share_the_bound() -> None:
+    """Nets that are trained side by side have maps of their own, wide ones larger maps."""
+    assert plan_of("vgg", about(28, 28)) == (48, 256)
+    assert plan_of("vgg", about(64, 64, 3)) == (48, 128)
+    assert plan_of("cnn:members=4", about(64, 64, 3)) == (4, 128)
+    assert plan_of("cnn:width=64", about(64, 64, 3)) == (4, 128)
+    assert plan_of("cnn:width=64", about(28, 28)) == (4, 256)
+
+
 def test_few_images_are_measured_at_once_if_they_are_large() -> None:
-    """A thousand up to 64 x 64, then fewer; at least one."""
-    assert [sizes.at_once(shape) for shape in ((28, 28), (64, 64, 3), (224, 224, 3), (4000, 3000))] == [
-        1000,
-        1000,
-        83,
-        1,
-    ]
+    """A thousand up to 32 x 32, then fewer; at least one."""
+    shapes = ((28, 28), (32, 32, 3), (64, 64, 3), (224, 224, 3), (4000, 3000))
+    assert [sizes.at_once(shape) for shape in shapes] == [1000, 1000, 256, 20, 1]
 
 
 def test_a_ground_becomes_zero() -> None:

@@ -295,7 +295,13 @@ def test_the_looks_of_a_test_set_are_counted(store: Store) -> None:
     entries = ledger.read(store, DATASET)
     assert [entry.seq for entry in ledger.decided(entries, "a")] == [1, 2, 3, 4]
     assert [entry.seq for entry in ledger.decided(entries, "b")] == [6]
-    assert ledger.looks(entries) == (look, look, look)
+    assert ledger.looks(entries) == ({**look, "promoted": False},) * 3
+
+
+def test_a_look_that_promoted_is_known_by_its_line(store: Store) -> None:
+    """The comparison that promoted its candidate gets back what it spent; one that a person overrode does not."""
+    write(store, "promote", "force", "hold", digests={"test": "a"}, decision={"look": {"spent": 0.001}})
+    assert [look["promoted"] for look in ledger.looks(ledger.read(store, DATASET))] == [True, False, False]
 
 
 def test_a_bar_holds_until_it_is_lifted(store: Store) -> None:

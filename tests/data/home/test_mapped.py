@@ -1,5 +1,7 @@
 """Arrays in files are arrays, and giving their pages back loses nothing."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,18 @@ def test_an_array_on_disk_leaves_no_name_behind(tmp_path: Path) -> None:
 def test_an_array_without_values_needs_no_file(tmp_path: Path) -> None:
     """Nothing can be mapped, and nothing has to be."""
     assert on_disk(tmp_path, (0, 28, 28), np.uint8).shape == (0, 28, 28)
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system has no such call")
+def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mapped file without room would end the process by a signal, when it is written to."""
+
+    def full(_descriptor: int, _start: int, size: int) -> None:
+        raise OSError(errno.ENOSPC, f"no room for {size}")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="no room for 8000"):
+        on_disk(tmp_path, (1000,), np.float64)
 
 
 def test_what_was_written_is_there_after_its_pages_were_given_back(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Places that are not folders of this machine, and hostile ones."""
 
+import gzip
 import io
 import os
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -10,6 +12,9 @@ import numpy as np
 import pytest
 
 from data.errors import BadFile, BadInput, SourceUnavailable
+from data.importing.places.archives import archive
+from data.importing.places.locations import open_place
+from data.importing.places.place import UNSETTLED
 from tests.data.importing.buckets import bucket, credentials
 from tests.data.importing.made import images, png, read, tar, write
 from tests.data.servers import Server, answer
@@ -130,3 +135,50 @@ def test_a_path_that_is_not_there(tmp_path: Path) -> None:
     for name in ("nowhere", "no/where/at/all"):
         with pytest.raises(BadFile, match="is not there"):
             read(tmp_path / name, tmp_path / "out")
+
+
+def test_stamps_tell_whether_a_file_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of the last change, unless that was just now; members of an archive have that of the archive."""
+    write(tmp_path / "in", FOLDER)
+    old = 1_700_000_000_000_000_000
+    names = sorted(str(path) for path in (tmp_path / "in").rglob("*.png"))
+    for i, name in enumerate(names[1:]):
+        os.utime(name, ns=(old + i, old + i))
+    now = Path(names[0]).stat().st_mtime_ns + 1_000_000_000
+    monkeypatch.setattr("data.importing.places.local.time.time_ns", lambda: now)
+    folder = open_place(str(tmp_path / "in"), tmp_path, lambda *_: None)
+    stamps = {str(file.local()): file.stamp for file in folder.files}
+    assert stamps == {names[0]: UNSETTLED, **{name: old + i for i, name in enumerate(names[1:])}}
+    tar(tmp_path / "all.tar", [(name, content) for name, content in FOLDER.items() if isinstance(content, bytes)])
+    os.utime(tmp_path / "all.tar", ns=(old, old))
+    outer = open_place(str(tmp_path / "all.tar"), tmp_path, lambda *_: None)
+    assert {file.stamp for file in archive(outer.files[0]).files} == {old}
+
+
+def test_a_changed_file_is_noticed_after_it_was_listed(tmp_path: Path) -> None:
+    """Another size, another time, or gone."""
+    write(tmp_path, {"a.png": "1", "b.png": "1", "c.png": "1"})
+    for name in ("a.png", "b.png"):
+        os.utime(tmp_path / name, ns=(10**18, 10**18))
+    place = open_place(str(tmp_path), tmp_path, lambda *_: None)
+    assert not any(place.changed(file) for file in place.files)
+    (tmp_path / "a.png").write_text("2")
+    (tmp_path / "b.png").unlink()
+    (tmp_path / "c.png").write_text("22")
+    assert all(place.changed(file) for file in place.files)
+
+
+def test_a_tar_header_without_end_is_refused(tmp_path: Path) -> None:
+    """Extended headers are read into memory by `tarfile`, whatever size they announce."""
+    header = tarfile.TarInfo("././@PaxHeader")
+    header.type, header.size = tarfile.XHDTYPE, 64 << 20
+    (tmp_path / "bomb.tar.gz").write_bytes(gzip.compress(header.tobuf(tarfile.USTAR_FORMAT) + bytes(64 << 20)))
+    with pytest.raises(BadFile, match=r"bomb\.tar\.gz cannot be read"):
+        read(tmp_path / "bomb.tar.gz", tmp_path / "scratch")
+
+
+def test_long_names_in_a_tar_archive_are_read(tmp_path: Path) -> None:
+    """They lie in extended headers, too."""
+    members = [(f"{'a' * 120}/{name}", bytes(content)) for name, content in FOLDER.items()]  # type: ignore[arg-type]
+    long = tar(tmp_path / "long.tar", members)
+    assert len(read(long, tmp_path / "scratch").train_images) == 8

@@ -214,3 +214,11 @@ def test_a_parquet_file_of_no_rows(tmp_path: Path) -> None:
     pq.write_table(schema.empty_table(), tmp_path / "t.parquet")
     with pytest.raises(BadInput, match="holds no images"):
         read(tmp_path / "t.parquet", tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["train.csv.gz", "train.tsv.gz", "train.jsonl.gz"])
+def test_a_table_that_is_one_line_without_end_is_refused(tmp_path: Path, name: str) -> None:
+    """64 KiB that unpack to 64 MiB without a line end: no more of it is read than a row may have."""
+    (tmp_path / name).write_bytes(gzip.compress(b"a" * (64 << 20)))
+    with pytest.raises(BadFile, match="expected rows of at most 16 MiB, found a longer one"):
+        read(tmp_path, tmp_path.parent / "scratch")

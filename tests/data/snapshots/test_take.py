@@ -83,13 +83,16 @@ def test_what_looks_unchanged_is_found_by_reading_again(source: Source) -> None:
     assert source.take().night.changed == 2
 
 
-def test_files_that_were_written_just_now_are_read_again(source: Source) -> None:
+def test_files_that_were_written_just_now_are_read_again(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """Within a step of the clock a file can change without a trace, so it is not relied upon."""
     path = source.put("a/one.png", np.full(SHAPE, 7, np.uint8))
-    path.write_bytes(path.read_bytes())
-    assert source.take().decoded == 61
-    assert source.take().decoded == 1
-    source.settle(path)
+    now = path.stat().st_mtime_ns + 1_500_000_000
+    for i, other in enumerate(sorted(source.folder.rglob("*.png"))):
+        if other != path:
+            os.utime(other, ns=(10**18 + i, 10**18 + i))
+    monkeypatch.setattr("data.importing.places.local.time.time_ns", lambda: now)
+    assert [source.take().decoded, source.take().decoded] == [61, 1]
+    now += 1_000_000_000
     assert [source.take().decoded, source.take().decoded] == [1, 0]
 
 
@@ -214,6 +217,12 @@ def test_a_new_class_is_appended(source: Source) -> None:
     third = source.take()
     assert third.class_names == ("a", "b", "A")
     assert source.content(third) == source.content(first)
+
+
+def test_a_dataset_that_begins_to_grow_keeps_its_classes(source: Source) -> None:
+    """In their order, also those without images."""
+    source.row = dataclasses.replace(source.row, class_names=("none", "b"))
+    assert source.take().class_names == ("none", "b", "a")
 
 
 def test_a_new_class_is_left_out_where_the_classes_are_given(tmp_path: Path) -> None:

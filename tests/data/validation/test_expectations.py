@@ -20,7 +20,7 @@ from data.sources.source import download, read_raw
 from data.statistics.image_statistics import NUMERIC
 from data.statistics.summary import reference, summarise
 from data.validation import expectations
-from data.validation.corruptions import CORRUPTIONS, Corruption
+from data.validation.corrupted.corruptions import CORRUPTIONS, Corruption
 from data.validation.engine import Engine
 from data.validation.expectations import catch_table, check, validate
 from data.validation.results import MAX_ROWS, Catch, as_markdown

@@ -8,14 +8,13 @@ import pytest
 from data.dataset import Dataset, RawRef
 from data.errors import Corrupt, DataRefused
 from data.home.store import Store
-from data.inspection.findings import Finding
 from data.shards.parquet_file import image_hashes
 from data.shards.shard import ShardRef, Side
 from data.snapshots.items import items
 from data.snapshots.snapshot import REMOVED, SnapshotRef
 from data.statistics.summary import summarise
 from data.validation import expectations, results, snapshots
-from data.validation.snapshots import OWN_SPLIT, accept, accepted, material
+from data.validation.snapshots import OWN_SPLIT, accept, accepted, material, trust, trusted
 from tests.data.growing import put, row, snapshot
 from tests.data.sound import DRAWS
 
@@ -133,7 +132,7 @@ def test_a_test_split_of_the_source_itself_is_not_compared_with_the_training_ima
 
 
 @pytest.mark.slow
-def test_nights_are_accepted_and_damage_in_them_would_be_caught(store: Store) -> None:
+def test_nights_are_accepted_and_damage_in_them_would_be_caught(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two nights, each with its result, its picture and its self-test; the third time nothing is done again."""
     shards = grow(store, 1, 600)
     for night in (2, 3):
@@ -144,25 +143,30 @@ def test_nights_are_accepted_and_damage_in_them_would_be_caught(store: Store) ->
         assert result.checks > 40
         assert all(catch.ok for catch in catches)
         assert sum(catch.caught for catch in catches) >= 10
-        assert (store.validation(found.digest) / "contact-sheet.png").is_file()
+        kept = store.files(store.validation(found.digest))
+        assert kept.keys() == {"contact-sheet.png", "result.json", "validation.md"}
         assert accepted(store, "zoo") == ref
         shards += grow(store, night, 60)
-    again = expectations.check(store, zoo(ref), RawRef("zoo", ref.digest), lambda: pytest.fail("asked again"))
-    assert again == found
+    monkeypatch.setattr(snapshots, "material", lambda *_: pytest.fail("looked at again"))
+    assert expectations.check(store, zoo(ref), RawRef("zoo", ref.digest)) == found
 
 
 @pytest.mark.slow
-def test_findings_of_others_are_notes_or_end_the_night(store: Store) -> None:
-    """Drift is a warning by default; what refuses the night is named with its remedy, and nothing is accepted."""
-    ref = take(store, grow(store, 1, 60))
-    warning = Finding("new camera", False, "the new images are darker", "look at them")
-    stop = Finding("labels changed", True, "a tenth of the labels changed", "restore them")
-    other = take(store, grow(store, 2, 60))
-    found = expectations.check(store, zoo(ref), RawRef("zoo", ref.digest), lambda: [warning])
-    assert "the new images are darker" in results.read(store, found.digest)[0].notes
-    with pytest.raises(DataRefused, match=r"a tenth of the labels changed[\s\S]*") as refused:
-        expectations.check(store, zoo(other), RawRef("zoo", other.digest), lambda: [warning, stop])
-    assert "restore them" in str(refused.value)
+def test_a_night_of_wrong_labels_is_refused_until_a_person_accepts_it(store: Store) -> None:
+    """A fifth of the labels changed overnight: named with its remedy, and the night before stays the accepted one."""
+    shards = grow(store, 1, 300)
+    before = take(store, shards)
+    accept(store, before)
+    known = items(store, before).to_pylist()[:60]
+    ref = take(store, shards, {one["sha256"]: (one["label"] + 1) % 3 for one in known})
+    raw = RawRef("zoo", ref.digest)
+    with pytest.raises(DataRefused, match="drift") as refused:
+        expectations.check(store, zoo(ref), raw)
+    assert "60" in str(refused.value)
+    assert accepted(store, "zoo") == before
+    trust(store, ref, "the old labels were wrong", "me", "2026-01-02")
+    assert (trusted(store, ref), trusted(store, before)) == (True, False)
+    assert expectations.check(store, zoo(ref), raw)
     assert accepted(store, "zoo") == ref
 
 

@@ -11,6 +11,7 @@ import pytest
 from prefect.states import Running
 
 from data.home import journal
+from data.home.processes import Process
 from data.home.store import Store
 from flows.runs import queueing, reconcile
 from tests.data.home.test_journal import record
@@ -70,6 +71,27 @@ def test_run_whose_end_the_server_has_missed_gives_its_slot_back(
         (message,) = reconcile.reconcile(live.store)
     assert "it ended (failed) without the server being told" in message
     assert live.run(running).state_name == "Crashed"
+
+
+def test_run_that_ends_well_while_another_is_marked_is_not_taken_for_crashed(store: Store) -> None:
+    """Marking takes seconds on a busy server; the result of a training that ended meanwhile was overwritten."""
+    dead = replace(Process.current(), started="1")
+    for name in ("a0", "b0"):
+        journal.write(store, record(id=name, kind="train", process=dead))
+    lost = reconcile._lost(store)
+    assert next(lost).id == "a0"
+    other = journal.find(store, "b0")
+    assert other
+    journal.end(store, other, "finished", result={"digest": "x"})
+    assert list(lost) == []
+
+
+def test_record_that_was_read_before_its_run_ended_is_not_lost_afterwards(store: Store) -> None:
+    """Whether it was dead was seen at the moment of reading."""
+    one = journal.write(store, record(id="a0"))
+    (seen,) = journal.read(store)
+    journal.end(store, one, "finished")
+    assert not seen.lost
 
 
 def test_night_is_not_folded_into_one_that_died(store: Store) -> None:

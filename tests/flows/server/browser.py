@@ -121,16 +121,17 @@ class Browser:
 
 
 @contextmanager
-def browsing(profile: Path, home: str) -> Iterator[Browser]:
+def browsing(profile: Path, home: str, *flags: str) -> Iterator[Browser]:
     """Start Chromium with an empty profile; end it, and all that it started, with the block.
 
     Args:
         profile: an empty folder.
         home: URL of the server.
+        flags: more options of Chromium.
     """
     assert CHROMIUM, "no Chromium here"
     with (profile / "chromium.log").open("wb") as log:
-        process = subprocess.Popen([CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"], stderr=log)
+        process = subprocess.Popen([CHROMIUM, *FLAGS, *flags, f"--user-data-dir={profile}", "about:blank"], stderr=log)
         try:
             port = _port(process, profile / "DevToolsActivePort")
             pages = httpx.get(f"http://127.0.0.1:{port}/json/list", timeout=PATIENCE_S).json()

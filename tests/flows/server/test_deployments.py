@@ -23,7 +23,7 @@ def _changed(tmp_path: Path, change: Any) -> Path:
 
 
 def test_every_deployment_of_the_pipeline_is_in_the_file() -> None:
-    """The nights, a night by hand, a training on either pool, the smoke run, the rollback and the morning's check."""
+    """The nights, a night by hand, a training on either pool, the smoke run, the rollback, and the morning's checks."""
     assert {one.full_name for one in deployments.read_plan().deployments} == {
         "retrain/mnist-nightly",
         "retrain/fashion-mnist-nightly",
@@ -33,6 +33,7 @@ def test_every_deployment_of_the_pipeline_is_in_the_file() -> None:
         "smoke/ci",
         "rollback/manual",
         "verify/nightly",
+        "gc/nightly",
     }
 
 

@@ -11,10 +11,11 @@ from data.dataset import RawData
 from data.home.store import Store
 from data.sources.source import download, read_raw
 from data.statistics.summary import reference, summarise
-from data.validation import expectations, sampling
-from data.validation.corruptions import CORRUPTIONS
+from data.validation import expectations
+from data.validation.corrupted import sampling
+from data.validation.corrupted.corruptions import CORRUPTIONS
+from data.validation.corrupted.sampling import sample_of
 from data.validation.results import ValidationResult, as_markdown
-from data.validation.sampling import sample_of
 
 SAMPLE = DATASETS["mnist-sample"]
 

@@ -15,7 +15,7 @@ from data.dataset import Dataset, RawData
 from data.home.mapped import forget
 from data.statistics.facts import Expected, class_moves, copies, pixel_moves, share_moves
 from data.statistics.summary import BLACK, CHUNK, split_mask, split_rows, summarise_images
-from data.validation.altered import changed_rows, gathered, mapped, patched
+from data.validation.corrupted.altered import changed_rows, gathered, mapped, patched
 
 PATCH = 3  # pixels: side of the trigger
 

@@ -10,7 +10,7 @@ from data.dataset import RawData
 from data.home.store import Store
 from data.sources.source import download, read_raw
 from data.statistics.summary import summarise
-from data.validation.corruptions import CORRUPTIONS, Corruption, summarise_again
+from data.validation.corrupted.corruptions import CORRUPTIONS, Corruption, summarise_again
 
 SAMPLE = DATASETS["mnist-sample"]
 EACH = pytest.mark.parametrize("corruption", CORRUPTIONS, ids=[corruption.name for corruption in CORRUPTIONS])

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import Corrupt
-from data.home.reading import read_plain
+from data.home.plain_files import read_plain
 
 
 def test_a_file_is_read_and_a_missing_one_is_missing(tmp_path: Path) -> None:
