@@ -97,7 +97,8 @@ def _class_shares(night: Night, parts: Batches) -> Shift:
     usual = 1.0  # never: nobody knows yet whether this source delivers its classes one after another
     if parts.n_earlier >= HISTORY:
         effects, noise = _earlier_shares(labels[parts.known], parts, rest)
-        usual = float(effects.mean()) + yardstick(effects, noise)
+        one_sided = float(np.median(effects)) > MIX  # most nights bring some classes only, whichever: no yardstick
+        usual = 1.0 if one_sided else float(effects.mean()) + yardstick(effects, noise)
     most = int(np.abs(found - rest).argmax()) if n_classes else 0
     return Shift(
         "class shares of new images",

@@ -111,3 +111,16 @@ def test_a_yardstick_is_wide_for_few_nights() -> None:
         spread = np.array([yardstick(some, np.zeros(n)) for some in nights])
         assert np.median(spread / nights.std(axis=1, ddof=1)) == pytest.approx(factor, rel=0.01)
         assert np.mean(np.abs(rng.normal(0, 1, 2000)) > spread) < 0.003
+
+
+def test_another_class_is_usual_where_most_nights_bring_one_class() -> None:
+    """Eight nights of one class each say nothing of which class is next, however rare it is."""
+    made = Made(known=1200, nights=(400,) * 8, new=1000)
+    row = np.arange(len(made.images))
+    first, number = row < made.n_known, (row - made.n_known) // 400
+    rare = (made.labels != 3) | (row % 4 == 0)
+    kept = np.flatnonzero(np.where(first, rare, made.labels == np.where(number < 8, number % 2, 3)))
+    new = made.new.take(kept)
+    old = new.slice(0, int((kept < made.n_old).sum()))
+    assert made.measured(old, new)["class shares of new images"].effect > 0.8
+    assert "class shares of new images" not in made.found(old, new)
