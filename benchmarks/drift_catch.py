@@ -1,6 +1,6 @@
 """Which accidents do the drift rules catch, and what do they say of nights in which nothing happened?
 
-    python -m benchmarks.drift_catch [--nights N] [--new N] [--mirrors FOLDER]
+    python -m benchmarks.drift_catch [--nights N] [--new N] [--seed N] [--mirrors FOLDER]
         [--datasets NAME...] [--only accidents|sound]
 
 The accidents are those of tonight's catch table, here at full size; the sound nights are those of
@@ -100,13 +100,13 @@ def _cell(accident: Accident, sound: Frame) -> str:
     return f"{said[0].rule} {said[0].effect:.2f}{ends}"
 
 
-def print_sound(sources: list[Pool], nights: int) -> None:
+def print_sound(sources: list[Pool], nights: int, first: int) -> None:
     """Print how often the rules say something of sound nights."""
     print(f"| dataset | {' | '.join(HABITS)} |")
     print("|---|" + "---|" * len(HABITS))
     said = []
     for source in sources:
-        found = [sound_nights(source, habit, nights, seed) for seed, habit in enumerate(HABITS)]
+        found = [sound_nights(source, habit, nights, seed) for seed, habit in enumerate(HABITS, first)]
         cells = [f"{one.warned} warned, {one.stopped} stopped, of {one.nights}" for one in found]
         print(f"| {source.name} | {' | '.join(cells)} |", flush=True)
         said += found
@@ -123,6 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--nights", type=int, default=25, help="sound nights per dataset and habit")
     parser.add_argument("--new", type=int, default=200, help="new images of the night with accidents")
+    parser.add_argument("--seed", type=int, default=0, help="of the first habit of sound nights")
     parser.add_argument("--mirrors", type=Path, help="folder with mnist/ and fashion-mnist/")
     parser.add_argument("--datasets", nargs="+", default=NAMES, choices=NAMES, help="which of them")
     parser.add_argument("--only", choices=("accidents", "sound"), help="one of the two tables")
@@ -131,7 +132,7 @@ def main() -> None:
     if options.only != "sound":
         print_accidents(sources, options.new)
     if options.only != "accidents":
-        print_sound(sources, options.nights)
+        print_sound(sources, options.nights, options.seed)
 
 
 if __name__ == "__main__":
