@@ -60,6 +60,7 @@ def read_plain(path: Path, limit: int = LIMIT) -> bytes:
             if found.st_size > limit:
                 raise Corrupt(f"{path} has {found.st_size:,} bytes; at most {limit:,} are expected", "move it away")
             with os.fdopen(descriptor, "rb", closefd=False) as stream:
-                return stream.read(limit)
+                # not `read(limit)`, which would reserve as many bytes
+                return stream.read(min(found.st_size + 1, limit))
         finally:
             os.close(descriptor)

@@ -162,7 +162,9 @@ def gc(
     remove: Annotated[bool, Flag] = False,
     json: Json = False,
 ) -> None:
-    """List what the home no longer needs, with its bytes; nothing is removed unless asked.
+    """List what the home no longer needs, with its bytes.
+
+    Nothing is removed without --remove.
 
     Registered models, and what the champion, earlier champions and pinned versions need, always stay.
 

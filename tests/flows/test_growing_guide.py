@@ -34,6 +34,8 @@ def run(command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixt
 def test_the_page_is_true(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     """A folder grows: images, corrections, a broken file, a class; nights train, wait, and are replayed."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", "")  # so that it is as before afterwards: the first night names its server
+    monkeypatch.delenv("PREFECT_API_URL")
     names: dict[str, object] = {}
     printed = []
     with temporary_home() as settings:

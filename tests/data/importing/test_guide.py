@@ -17,14 +17,14 @@ PAGE = Path(__file__).parents[3] / "docs" / "your-own-data.md"
 BLOCKS = re.findall(r"```(python|bash)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 
 
-def run(command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+def run(command: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> str:
     """Run a command line in this process, and return what it printed; it must succeed."""
     from flows.commands.main import main
 
     monkeypatch.setattr(sys, "argv", command.split())
     with pytest.raises(SystemExit) as ended:
         main()
-    out, err = capsys.readouterr()
+    out, err = capfd.readouterr()
     assert ended.value.code in (0, None), out + err
     return out + err
 
@@ -35,13 +35,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     from flows import settings
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PREFECT_API_URL", "")  # so that it is as before afterwards: the first night names its server
+    monkeypatch.delenv("PREFECT_API_URL")
     token = settings._override.set(settings.Settings(home=tmp_path / "home", mirrors=()))
     yield Store(tmp_path / "home")
     settings._override.reset(token)
 
 
 def test_the_page_is_true(
-    home: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Datasets are added, nights promote a model, and it recognises a drawing."""
     pytest.importorskip("obstore")
@@ -55,7 +57,7 @@ def test_the_page_is_true(
                 exec(compile(text, str(PAGE), "exec"), names)
                 continue
             for line in filter(None, text.splitlines()):
-                printed[line] = run(line, monkeypatch, capsys)
+                printed[line] = run(line, monkeypatch, capfd)
     assert "disc" in printed["nightshift predict drawings/disc/001.png --model drawings"]
     rows = {
         name: catalogue.get(home, name) for name in ("drawings", "from-the-hub", "from-kaggle", "inks", "from-a-bucket")

@@ -55,7 +55,7 @@ def test_checking_a_recipe_tells_what_works(theirs: dict[str, str], tmp_path: Pa
     """One that works is built, trained, saved and loaded."""
     checked = nightshift(tmp_path / "home", "recipes", "check", "good:hidden=8", "--json", **theirs)
     assert checked.returncode == 0, checked.stderr
-    assert [row["ok"] for row in json.loads(checked.stdout)] == [True] * 6
+    assert [row["ok"] for row in json.loads(checked.stdout)] == [True] * 8
 
 
 def test_checking_a_faulty_recipe_names_the_line(theirs: dict[str, str], tmp_path: Path) -> None:

@@ -96,6 +96,7 @@ def test_damaged_database_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
 def test_failures_of_prefect_have_advice(monkeypatch: pytest.MonkeyPatch, error: Exception, said: str) -> None:
     """Each kind has its own sentence; the traceback stays with the cause."""
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setattr(connection, "_private", [])
     with pytest.raises(Broken, match=said) as explained, connection.explained():
         raise error
     assert explained.value.hint
