@@ -133,7 +133,7 @@ def lift(version: ExactVersion, *, reason: Reason) -> None:
 
 @app.command(group=CHAMPIONS, help_epilogue="Example: nightshift pin mnist/2 --reason 'the paper cites it'")
 def pin(version: ExactVersion, *, reason: Reason) -> None:
-    """Keep the data and the report of a version for ever, whatever `gc` removes.
+    """Keep the data and the report of a version: gc never removes them.
 
     A version itself is never removed.
     """

@@ -71,6 +71,7 @@ def run(store: Store, work: str) -> Iterator[tuple[subprocess.Popen[str], Proces
 def test_run_that_does_not_react_is_ended(store: Store, work: str, number: signal.Signals, code: int) -> None:
     """With its children; its record says that it was cancelled, so the next run finds nothing crashed."""
     with run(store, work) as (process, child):
+        time.sleep(1)  # until it is inside the work: before, the signal would end it in the ordinary way
         process.send_signal(number)
         _, printed = process.communicate(timeout=120)
         assert process.returncode == code
