@@ -88,7 +88,7 @@ def million(store: Store, n: int) -> dict[str, Any]:
         "statistics_s": best(lambda: statistics(store, new)),
         "changes_s": best(lambda: changes(store, old, new)),
         "changes_of_all_s": best(lambda: changes(store, old, renamed)),
-        "changes": changes(store, old, new).sentence,
+        "changes": changes(store, old, new).total,
     }
 
 

@@ -31,17 +31,21 @@ class About:
     sheet: Path | None = None
 
 
-def keep(store: Store, row: Dataset, notes: tuple[str, ...], findings: "tuple[Finding, ...]") -> About:
-    """Draw the contact sheet from the files in the home, and keep it with what was found, in place of earlier ones.
+def keep(store: Store, row: Dataset, raw: RawData, notes: tuple[str, ...], findings: "tuple[Finding, ...]") -> About:
+    """Draw the contact sheet, and keep it with what was found, in place of earlier ones.
+
+    Args:
+        store: the home.
+        row: the dataset.
+        raw: its images; may be memory-mapped. Only those that are shown are read.
+        notes: see `About`.
+        findings: see `About`.
 
     Raises:
         StorageFailed: the home cannot be written.
     """
     from data.inspection.contact_sheet import SHEET, contact_sheet
-    from data.sources.idx import map_idx
 
-    arrays = {role: map_idx(store.raw(row.name, file.name)) for role, file in row.files.items()}
-    raw = RawData(**{role: a if role.endswith("images") else a.astype("int64") for role, a in arrays.items()})
     found = {"notes": list(notes), "findings": [asdict(finding) for finding in findings]}
     store.write_bytes(store.about(row.name) / FOUND, canonical_json(found))
     contact_sheet(store.about(row.name) / SHEET, row, raw)

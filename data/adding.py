@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from data import about as about_dataset
 from data import catalogue
 from data.builtin import DATASETS
-from data.dataset import Dataset, Origin, RawData, Reference
+from data.dataset import Dataset, Geometry, Origin, RawData, Reference
 from data.errors import BadInput
 from data.growth import Growth
 from data.home.files import storage_errors
@@ -149,12 +149,21 @@ def follow(store: Store, row: Dataset, *, reread: bool = False, progress: Progre
         DataRefused: too much of it cannot be used.
         StorageFailed: the home cannot be written.
     """
+    followed, taken = _taken(store, row, reread=reread, progress=progress)
+    with store.lock("datasets"):
+        catalogue.write(store, followed)
+    shutil.rmtree(store.raw(row.name, "x").parent, ignore_errors=True)  # of a dataset that begins to grow
+    return Added(followed, taken.notes, taken=taken)
+
+
+def _taken(store: Store, row: Dataset, *, reread: bool, progress: Progress | None) -> "tuple[Dataset, Taken]":
+    """Take a snapshot, and return the row that names it."""
     from data.snapshots.take import take
 
     assert row.origin, "only datasets that were added grow"
     options = ImportOptions.from_given(row.origin.options).fixed(row.geometry)
     taken = take(store, row, options, reread=reread, progress=progress or _silent, now=datetime.now(UTC))
-    row = dataclasses.replace(
+    followed = dataclasses.replace(
         row,
         files={},
         reference=None,
@@ -163,9 +172,7 @@ def follow(store: Store, row: Dataset, *, reread: bool = False, progress: Progre
         n_test=taken.n_test,
         class_names=taken.class_names,
     )
-    with store.lock("datasets"):
-        catalogue.write(store, row)
-    return Added(row, tuple(taken.notes), taken=taken)
+    return followed, taken
 
 
 def _first_snapshot(
@@ -178,8 +185,10 @@ def _first_snapshot(
     *,
     progress: Progress | None,
 ) -> Added:
-    """Find the geometry by looking at the source, and take the first snapshot."""
+    """Find the geometry by looking at the source, take the first snapshot, and judge its images."""
     from data.importing.importer import surveyed
+    from data.inspection.findings import findings
+    from data.validation.snapshots import material
 
     if name in catalogue.names(store):
         raise BadInput(
@@ -187,25 +196,34 @@ def _first_snapshot(
             f"'nightshift datasets update {name} --grows' makes it follow its source; or choose another name",
         )
     geometry, notes = surveyed(store.scratch(), location, options, progress or _silent)
-    row = Dataset(
+    origin = Origin(location, _located(options).given())
+    new = _row(name, geometry, about, files={}, n_train=0, n_test=0, class_names=(), origin=origin, growth=growth)
+    try:
+        row, taken = _taken(store, new, reread=False, progress=progress)
+        shown, raw, table = material(store, row, taken.ref).sample
+        found = _none_refuses(findings(shown, raw, table))
+    except BaseException:
+        shutil.rmtree(store.growing(name, "x").parent, ignore_errors=True)
+        raise
+    with store.lock("datasets"):
+        catalogue.write(store, row)
+    notes = tuple(dict.fromkeys((*notes, *taken.notes)))
+    return Added(row, notes, found, about_dataset.keep(store, shown, raw, notes, found).sheet, taken)
+
+
+def _row(name: str, geometry: Geometry, about: dict[str, Any], **more: Any) -> Dataset:
+    return Dataset(
         name=name,
         mirrors=(),
-        files={},
         height=geometry.height,
         width=geometry.width,
         channels=geometry.channels,
         fit=geometry.fit,
         ground=geometry.ground,
-        n_train=0,
-        n_test=0,
-        class_names=(),
         reference=None,
-        origin=Origin(location, _located(options).given()),
-        growth=growth,
         **about,
+        **more,
     )
-    added = follow(store, row, progress=progress)
-    return dataclasses.replace(added, notes=tuple(dict.fromkeys((*notes, *added.notes))))
 
 
 def _imported(
@@ -228,31 +246,27 @@ def _imported(
         scratch.mkdir()
     try:
         imported = read_source(location, options, scratch, progress or _silent, store.preflight)
-        row = Dataset(
-            name=name,
-            mirrors=(),
+        row = _row(
+            name,
+            imported.geometry,
+            about,
             files=imported.files,
-            height=imported.geometry.height,
-            width=imported.geometry.width,
-            channels=imported.geometry.channels,
-            fit=imported.geometry.fit,
-            ground=imported.geometry.ground,
             n_train=imported.n_train,
             n_test=imported.n_test,
             class_names=imported.class_names,
-            reference=expected,
             origin=origin or Origin(location, _located(options).given()),
-            **about,
         )
-        row, found = _judged(row, imported, expected)
+        row, raw, found = _judged(row, imported, expected)
         _place(store, row, imported.paths, replace=replace)
-        return Added(row, imported.notes, found, about_dataset.keep(store, row, imported.notes, found).sheet)
+        return Added(row, imported.notes, found, about_dataset.keep(store, row, raw, imported.notes, found).sheet)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _judged(row: Dataset, imported: "Imported", expected: Reference | None) -> "tuple[Dataset, tuple[Finding, ...]]":
-    """Return the row with the statistics of its images, and what is questionable about them.
+def _judged(
+    row: Dataset, imported: "Imported", expected: Reference | None
+) -> "tuple[Dataset, RawData, tuple[Finding, ...]]":
+    """Return the row with the statistics of its images, the images, and what is questionable about them.
 
     Raises:
         BadInput: a finding refuses the images.
@@ -261,18 +275,26 @@ def _judged(row: Dataset, imported: "Imported", expected: Reference | None) -> "
     from data.sources.idx import map_idx
     from data.statistics.summary import reference_of, summarise
 
-    arrays = {role: map_idx(path) for role, path in imported.paths.items()}
+    arrays = {role: map_idx(path) for role, path in imported.paths.items()}  # stay mapped when the files are moved
     raw = RawData(**{role: a if role.endswith("images") else a.astype("int64") for role, a in arrays.items()})
     scratch = imported.paths["train_images"].parent
     with storage_errors(scratch):
         table = summarise(raw, row.ground, scratch)  # in memory it would grow by 110 bytes per image
     row = dataclasses.replace(row, reference=expected or reference_of(table, row.n_classes))
-    found = findings(row, raw, table)
+    return row, raw, _none_refuses(findings(row, raw, table))
+
+
+def _none_refuses(found: "tuple[Finding, ...]") -> "tuple[Finding, ...]":
+    """Return the findings if none of them refuses the images.
+
+    Raises:
+        BadInput: one does.
+    """
     refusing = [finding for finding in found if finding.refuses]
     if refusing:
         rest = "".join(f"\n    {finding.sentence}" for finding in refusing[1:])
         raise BadInput(refusing[0].sentence + rest, refusing[0].remedy)
-    return row, found
+    return found
 
 
 def _place(store: Store, row: Dataset, paths: dict[str, Path], *, replace: bool) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from dataclasses import asdict
+from pathlib import Path
 
 from data import about as about_dataset
 from data.builtin import DATASETS
@@ -74,9 +75,10 @@ def rename(store: Store, name: str, new: str) -> Dataset:
         old = get(store, name)
         row = dataclasses.replace(old, name=new, title=new if old.title == name else old.title)
         _share_files(store, old, row)
-        if store.about(name).is_dir():
-            shutil.rmtree(store.about(new), ignore_errors=True)
-            store.place(store.about(name), store.about(new))
+        for kept, target in ((store.about(name), store.about(new)), (_growing(store, name), _growing(store, new))):
+            if kept.is_dir():
+                shutil.rmtree(target, ignore_errors=True)
+                store.place(kept, target)
         write(store, row)
         (store.dataset_rows() / f"{name}.json").unlink(missing_ok=True)
         shutil.rmtree(store.raw(name, "x").parent, ignore_errors=True)
@@ -99,8 +101,14 @@ def remove(store: Store, name: str, *, files: bool = False) -> None:
     with store.lock("datasets"):
         (store.dataset_rows() / f"{name}.json").unlink(missing_ok=True)
         about_dataset.remove(store, name)
+        shutil.rmtree(_growing(store, name), ignore_errors=True)  # nothing later by this name is compared with it
         if files:
             shutil.rmtree(store.raw(name, "x").parent, ignore_errors=True)
+
+
+def _growing(store: Store, name: str) -> Path:
+    """Return the folder with what is known about the source of a dataset that grows."""
+    return store.growing(name, "x").parent
 
 
 def write(store: Store, row: Dataset) -> None:

@@ -40,18 +40,6 @@ class Changes:
         """Number of images that were added, removed or relabelled."""
         return len(self.added) + len(self.removed) + len(self.relabelled)
 
-    @property
-    def sentence(self) -> str:
-        """What changed in one sentence, such as "12 labels changed, 3 images removed, 480 added"."""
-        parts = [
-            (len(self.relabelled), "label changed", "labels changed"),
-            (len(self.removed), "image removed", "images removed"),
-            (len(self.added), "image added", "images added"),
-            (len(self.new_classes), "new class", "new classes"),
-        ]
-        told = [f"{n:,} {one if n == 1 else many}" for n, one, many in parts if n]
-        return ", ".join(told) if told else "nothing changed"
-
 
 def changes(store: Store, old: SnapshotRef | None, new: SnapshotRef) -> Changes:
     """Compare two snapshots of a dataset; only shards that are not the same in both are read.

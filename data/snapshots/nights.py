@@ -1,4 +1,4 @@
-"""The list of a growing dataset's nights: what each found in the source, and which was trained on."""
+"""The list of a growing dataset's nights: what each found in the source."""
 
 import json
 from collections.abc import Callable
@@ -160,12 +160,6 @@ def nights(store: Store, dataset: str) -> list[Night]:
     return [night for line in _lines(store, dataset) if (night := _night(line)) is not None]
 
 
-def trained(store: Store, dataset: str) -> dict[str, str]:
-    """Return when each snapshot was last trained on, by its digest."""
-    lines = [line for line in _lines(store, dataset) if "trained" in line]
-    return {str(line["trained"]): str(line["when"]) for line in lines}
-
-
 def append(store: Store, dataset: str, night: Night) -> None:
     """Add a night, unless it is the last one already: a take that was interrupted is repeated. Callers hold a lock.
 
@@ -176,15 +170,6 @@ def append(store: Store, dataset: str, night: Night) -> None:
     repeated = last and night.changed and (last[0].snapshot, last[0].base) == (night.snapshot, night.base)
     if not repeated:
         _append(store, dataset, asdict(night))
-
-
-def mark_trained(store: Store, dataset: str, snapshot: str, when: str) -> None:
-    """Note that a snapshot was trained on. Callers hold a lock.
-
-    Raises:
-        StorageFailed: the home cannot be written.
-    """
-    _append(store, dataset, {"trained": snapshot, "when": when})
 
 
 def _append(store: Store, dataset: str, line: dict[str, Any]) -> None:

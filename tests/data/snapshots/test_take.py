@@ -403,18 +403,16 @@ def test_links_and_copies_of_folders(source: Source, tmp_path: Path) -> None:
 
 
 def test_every_night_is_listed(source: Source) -> None:
-    """Also one that finds nothing new; a snapshot that was trained on is marked; broken lines are passed over."""
+    """Also one that finds nothing new; broken lines are passed over."""
     first, second = source.take(), source.take()
     assert nights.nights(source.store, "grown") == [first.night, second.night]
     assert [night.when for night in (first.night, second.night)] == [
         "2026-11-02T02:00:00+00:00",
         "2026-11-03T02:00:00+00:00",
     ]
-    nights.mark_trained(source.store, "grown", first.ref.digest, "2026-11-03T03:00:00+00:00")
     with source.store.growing("grown", "nights.jsonl").open("ab") as stream:
         stream.write(b'{"when": "20')
     assert nights.nights(source.store, "grown") == [first.night, second.night]
-    assert nights.trained(source.store, "grown") == {first.ref.digest: "2026-11-03T03:00:00+00:00"}
 
 
 def test_names_in_the_list_are_limited(source: Source) -> None:

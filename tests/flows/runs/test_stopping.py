@@ -31,15 +31,14 @@ with stopping.stopping_promptly(store, lambda: Path(sys.argv[1], "cleaned-up").t
     journal.write(store, Record(
         id="a1", kind="train", run="r", dataset="mnist", process=Process.current(), began=journal.now()))
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(300)"])
-    print(child.pid, flush=True)
     {work}
 """
-PATIENT = "time.sleep(300)"
-DEAF = 'hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes in which Python handles no signal'
-SLOW = "tiny:epochs=1000,hidden=1024"
-STUBBORN = """
+READY = "print(child.pid, flush=True)"
+DEAF = f'{READY}; hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes in which Python handles no signal'
+STUBBORN = f"""
     while True:
         try:
+            {READY}
             time.sleep(300)
         except BaseException:
             pass
@@ -71,7 +70,8 @@ def run(store: Store, work: str) -> Iterator[tuple[subprocess.Popen[str], Proces
 def test_run_that_does_not_react_is_ended(store: Store, work: str, number: signal.Signals, code: int) -> None:
     """With its children; its record says that it was cancelled, so the next run finds nothing crashed."""
     with run(store, work) as (process, child):
-        time.sleep(1)  # until it is inside the work: before, the signal would end it in the ordinary way
+        if work == DEAF:
+            inside_native_code(process.pid)
         process.send_signal(number)
         _, printed = process.communicate(timeout=120)
         assert process.returncode == code
@@ -84,8 +84,9 @@ def test_run_that_does_not_react_is_ended(store: Store, work: str, number: signa
 
 def test_run_that_reacts_leaves_by_the_ordinary_way(store: Store) -> None:
     """The signal is an exception that says which exit code it stands for."""
-    caught = """
+    caught = f"""
     try:
+        {READY}
         time.sleep(300)
     except KeyboardInterrupt as stopped:
         child.kill()
@@ -100,13 +101,27 @@ def test_run_that_reacts_leaves_by_the_ordinary_way(store: Store) -> None:
 
 def test_second_ctrl_c_does_not_wait(store: Store) -> None:
     """Whoever presses it twice means it."""
-    patient = DEAF.replace("hashlib.pbkdf2", "setattr(stopping, 'GRACE_S', 1e6) or hashlib.pbkdf2")
-    with run(store, patient) as (process, _):
+    with run(store, f"stopping.GRACE_S = 1e6; {DEAF}") as (process, _):
+        inside_native_code(process.pid)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             process.send_signal(signal.SIGINT)
             time.sleep(0.5)
         assert process.returncode == 130
+
+
+def inside_native_code(pid: int) -> None:
+    """Wait until a process that said READY works; before, the signal would end it in the ordinary way."""
+    used = os.sysconf("SC_CLK_TCK") // 10  # far more than the step from the one to the other takes
+    ready = cpu_ticks(pid)
+    deadline = time.monotonic() + 120
+    while cpu_ticks(pid) < ready + used and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def cpu_ticks(pid: int) -> int:
+    """Return the CPU time that a process has used."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11])
 
 
 def gone_soon(process: Process) -> None:
