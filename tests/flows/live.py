@@ -26,7 +26,7 @@ from flows.server import stack
 from flows.server.started import Started, end
 
 T = TypeVar("T")
-PATIENCE_S = 240.0  # for anything that takes seconds on an idle machine
+PATIENCE_S = 900.0  # for anything that takes seconds on an idle machine
 
 
 def free_port() -> int:

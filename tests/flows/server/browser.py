@@ -30,7 +30,7 @@ FLAGS = (
     "--remote-debugging-port=0",
     "--window-size=1280,1000",
 )
-PATIENCE_S = 60.0  # for anything that should appear on a page, on a busy machine
+PATIENCE_S = 300.0  # for anything that should appear on a page, on a busy machine
 
 
 class Browser:
