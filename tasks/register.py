@@ -1,13 +1,13 @@
-"""Step 8: record the decision, and replace the champion if the verdict is PROMOTE."""
+"""Step 8: record the decision; on PROMOTE replace the champion, or let a person decide."""
 
 from typing import Any
 
 from prefect import task
 
-from artifacts.judging.verdict import Judged
+from artifacts.judging.verdict import Judged, asks
 from artifacts.models import provenance
 from artifacts.models.provenance import Provenance
-from artifacts.registry import champions, versions
+from artifacts.registry import champions, versions, waiting
 from data.home.store import Store
 from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
@@ -16,9 +16,9 @@ from tasks.progress import say
 
 @task(task_run_name="register {prepared.dataset}")
 def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who: str) -> Provenance:
-    """Register a promoted model and make it champion; write any other verdict into the ledger.
+    """Register a promoted model and make it champion, or let it wait; write any other verdict into the ledger.
 
-    A dry run and an unchanged night write nothing.
+    A dry run writes nothing, and an unchanged night at most that what waited has expired.
 
     Args:
         store: the home.
@@ -46,17 +46,33 @@ def register(store: Store, prepared: PreparedRef, judged: Judged, run: str, who:
         parent=chosen.training.get("parent", ""),
         parent_weights=chosen.training.get("parent_weights", ""),
     )
-    if decision.mode == "dry-run" or judged.unchanged:
+    if decision.mode == "dry-run":
+        say("register", "nothing to write")
+        return origin
+    if expired := waiting.expire(store, prepared.dataset, who=who):
+        say("register", f"{expired.to_version} no longer waits for approval: {expired.why}")
+    if judged.unchanged:
         say("register", "nothing to write")
     elif decision.verdict == "PROMOTE":
-        assert judged.infra is not None  # it is None on an unchanged night only
-        documents: dict[str, Any] = {"decision": decision.to_json(), "provenance": origin, "infra": judged.infra}
-        version = versions.register(store, prepared.dataset, store.trained(chosen.ref.digest), **documents)
-        why = decision.force_reason or decision.reason
-        champions.promote(store, version, generation=judged.generation, who=who, why=why)
-        say("register", f"{version.id} is champion")
+        _register_version(store, judged, origin, who)
     else:
-        documents = {"decision": decision.to_json(), "provenance": origin}
+        documents: dict[str, Any] = {"decision": decision.to_json(), "provenance": origin}
         champions.record(store, prepared.dataset, decision.verdict.lower(), who=who, why=decision.reason, **documents)
         say("register", f"{decision.verdict} is in the ledger; the champion is unchanged")
     return origin
+
+
+def _register_version(store: Store, judged: Judged, origin: Provenance, who: str) -> None:
+    """Store the winner as a version, and make it champion, or let it wait for a person if the policy asks one."""
+    decision, candidate = judged.decision, store.trained(judged.chosen.ref.digest)
+    assert judged.infra is not None  # it is None on an unchanged night only
+    documents: dict[str, Any] = {"decision": decision.to_json(), "provenance": origin, "infra": judged.infra}
+    version = versions.register(store, origin.dataset, candidate, **documents)
+    if asks(decision):
+        token, recipe = judged.generation, judged.recipe
+        waiting.wait(store, version, recipe=recipe, generation=token, who=who, why=decision.reason)
+        say("register", f"{version.id} waits for a person: nightshift approve {version.id} --reason WHY, or decline")
+    else:
+        why = decision.force_reason or decision.reason
+        champions.promote(store, version, generation=judged.generation, who=who, why=why)
+        say("register", f"{version.id} is champion")

@@ -215,7 +215,7 @@ class Decision:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, NaN nowhere among them."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "policy": self.policy.to_json()}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Decision":

@@ -61,6 +61,14 @@ class Policy:
     worse_level: Annotated[
         float, _within(0.000001, 0.5, "two-sided p-value below which a loss in accuracy is a REJECT")
     ] = 0.02
+    promotion: Annotated[
+        Literal["automatic", "ask"],
+        Field(
+            description="automatic: what passes the gate becomes champion at once; ask: it waits until a person "
+            "approves or declines it"
+        ),
+    ] = "automatic"
+    approval_days: Annotated[int, _within(1, 366, "ask: days until a model that waits for a person expires")] = 14
 
     def __post_init__(self) -> None:
         for name, field in described(type(self)).items():
@@ -95,15 +103,26 @@ class Policy:
                 raise UnknownName.among("field of a policy", name, known)
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
+    def same_requirements(self, other: "Policy") -> bool:
+        """Whether both require the same of a model, whoever promotes it then."""
+        return replace(self, **USUAL_APPROVAL) == replace(other, **USUAL_APPROVAL)
+
     def to_json(self) -> dict[str, Any]:
-        """Return the fields as plain values."""
-        return dataclasses.asdict(self)
+        """Return the fields as plain values, without those about approval where they are as usual.
+
+        Code from before there was approval can read these, and so the decisions of a home that never asks.
+        """
+        values = dataclasses.asdict(self)
+        usual = all(values[name] == value for name, value in USUAL_APPROVAL.items())
+        return {name: value for name, value in values.items() if not (usual and name in USUAL_APPROVAL)}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Policy":
         """Read what `to_json` wrote."""
         return cls(**value)
 
+
+USUAL_APPROVAL: dict[str, Any] = {name: described(Policy)[name].default for name in ("promotion", "approval_days")}
 
 # The floors on perturbed images stop a model that has fallen apart, not an honest recipe. The worst of three seeds of
 # `mlp` reached 0.983 shifted, 0.910 noisy, 0.970 rotated on MNIST (trained without shifts: 0.54 shifted) and

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from artifacts.registry.versions import Version
 from data.dataset import Dataset
 from data.errors import Broken, Corrupt, UnknownName, Unloadable
 from data.home.store import Store
+from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
 from data.prepared.split_images import slices
 from data.values import digest_of, from_json
@@ -50,10 +52,19 @@ def score_candidate(store: Store, chosen: Trained, tests: TestSet) -> Scores:
     Raises:
         Corrupt: a file of the candidate is missing or has changed.
     """
-    folder = store.trained(chosen.ref.digest)
+    return score_folder(store, store.trained(chosen.ref.digest), chosen.ref.candidate.name, tests)
+
+
+def score_folder(store: Store, folder: Path, name: str, tests: TestSet) -> Scores:
+    """Score the model in a published folder, a candidate's or a version's, under a name.
+
+    Raises:
+        Corrupt: a file is missing or has changed.
+        Unloadable: it is whole, but cannot be loaded.
+    """
     probabilities, robustness = score_images(loading.load_recorded(store, folder), tests)
     scored = Scored(
-        name=chosen.ref.candidate.name,
+        name=name,
         predicted=probabilities.argmax(axis=1).astype(np.int64),
         finite=bool(np.isfinite(probabilities).all()),
         megabytes=store.files(folder)[MODEL]["bytes"] / 1e6,
@@ -169,10 +180,51 @@ def gather(
         when: the UTC date.
         prepared: tonight's data; needed for a dataset that grows.
     """
+    return evidence_about(
+        store,
+        dataset,
+        tests,
+        candidate,
+        weights=chosen.training["weights_digest"],
+        recipe=fingerprint(store, chosen, data=not (prepared and _grows(store, dataset, prepared))),
+        siblings=[_recorded_predictions(store, one) for one in siblings],
+        champion=champion,
+        when=when,
+        prepared=prepared,
+    )
+
+
+def evidence_about(
+    store: Store,
+    dataset: Dataset,
+    tests: TestSet,
+    candidate: Scored,
+    *,
+    weights: str,
+    recipe: str,
+    siblings: Sequence[npt.NDArray[np.int64]],
+    champion: Champion | None,
+    when: date,
+    prepared: PreparedRef | None,
+) -> Evidence:
+    """Collect what a decision about any model depends on, a candidate of tonight or a version.
+
+    Args:
+        store: the home.
+        dataset: the catalogue's row.
+        tests: the test images.
+        candidate: the model's predictions on them.
+        weights: the digest of its weights.
+        recipe: the fingerprint of its recipe, see `fingerprint`.
+        siblings: the predictions of all other seeds of the same recipe that finished.
+        champion: the champion's predictions on the same images; None before the first promotion.
+        when: the UTC date.
+        prepared: the data; needed for a dataset that grows.
+    """
     history = champions.history(store, dataset.name)
     looks = tuple(from_json(Look, look) for look in ledger.looks(history))
     growing = growing_of(store, prepared, looks) if prepared and dataset.growth else None
-    barred = ledger.barred(history).get(chosen.training["weights_digest"])
+    barred = ledger.barred(history).get(weights)
     return Evidence(
         dataset=dataset.name,
         labels=tests.labels,
@@ -181,9 +233,9 @@ def gather(
         test_digest=tests.digest,
         when=when.isoformat(),
         candidate=candidate,
-        recipe=fingerprint(store, chosen, data=growing is None),
+        recipe=recipe,
         champion=champion,
-        siblings=tuple(_recorded_predictions(store, one) for one in siblings),
+        siblings=tuple(siblings),
         looks=looks,
         growing=growing,
         barred=(barred.from_version or "an earlier version") if barred else "",
@@ -195,6 +247,10 @@ def fingerprint(store: Store, trained: Trained, *, data: bool = True) -> str:
     others = {"seed"} if data else {"seed", *DATA}
     inputs = {key: value for key, value in store.meta(store.trained(trained.ref.digest)).items() if key not in others}
     return digest_of(inputs)
+
+
+def _grows(store: Store, dataset: Dataset, prepared: PreparedRef) -> bool:
+    return bool(dataset.growth and parquet.describe(store, prepared).get("snapshot"))
 
 
 def _recorded_predictions(store: Store, trained: Trained) -> npt.NDArray[np.int64]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from artifacts.evaluation import test_set
 from artifacts.evaluation.candidates import Trained
+from artifacts.evaluation.numbers import percent
 from artifacts.evaluation.test_set import TestSet
 from artifacts.gate import evidence, self_test
 from artifacts.gate.decision import Decision, Mode
@@ -15,15 +16,17 @@ from artifacts.gate.judge import judge
 from artifacts.gate.policy import Policy
 from artifacts.judging import scoring
 from artifacts.judging.scoring import Scores
-from artifacts.registry import champions, ledger
+from artifacts.registry import champions, ledger, versions, waiting
 from artifacts.registry.ledger import Entry
+from artifacts.registry.waiting import Waiting
 from artifacts.serving.check import Budgets, InfraCheck, InfraResult
 from data.dataset import Dataset
-from data.errors import Broken
+from data.errors import BadInput, Broken
 from data.home.store import Store
 from data.prepared.parquet import PreparedRef
 
 Progress = Callable[[float, str], None]
+WAITING = "WAITING"
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +42,8 @@ class Judged:
         generation: the champion pointer's counter before scoring; a promotion is refused if it has changed since.
         unchanged: a sentence about the earlier decision if this exact model was compared with this champion before,
             else "".
+        recipe: the fingerprint by which the gate counts looks at the winner's recipe.
+        waits: whether the winner passed the gate on an earlier night, and still waits for a person.
     """
 
     decision: Decision
@@ -48,6 +53,21 @@ class Judged:
     self_tests: tuple[self_test.SelfTest, ...]
     generation: int
     unchanged: str = ""
+    recipe: str = ""
+    waits: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """The night's result in one word: the gate's verdict, UNCHANGED, or WAITING for a person's approval."""
+        if self.waits or asks(self.decision, self.unchanged):
+            return WAITING
+        return "UNCHANGED" if self.unchanged else self.decision.verdict
+
+
+def asks(decision: Decision, unchanged: str = "") -> bool:
+    """Whether a new decision to promote waits for a person. A force is a person's decision, and is not asked again."""
+    new = decision.verdict == "PROMOTE" and not unchanged
+    return new and decision.policy.promotion == "ask" and decision.mode != "force"
 
 
 def judge_winner(
@@ -91,7 +111,9 @@ def judge_winner(
         scoring.require_recorded_predictions(store, dataset.name, tests)
         decision = Decision.from_json(earlier.decision)
         tested = require_self_test(dataset, tests, scores, None, policy)
-        return Judged(decision, chosen, tests.digest, None, tested, generation, unchanged_message(earlier))
+        waited = waiting.of_version(champions.history(store, dataset.name), str(earlier.to_version))
+        message, waits = unchanged_message(earlier, waited), bool(waited and waited.open())
+        return Judged(decision, chosen, tests.digest, None, tested, generation, message, waits=waits)
     progress(0.4, "scoring the champion on the same images")
     champion = scoring.score_champion(store, dataset.name, tests)
     progress(0.6, "serving the candidate in a fresh process")
@@ -102,8 +124,10 @@ def judge_winner(
         store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date(), prepared
     )
     decision = reject_unless_served(judge(evidence, policy, mode, reason), infra)
+    if asks(decision):
+        decision = hold_if_a_better_one_waits(store, decision, chosen, prepared)
     tested = require_self_test(dataset, tests, scores, champion, policy)
-    return Judged(decision, chosen, tests.digest, infra, tested, generation)
+    return Judged(decision, chosen, tests.digest, infra, tested, generation, recipe=evidence.recipe)
 
 
 def budgets(policy: Policy) -> Budgets:
@@ -127,25 +151,65 @@ def reject_unless_served(decision: Decision, infra: InfraResult) -> Decision:
     )
 
 
+def hold_if_a_better_one_waits(store: Store, decision: Decision, chosen: Trained, prepared: PreparedRef) -> Decision:
+    """Return the decision, or a HOLD if a model with a higher validation accuracy on the same data waits for a person.
+
+    Both have passed the gate, so the test images have no part in the choice between them.
+    """
+    waits = waiting.current(champions.history(store, prepared.dataset))
+    if waits is None or waits.entry.digests.get("prepared") != prepared.digest:
+        return decision
+    waiting_accuracy = versions.find(store, waits.version).document("metrics.json")["validation"]["accuracy"]
+    if waiting_accuracy <= chosen.validation.accuracy:
+        return decision
+    return replace(
+        decision,
+        verdict="HOLD",
+        rule="a-better-one-waits",
+        reason=f"{decision.candidate.name} passes, but {waits.version} waits for approval and is better on the "
+        f"validation images: {percent(waiting_accuracy)} against {percent(chosen.validation.accuracy)}",
+        would_change=f"an answer about {waits.version}: nightshift approve or decline, with a reason",
+    )
+
+
 def earlier_decision(store: Store, dataset: str, chosen: Trained, tests: TestSet, policy: Policy) -> Entry | None:
     """Return the ledger line about exactly these weights, this champion, test set and policy; None if there is none.
 
     Judging them again would give the same verdict and spend no further evidence.
     """
-    history = champions.history(store, dataset)
+    return earlier_entry(champions.history(store, dataset), chosen.training["weights_digest"], tests, policy)
+
+
+def earlier_entry(history: Sequence[Entry], weights: str, tests: TestSet, policy: Policy) -> Entry | None:
+    """Return the newest line of a ledger about these weights, its champion, this test set and policy; else None."""
     moves = [entry for entry in history if entry.action in ledger.MOVES]
     champion = moves[-1].to_version if moves else None
     for entry in reversed(history):
-        same = entry.digests.get("weights") == chosen.training["weights_digest"] and entry.decision
-        if same and entry.digests.get("test") == tests.digest and entry.decision["policy"] == policy.to_json():
+        same = entry.digests.get("weights") == weights and entry.decision
+        if same and entry.digests.get("test") == tests.digest and required_the_same(entry, policy):
             is_champion = entry.to_version is not None and entry.to_version == champion
-            if is_champion or (entry.action in ("hold", "reject") and entry.from_version == champion):
+            if is_champion or (entry.action in ("hold", "reject", "wait") and entry.from_version == champion):
                 return entry
     return None
 
 
-def unchanged_message(earlier: Entry) -> str:
-    """Return a sentence that this exact model was judged before, and with which result."""
+def required_the_same(entry: Entry, policy: Policy) -> bool:
+    """Whether an earlier decision was made by the same requirements; by code that knew others, it was not."""
+    try:
+        return policy.same_requirements(Policy.from_json(entry.decision["policy"]))
+    except (TypeError, BadInput):
+        return False
+
+
+def unchanged_message(earlier: Entry, waited: Waiting | None = None) -> str:
+    """Return a sentence that this exact model was judged before, and with which result.
+
+    Args:
+        earlier: the ledger line about it.
+        waited: its waiting for a person, over or not; None if it never waited.
+    """
+    if earlier.action == "wait" and waited:
+        return f"this exact model passed the gate on {earlier.when[:10]}; {waited.sentence()}"
     if earlier.to_version:
         since = earlier.when[:10]
         return f"this exact model is {earlier.to_version}, champion since {since}, and predicts what was recorded"

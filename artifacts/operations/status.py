@@ -4,13 +4,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from artifacts.registry import champions, ledger, versions
+from artifacts.registry import champions, ledger, versions, waiting
+from artifacts.registry.waiting import Waiting
 from data.errors import Corrupt
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
 
-NOTHING_TRIED = ("UNCHANGED", "POSTPONED")  # nights in which there was no other model to promote
+IDLE = ("UNCHANGED", "POSTPONED")  # nights that found nothing new
+NOTHING_TRIED = (*IDLE, "WAITING")  # nights in which there was no other model to promote
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,24 @@ def _survey(store: Store, dataset: str, records: list[Record], limits: Limits, n
 
 
 def notes(store: Store) -> list[str]:
-    """Return a sentence for each dataset whose last nights found nothing to try, which is no alarm."""
-    sentences = []
+    """Return what is no alarm: what waits for a person, and datasets whose last nights found nothing to try."""
+    sentences = [
+        f"{waits.sentence()}\n  -> nightshift approve {waits.version} --reason WHY, or decline"
+        for waits in filter(None, (_waiting(store, name) for name in versions.datasets(store)))
+    ]
     for name, records in sorted(nights(store).items()):
         verdicts = [record.verdict for record in reversed(records) if record.state == "finished"]
-        idle = next((i for i, verdict in enumerate(verdicts) if verdict not in NOTHING_TRIED), len(verdicts))
+        idle = next((i for i, verdict in enumerate(verdicts) if verdict not in IDLE), len(verdicts))
         if idle > 1:
             sentences.append(f"{name}: nothing has changed for {idle} nights, so there was no other model to promote")
     return sentences
+
+
+def _waiting(store: Store, dataset: str) -> Waiting | None:
+    try:
+        return waiting.current(champions.history(store, dataset))
+    except Corrupt:
+        return None  # an alert of its own
 
 
 def _dataset(store: Store, dataset: str, records: list[Record], limits: Limits, now: datetime) -> Iterator[Alert]:

@@ -6,8 +6,9 @@ A run works as follows; each step may be repeated after a crash and then changes
     version = versions.register(store, "mnist", folder, ...)   a promoted candidate becomes a numbered version
     champions.promote(store, version, generation=token, ...)   refused if the champion has changed since
 
-or, after HOLD and REJECT, `champions.record(...)`. By hand: `rollback`, and `bar` and `lift` in bars.py. Readers take
-no lock. The protocol and the faults it survives: docs/decisions/0007-registry-protocol.md.
+or, after HOLD and REJECT, `champions.record(...)`. Where the policy asks a person, waiting.py takes the place of
+`promote`. By hand: `rollback`, and `bar` and `lift` in bars.py. Readers take no lock. The protocol and the faults it
+survives: docs/decisions/0007-registry-protocol.md.
 """
 
 from collections.abc import Mapping
@@ -144,14 +145,14 @@ def promote(
     with pointer.writing(store, version.dataset) as now:
         if now.pointer and now.pointer.version == version.number:
             return now.pointer.event
-        _require_generation(version, generation, now)
+        require_generation(version, generation, now)
         verify_version(store, version, now.entries)
         decision = version.document(DECISION)
         require_verdict(decision, "PROMOTE")
         forced = decision.get("rule") == "forced"
         if not forced:
-            _require_not_barred(version, now)
-        return _move(
+            require_not_barred(version, now)
+        return move(
             store,
             version,
             now,
@@ -220,7 +221,7 @@ def rollback(
         if generation not in (None, now.generation):
             raise Conflict(f"the champion of {dataset} has changed meanwhile", "look at it, then roll back again")
         version = _target(store, dataset, to, now)
-        return _move(store, version, now, action="rollback", who=who, why=why, when=when, barred=now.champion_weights)
+        return move(store, version, now, action="rollback", who=who, why=why, when=when, barred=now.champion_weights)
 
 
 def restart(store: Store, dataset: str, to: str, *, who: str, why: str, when: datetime | None = None) -> Entry:
@@ -248,7 +249,7 @@ def restart(store: Store, dataset: str, to: str, *, who: str, why: str, when: da
             raise BadInput(f"{version.id} is not a version of {dataset}", f"name a version of {dataset}")
         verify_version(store, version, now.entries)
         last = str(max(numbers(store, dataset)))
-        return _move(store, version, now, restarted=last, action="rollback", who=who, why=why, when=when)
+        return move(store, version, now, restarted=last, action="rollback", who=who, why=why, when=when)
 
 
 def verified(store: Store, name: str) -> Version:
@@ -319,7 +320,12 @@ def record(
 # -- inside the lock ----------------------------------------------------------------------------------------------
 
 
-def _require_generation(version: Version, generation: int, now: pointer.State) -> None:
+def require_generation(version: Version, generation: int, now: pointer.State) -> None:
+    """Check that the champion is still the one of a comparison; callers are inside `pointer.writing`.
+
+    Raises:
+        Conflict: it has changed since.
+    """
     if generation == now.generation:
         return
     last = f"{now.pointer.event.action} by {now.pointer.event.who}" if now.pointer else "no champion"
@@ -330,7 +336,12 @@ def _require_generation(version: Version, generation: int, now: pointer.State) -
     )
 
 
-def _require_not_barred(version: Version, now: pointer.State) -> None:
+def require_not_barred(version: Version, now: pointer.State) -> None:
+    """Check that a version may be promoted.
+
+    Raises:
+        BadInput: its weights are barred.
+    """
     bar = ledger.barred(now.entries).get(version.weights_digest)
     if bar:
         raise BadInput(
@@ -339,21 +350,31 @@ def _require_not_barred(version: Version, now: pointer.State) -> None:
         )
 
 
-def _move(
+def move(
     store: Store,
     version: Version,
     now: pointer.State,
     barred: str | None = None,
     restarted: str | None = None,
+    answers: str | None = None,
     **event: Any,
 ) -> Entry:
-    digests = version.provenance().digests | {
-        "model": store.files(version.folder)[bundle.MODEL]["sha256"],
-        "manifest": version.manifest_digest,
-    }
+    """Make a verified version champion; callers are inside `pointer.writing`.
+
+    Args:
+        store: the home.
+        version: the version.
+        now: the state inside the lock.
+        barred: the digest of the weights that this bars.
+        restarted: see `traces.RESTARTED`.
+        answers: the hash of the line with which the waiting began that this ends.
+        **event: the other arguments of `ledger.following`.
+    """
+    digests = recorded_digests(store, version)
     bars = {
         "barred": barred,
         traces.RESTARTED: restarted,
+        ledger.ANSWERS: answers,
         "lifted": digests["weights"] if digests["weights"] in ledger.barred(now.entries) else None,
     }
     entry = ledger.following(
@@ -368,6 +389,14 @@ def _move(
     return entry
 
 
+def recorded_digests(store: Store, version: Version) -> dict[str, str]:
+    """Return the digests of a version that the ledger records."""
+    return version.provenance().digests | {
+        "model": store.files(version.folder)[bundle.MODEL]["sha256"],
+        "manifest": version.manifest_digest,
+    }
+
+
 def _target(store: Store, dataset: str, to: str | None, now: pointer.State) -> Version:
     if now.pointer is None:
         raise BadInput(f"{dataset} has no champion to roll back from", "promote one first")
@@ -376,6 +405,12 @@ def _target(store: Store, dataset: str, to: str | None, now: pointer.State) -> V
         raise BadInput(f"{version.id} is not a version of {dataset}", f"name a version of {dataset}")
     if version.number == now.pointer.version or version.weights_digest == now.champion_weights:
         raise BadInput(f"{version.id} is the model that is champion already", "name another version")
+    mentions = {entry.action for entry in now.entries if entry.to_version == version.id}
+    if "wait" in mentions and not mentions & {*ledger.MOVES}:
+        raise BadInput(
+            f"{version.id} was never champion: it waited for a person's approval",
+            f"name an earlier champion, or if it still waits: nightshift approve {version.id} --reason WHY",
+        )
     verify_version(store, version, now.entries)
     return version
 

@@ -25,8 +25,9 @@ from data.values import plain
 SCHEMA = 1
 GENESIS = "0" * 64
 MOVES = ("promote", "force", "rollback")
-DECISIONS = ("promote", "hold", "reject", "force")
-ACTIONS = (*DECISIONS, "rollback", "bar", "lift")
+DECISIONS = ("promote", "hold", "reject", "force", "wait")
+ACTIONS = (*DECISIONS, "rollback", "bar", "lift", "decline", "expire")
+ANSWERS = "answers"  # in the digests of the line that ends a waiting: the hash of the line with which it began
 _TEXT: tuple[type, ...] = (str, type(None))
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("when", "action", "who", "why", "previous", "hash"), (str,)),
@@ -49,13 +50,15 @@ class Entry:
         who: a person or a schedule.
         why: the reason, for people.
         from_version: the champion before, as "mnist/2"; None on the first night.
-        to_version: the version promoted, rolled back to, barred or lifted; None for hold and reject.
-        verdict: the gate's verdict; None for a rollback, bar or lift.
+        to_version: the version promoted, rolled back to, barred or lifted, or that waits, is declined or expires; None
+            for hold and reject.
+        verdict: the gate's verdict, PROMOTE for a version that waits; None for what a person did without the gate.
         run_id: the run that decided; None for what a person did by hand.
         generation: the champion pointer's counter after a move; None when the pointer did not move.
         digests: SHA-256 of the "weights", "model", "manifest", "raw", "prepared" and "test" data; "barred" is the
-            weights digest that this line bars from promotion, "lifted" the one whose bar it lifts.
-        decision: the gate's decision as JSON; empty for a rollback, bar or lift.
+            weights digest that this line bars from promotion, "lifted" the one whose bar it lifts; "answers" is the
+            hash of the line with which a waiting began that this line ends, "recipe" the fingerprint of what waits.
+        decision: the gate's decision as JSON; empty where the gate was not asked.
         previous: hash of the line before, GENESIS in the first.
         hash: SHA-256 of everything above.
     """
@@ -258,23 +261,34 @@ def newest(entries: Sequence[Entry]) -> str:
 def looks(entries: Sequence[Entry]) -> tuple[Mapping[str, Any], ...]:
     """Return the gate's own record of every earlier look at a test set, oldest first, as plain values.
 
-    Each says, besides what the gate wrote, whether the comparison promoted the candidate; a person's force did not.
+    Each says, besides what the gate wrote, whether the comparison promoted the candidate; a person's force did not. An
+    approval by which the comparison stands has no look of its own: that of the night has then promoted.
     """
+    approved = {entry.digests[ANSWERS] for entry in entries if stands(entry)}
     return tuple(
-        {**entry.decision["look"], "promoted": entry.action == "promote"}
+        {**entry.decision["look"], "promoted": entry.action == "promote" or entry.hash in approved}
         for entry in entries
         if entry.action in DECISIONS and entry.decision.get("look")
     )
 
 
 def decided(entries: Sequence[Entry], test_digest: str) -> tuple[Entry, ...]:
-    """Return every decision that was based on a test set: holds, rejections, promotions and forced ones.
+    """Return every decision that was based on a test set: holds, rejections, promotions, forced ones, what waits.
 
     Args:
         entries: the ledger, oldest first.
         test_digest: content digest of the test split.
     """
-    return tuple(entry for entry in entries if entry.action in DECISIONS and entry.digests.get("test") == test_digest)
+    return tuple(
+        entry
+        for entry in entries
+        if entry.action in DECISIONS and entry.digests.get("test") == test_digest and not stands(entry)
+    )
+
+
+def stands(entry: Entry) -> bool:
+    """Whether a line promotes by an earlier comparison, which a person has approved."""
+    return entry.action == "promote" and ANSWERS in entry.digests and not entry.decision.get("look")
 
 
 def barred(entries: Sequence[Entry]) -> dict[str, Entry]:

@@ -37,6 +37,8 @@ def facts(night: NightReport) -> Rows:
         ("champion before", _version(night.champion_before)),
         ("champion after", _version(night.champion_after)),
     ]
+    if night.waits:
+        rows.append(("waits for approval", text(night.waits)))
     if night.decision:
         rows += _decision_facts(night.decision)
     if night.decided:

@@ -162,7 +162,8 @@ class NightReport:
         class_names: what the labels 0, 1, 2... mean.
         started: UTC.
         finished: UTC.
-        verdict: PROMOTE, HOLD or REJECT; another word in capitals, such as UNCHANGED, where the gate was not asked.
+        verdict: PROMOTE, HOLD or REJECT; another word in capitals, such as UNCHANGED, where the gate was not asked;
+            WAITING if the gate approved and a person is asked.
         reason: one sentence.
         decision: the gate's numbers, an earlier night's if nothing has changed; None where the gate was not asked.
         mode: "normal", "dry-run" or "force".
@@ -181,6 +182,7 @@ class NightReport:
         provenance: the winner's, as `Provenance.to_json` gives it.
         decided: number of decisions on this test set so far, this one included.
         ledger: number and hash of the ledger's newest line: whoever keeps them can notice lines cut off later.
+        waits: which version waits for a person's approval and until when, in one clause; "" if none does.
         next_commands: pairs of a command to try next and what it does.
     """
 
@@ -209,6 +211,7 @@ class NightReport:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     decided: int = 0
     ledger: str = ""
+    waits: str = ""
     next_commands: Sequence[tuple[str, str]] = ()
 
     @property
@@ -217,11 +220,18 @@ class NightReport:
         return self.verdict == "PROMOTE" and self.mode != "dry-run"
 
     @property
+    def waiting(self) -> bool:
+        """Whether the winner passed the gate, tonight or earlier, and waits for a person."""
+        return self.verdict == "WAITING" and self.mode != "dry-run"
+
+    @property
     def headline(self) -> str:
         """The verdict in words that cannot be mistaken for another: "PROMOTED", "NOT PROMOTED (HOLD)"..."""
         outcome = f"NOT PROMOTED ({self.verdict})"
         if self.verdict == "PROMOTE":
             outcome = "PROMOTED BY FORCE" if self.mode == "force" else "PROMOTED"
+        if self.verdict == "WAITING":
+            outcome = "APPROVED BY THE GATE, WAITS FOR A PERSON"
         return f"DRY RUN, nothing changed; would be {outcome}" if self.mode == "dry-run" else outcome
 
     @property

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from artifacts.registry import champions, ledger, versions
+from artifacts.registry import champions, ledger, versions, waiting
 from artifacts.registry.ledger import Entry
 from artifacts.upkeep import pins
 from artifacts.upkeep.registries import names
@@ -30,7 +30,7 @@ class Needed:
 
 
 def needed(store: Store, horizon: int) -> Needed:
-    """Return what champions, earlier champions, pinned versions and growing datasets need.
+    """Return what champions, earlier champions, what waits for a person, pinned versions and growing datasets need.
 
     Args:
         store: the home.
@@ -45,6 +45,10 @@ def needed(store: Store, horizon: int) -> Needed:
         for entry in _reachable(entries, horizon):
             found.digests |= {entry.digests["prepared"], entry.digests["raw"]}
             _add_version(store, str(entry.to_version), found)
+        if waits := waiting.current(entries):
+            _add_version(store, waits.version, found)
+            found.digests |= {waits.entry.digests["prepared"], waits.entry.digests["raw"]}
+            found.digests |= set(_trained(store, waits.entry.digests["weights"]))
         for number in pins.pinned(store, dataset):
             _add_version(store, f"{dataset}/{number}", found)
     found.digests |= set(_mentioned(store, "growing")) | set(_mentioned(store, "datasets"))
@@ -67,6 +71,14 @@ def _add_version(store: Store, name: str, found: Needed) -> None:
         version = versions.find(store, name)
         found.digests |= {version.provenance().prepared_digest, version.provenance().raw_digest}
         found.runs.add(version.run_id)
+
+
+def _trained(store: Store, weights: str) -> Iterator[str]:
+    """Yield the candidates with these weights, so that the next night finds what waits instead of training it again."""
+    for name in names(store, "trained"):
+        path = store.trained(name) / "training.json"
+        if path.is_file() and weights.encode() in read_plain(path):
+            yield name
 
 
 def _mentioned(store: Store, folder: str) -> Iterator[str]:

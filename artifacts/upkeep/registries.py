@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from artifacts.registry import ledger, pointer, traces, versions
+from artifacts.registry import ledger, pointer, traces, versions, waiting
 from artifacts.registry.ledger import Entry
 from artifacts.upkeep.findings import Finding, Subject
 from data.errors import NightshiftError
@@ -73,6 +73,10 @@ def _ledger(store: Store, dataset: str) -> Iterator[Finding]:
         harmless = pending and ledger.begins(store, dataset, entries[-1])
         yield Finding(subject, untidy, hint, serious=not harmless)
     yield from _cut_off(store, dataset, entries)
+    waits = waiting.current(entries)
+    if waits and waits.version not in {f"{dataset}/{name}" for name in names(store, "models", dataset, "versions")}:
+        hint = f"{BACKUP}, or: nightshift decline {waits.version} --reason WHY"
+        yield Finding(waits.version, "it waits for a person's approval, but its folder is missing", hint)
 
 
 def _cut_off(store: Store, dataset: str, entries: tuple[Entry, ...]) -> Iterator[Finding]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from artifacts.registry.versions import Version
     from data.home.store import Store
 
-DONE, BROKEN, REFUSED, NOT_PROMOTED = 0, 1, 2, 3
+DONE, BROKEN, REFUSED, NOT_PROMOTED, WAITS = 0, 1, 2, 3, 4
 
 # in the order in which `nightshift --help` lists them
 NIGHTS = Group("Nights", sort_key=0)

@@ -1,6 +1,7 @@
 """The console script: parses, calls and prints. Heavy imports are made by the command that needs them.
 
-Exit codes: 0 done, 1 broken (the work failed), 2 refused (bad input, nothing changed), 3 not promoted.
+Exit codes: 0 done, 1 broken (the work failed), 2 refused (bad input, nothing changed), 3 not promoted,
+4 approved by the gate, waits for a person.
 """
 
 import sys
@@ -21,6 +22,7 @@ from flows.commands.console import (
     NOT_PROMOTED,
     OPTIONS,
     REFUSED,
+    WAITS,
     Device,
     Json,
     Several,
@@ -37,7 +39,7 @@ from flows.settings import remove_private_home
 app = App(
     name="nightshift",
     help="Retrain every night, and promote only a model that is better beyond chance.",
-    help_epilogue="Exit codes: 0 done, 1 broken, 2 refused (bad input), 3 not promoted.",
+    help_epilogue="Exit codes: 0 done, 1 broken, 2 refused (bad input), 3 not promoted, 4 waits for a person.",
     version=lambda: metadata.version("nightshift"),
     suppress_keyboard_interrupt=False,  # `main` says what it means
 )
@@ -122,7 +124,7 @@ def retrain(
         print_json({**night.to_json(), "report": str(report)})
     else:
         console().print(night_screen(night, str(report)))
-    return DONE if night.promoted else NOT_PROMOTED
+    return DONE if night.promoted else WAITS if night.waiting else NOT_PROMOTED
 
 
 @app.command(group=NIGHTS, help_epilogue="Example: nightshift smoke")

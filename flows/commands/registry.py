@@ -3,7 +3,7 @@
 import sys
 from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from flows.commands.console import (
     CHAMPIONS,
@@ -27,6 +27,7 @@ from flows.commands.console import (
 from flows.settings import user_name
 
 app = App(name="registry")
+Waits = Annotated[str, Parameter(help="A version such as mnist/3; a dataset stands for what waits.")]
 
 
 @app.command(group=CHAMPIONS, help_epilogue="Example: nightshift champion mnist --at 2026-11-20")
@@ -38,9 +39,10 @@ def champion(dataset: str = "mnist", *, at: Text = "", json: Json = False) -> in
         at: Date or time such as 2026-11-20 or 2026-11-20T03:00; a date means its end, times are UTC. Default: the
             present champion, whatever the clock says.
     """
-    from artifacts.registry import champions
+    from artifacts.registry import champions, waiting
 
     known = known_dataset(dataset)
+    waits = None if at else waiting.current(champions.history(store(), known))
     entry = champions.champion_at(store(), known, moment(at)) if at else champions.newest_move(store(), known)
     if json:
         print_json(entry.to_json() if entry else None)
@@ -49,6 +51,8 @@ def champion(dataset: str = "mnist", *, at: Text = "", json: Json = False) -> in
         print(f"{entry.to_version} since {when} UTC ({entry.action} by {entry.who}): {entry.why}")
     else:
         print(f"{dataset} had no champion {'at that time' if at else 'yet'}\n  -> nightshift retrain {dataset}")
+    if waits and not json:
+        print(f"{waits.sentence()}\n  -> nightshift approve {waits.version} --reason WHY, or decline")
     return DONE if entry else NOT_PROMOTED
 
 
@@ -111,6 +115,39 @@ def rollback(dataset: str, *, reason: Reason, to: Text = "", json: Json = False)
         print_json(entry.to_json())
     else:
         print(sentence(entry, before))
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift approve mnist --reason 'looked at its mistakes'")
+def approve(version: Waits, *, reason: Reason, json: Json = False) -> int:
+    """Make a model that waits for a person champion.
+
+    It waits if it passed the gate under the policy `promotion: ask`. It is scored again first, against the champion of
+    this moment; if that has changed since, the gate decides again.
+    """
+    from artifacts.operations.approval import approve as answer
+    from flows.settings import prepare_environment
+
+    prepare_environment()
+    print("checking what waits in a fresh process and on the test images", file=sys.stderr)
+    with native_messages_to(store().root / "native.log"):
+        done = answer(store(), _waits(version), who=user_name(), why=reason)
+    if json:
+        print_json(done.entry.to_json())
+    else:
+        print(done.sentence())
+    return DONE if done.promoted else NOT_PROMOTED
+
+
+@app.command(group=CHAMPIONS, help_epilogue="Example: nightshift decline mnist/3 --reason 'worse on hand-drawn 7s'")
+def decline(version: Waits, *, reason: Reason) -> None:
+    """Decline a model that waits for a person; the champion stays."""
+    from artifacts.operations.approval import decline as answer
+
+    print(answer(store(), _waits(version), who=user_name(), why=reason).sentence())
+
+
+def _waits(name: str) -> str:
+    return name if "/" in name else known_dataset(name)
 
 
 @app.command(group=CHAMPIONS, help_epilogue="Example: nightshift bar mnist/2 --reason 'trained on mislabelled data'")

@@ -47,6 +47,8 @@ def night_screen(night: "NightReport", report: str) -> Group:
         Text(f"champion before: {night.champion_before or 'none'}    after: {night.champion_after or 'none'}"),
         Text(f"report: {report}"),
     ]
+    if night.waits:
+        parts.insert(-1, Text(night.waits, style="bold"))
     if night.news:
         parts.insert(1, Text(f"in the data: {night.news.sentence}"))
     for shift in night.validation.shifts if night.validation else ():
@@ -67,7 +69,7 @@ def decision_table(decision: "Decision", verdict: str) -> Table:
         decision: the gate's decision.
         verdict: the verdict of tonight's run; if it differs, the decision is an earlier run's.
     """
-    when = "the decision" if decision.verdict == verdict else "the earlier decision, which still stands"
+    when = "the decision" if verdict in (decision.verdict, "WAITING") else "the earlier decision, which still stands"
     return table((when, ""), [*decision.rows(), ("what would change it", decision.would_change)])
 
 

@@ -17,7 +17,8 @@ from artifacts.judging import verdict
 from artifacts.judging.verdict import Judged
 from artifacts.models.provenance import Provenance
 from artifacts.recipes.candidate import Candidate
-from artifacts.registry import champions, ledger
+from artifacts.registry import champions, ledger, waiting
+from artifacts.registry.waiting import Waiting
 from artifacts.reporting.summary import NightReport, failed_row, trained_row
 from artifacts.serving import check
 from artifacts.serving.check import InfraCheck
@@ -134,7 +135,7 @@ class Night:
         return self._report(prepared, verdict="POSTPONED", reason=why)
 
     def finish(self, report: NightReport, candidates: Sequence[Candidate] = ()) -> State[NightReport]:
-        """End this run's record, and return the final state: Completed, named "Promoted" or "Not promoted"."""
+        """End this run's record, and return the final state: Completed, named after what has become of the winner."""
         summary = f"{report.headline}: {report.reason}"
         result: dict[str, Any] = {}
         if report.validation and report.validation.shifts:
@@ -146,7 +147,8 @@ class Night:
         journal.end(
             self.store, self.record, "finished", summary, verdict=report.verdict, promoted=promoted, result=result
         )
-        return Completed(name="Promoted" if promoted else "Not promoted", message=summary, data=report)
+        name = "Promoted" if promoted else "Waits for approval" if report.waiting else "Not promoted"
+        return Completed(name=name, message=summary, data=report)
 
     def candidates(self, recipes: Sequence[str], seed: int, seeds: int) -> list[Candidate]:
         """Return every recipe with every seed."""
@@ -166,7 +168,7 @@ class Night:
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
         return self._report(
             prepared,
-            verdict="UNCHANGED" if judged.unchanged else decision.verdict,
+            verdict=judged.verdict,
             reason=judged.unchanged or decision.reason,
             decision=decision,
             candidates=rows,
@@ -177,7 +179,8 @@ class Night:
             provenance=made_from.to_json(),
             decided=len(ledger.decided(history, judged.test_digest)),
             ledger=ledger.newest(history),
-            next_commands=self._next(judged),
+            waits=waits.sentence() if (waits := waiting.current(history)) else "",
+            next_commands=[*_answers(waits), *self._next(judged)],
         )
 
     def _report(self, prepared: PreparedRef, *, verdict: str, reason: str, **more: Any) -> NightReport:
@@ -217,6 +220,15 @@ class Night:
                 "another night with another seed",
             ),
         ]
+
+
+def _answers(waits: Waiting | None) -> list[tuple[str, str]]:
+    if waits is None:
+        return []
+    return [
+        (f"nightshift approve {waits.version} --reason WHY", "make what waits champion"),
+        (f"nightshift decline {waits.version} --reason WHY", "or do not"),
+    ]
 
 
 def _who() -> str:

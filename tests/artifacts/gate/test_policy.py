@@ -91,8 +91,9 @@ def test_requirements_change_only_on_purpose() -> None:
         "yearly_errors": (0.1, 0.0001, 0.5),
         "bad_nights": (10, 1, 366),
         "worse_level": (0.02, 0.000001, 0.5),
+        "approval_days": (14, 1, 366),
     }
-    assert Policy().promote_when == "better"
+    assert (Policy().promote_when, Policy().promotion) == ("better", "automatic")
     usual = Policy().to_json()
     own = {name: {k: v for k, v in row.to_json().items() if v != usual[k]} for name, row in POLICIES.items()}
     assert own == {
@@ -120,11 +121,20 @@ def test_requirements_change_only_on_purpose() -> None:
 
 def test_policies_survive_json() -> None:
     """Every policy is plain values and comes back equal."""
-    for policy in (*POLICIES.values(), Policy(promote_when="not-worse")):
+    for policy in (*POLICIES.values(), Policy(promote_when="not-worse"), Policy(promotion="ask", approval_days=3)):
         assert Policy.from_json(json.loads(json.dumps(policy.to_json(), allow_nan=False))) == policy
 
 
-@pytest.mark.parametrize("name", [name for name in described(Policy) if name != "promote_when"])
+def test_a_policy_that_never_asks_is_stored_as_before_there_was_approval() -> None:
+    """Released code reads it, and the decisions of old homes are by the same requirements."""
+    assert not {"promotion", "approval_days"} & Policy().to_json().keys()
+    asking = Policy(promotion="ask")
+    assert asking.to_json()["promotion"] == "ask"
+    assert asking.same_requirements(Policy())
+    assert not asking.same_requirements(Policy(margin=0.02))
+
+
+@pytest.mark.parametrize("name", [name for name in described(Policy) if name not in ("promote_when", "promotion")])
 def test_numbers_stay_within_their_bounds(name: str) -> None:
     """Each number has bounds that its default keeps, is accepted at them, and refused beyond them or as NaN."""
     field = described(Policy)[name]
@@ -181,7 +191,7 @@ def test_fields_are_changed_by_hand() -> None:
     assert own.changed({}) == own
     with pytest.raises(UnknownName, match="no field of a policy is called 'margn'") as unknown:
         own.changed({"margn": 0.1})
-    assert unknown.value.hint.startswith("did you mean 'margin'? known: bad_nights, margin, ")
+    assert unknown.value.hint.startswith("did you mean 'margin'? known: approval_days, bad_nights, margin, ")
     with pytest.raises(BadInput, match=r"margin expected a number in 0\.0001\.\.0\.2, got 7"):
         own.changed({"margin": 7})
 

@@ -1,7 +1,8 @@
 """Small candidates and decisions for the registry's tests: real files in a real store, no Keras.
 
-Run as a script it is one night, or one rollback, in a process of its own, which the crash tests interrupt wherever they
-can: `python -m tests.artifacts.registry.nights HOME night LABEL GENERATION`, `... HOME rollback VERSION GENERATION`.
+Run as a script it is one night, rollback or approval in a process of its own, which the crash tests interrupt wherever
+they can: `python -m tests.artifacts.registry.nights HOME night LABEL GENERATION`, `... HOME wait LABEL GENERATION`,
+`... HOME rollback VERSION GENERATION`, `... HOME approve VERSION GENERATION`.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from typing import Any
 
 from artifacts.models.bundle import REQUIRED
 from artifacts.models.provenance import Provenance
-from artifacts.registry import champions, versions
+from artifacts.registry import champions, versions, waiting
 from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import Version
 from artifacts.serving.check import InfraResult
@@ -104,6 +105,14 @@ def night(store: Store, label: str, **changes: Any) -> Version:
     return version
 
 
+def waits(store: Store, label: str, **changes: Any) -> Version:
+    """A whole night whose model waits for a person."""
+    version = register(store, label, decision=changes.pop("decision", decision()))
+    token = champions.generation(store, DATASET)
+    waiting.wait(store, version, **{"recipe": "a recipe", "generation": token, **BY_ME, **changes})
+    return version
+
+
 def tree(root: Path) -> dict[str, str]:
     """The SHA-256 of every file under a folder."""
     files = (path for path in sorted(root.rglob("*")) if path.is_file())
@@ -129,6 +138,11 @@ def main(home: str, action: str, label: str, token: str) -> None:
     store = Store(Path(home))
     if action == "rollback":
         champions.rollback(store, DATASET, who="me", why="it is bad", to=label, generation=int(token))
+    elif action == "approve":
+        version = versions.find(store, label)
+        waiting.approve(store, version, decision=decision(), generation=int(token), **BY_ME)
+    elif action == "wait":
+        waiting.wait(store, register(store, label), recipe="a recipe", generation=int(token), **BY_ME)
     else:
         promote(store, register(store, label), generation=int(token))
 

@@ -110,18 +110,22 @@ class Case:
 
 @pytest.fixture(scope="module")
 def cases() -> Iterator[dict[str, Case]]:
-    """The three operations that move the pointer; in memory where possible: a kill loses nothing that is written."""
+    """The operations that write; in memory where possible: a kill loses nothing that is written."""
     with tempfile.TemporaryDirectory(dir=nights.MEMORY) as folder:
-        empty, one, two = (Store(Path(folder) / name) for name in ("empty", "one", "two"))
+        empty, one, two, asked = (Store(Path(folder) / name) for name in ("empty", "one", "two", "asked"))
         nights.candidate(empty, "a", "run-a")
         nights.night(one, "a")
         nights.candidate(one, "b", "run-b")
         nights.night(two, "a")
         nights.night(two, "b")
+        nights.night(asked, "a")
+        nights.waits(asked, "b")
         yield {
             "first night": Case(empty, ("night", "a", "0"), (None, "mnist/1")),
             "second night": Case(one, ("night", "b", "1"), ("mnist/1", "mnist/2")),
             "rollback": Case(two, ("rollback", "mnist/1", "2"), ("mnist/2", "mnist/1")),
+            "approve": Case(asked, ("approve", "mnist/2", "1"), ("mnist/1", "mnist/2")),
+            "wait": Case(one, ("wait", "b", "1"), ("mnist/1",)),
         }
 
 
@@ -155,6 +159,8 @@ def interrupted(case: Case, strace: str, syscall: str, fault: str) -> Iterator[t
         *(("first night", syscall) for syscall in ("fsync", "mkdir", "rename", "write")),
         *(("second night", syscall) for syscall in CHANGES),
         *(("rollback", syscall) for syscall in ("fsync", "rename", "write", "unlink")),
+        *(("approve", syscall) for syscall in ("fsync", "rename", "write", "unlink", "openat")),
+        *(("wait", syscall) for syscall in ("fsync", "rename", "write")),
     ],
 )
 def test_a_kill_at_any_system_call_leaves_one_loadable_champion_and_a_repeatable_night(
@@ -179,6 +185,8 @@ def test_a_kill_at_any_system_call_leaves_one_loadable_champion_and_a_repeatable
         ("second night", "rename", "EIO"),
         ("rollback", "fsync", "EIO"),
         ("rollback", "write", "ENOSPC"),
+        ("approve", "fsync", "EIO"),
+        ("approve", "write", "ENOSPC"),
     ],
 )
 def test_a_failing_disk_is_reported_and_never_published(

@@ -23,7 +23,7 @@ def _changed(tmp_path: Path, change: Any) -> Path:
 
 
 def test_every_deployment_of_the_pipeline_is_in_the_file() -> None:
-    """The nights, a night by hand, a training on either pool, the smoke run, the rollback, and the morning's checks."""
+    """The nights, one by hand, training on either pool, the smoke run, rollback, approval, the morning's checks."""
     assert {one.full_name for one in deployments.read_plan().deployments} == {
         "retrain/mnist-nightly",
         "retrain/fashion-mnist-nightly",
@@ -32,6 +32,7 @@ def test_every_deployment_of_the_pipeline_is_in_the_file() -> None:
         "train/cpu",
         "smoke/ci",
         "rollback/manual",
+        "approve/manual",
         "verify/nightly",
         "gc/nightly",
     }
@@ -49,6 +50,7 @@ def test_what_the_file_names_is_there() -> None:
 def _required(flow: str) -> dict[str, Any]:
     return {
         "rollback": {"dataset": "mnist", "reason": "a test"},
+        "approve": {"dataset": "mnist", "reason": "a test"},
         "train": {"prepared": {"dataset": "mnist", "digest": "0" * 64}},
     }.get(flow, {})
 
