@@ -47,10 +47,21 @@ def retrain(
             summary = night.postponed(prepared, waits)
             report(night.store, prepared, None, summary)
             return night.finish(summary)
+        night.get_ready(candidates)
         outcomes = train_all(train, prepared, candidates, device)
         finished = choose(night.store, outcomes)
-        judged = decide(night.store, night.dataset, prepared, finished, night.policy, mode, reason, night.serving)
+        judged = decide(
+            night.store,
+            night.dataset,
+            prepared,
+            finished,
+            night.policy,
+            mode,
+            reason,
+            night.serving,
+            answered_lately=night.champion_answered_lately,
+        )
         made_from = register(night.store, prepared, judged, night.run, night.who)
         summary = night.report(prepared, outcomes, finished, judged, made_from)
         report(night.store, prepared, judged.chosen.ref, summary)
-        return night.finish(summary, candidates)
+        return night.finish(summary, candidates, answers=judged.answers)

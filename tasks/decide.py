@@ -26,9 +26,13 @@ def decide(
     mode: Mode,
     reason: str,
     serving: InfraCheck,
+    *,
+    answered_lately: bool = False,
 ) -> Judged:
     """Score winner and champion on the same images, serve the winner in a fresh process, and judge it."""
     bar = Bar("decide")
-    judged = verdict.judge_winner(store, row, prepared, finished, policy, mode, reason, serving, bar)
+    judged = verdict.judge_winner(
+        store, row, prepared, finished, policy, mode, reason, serving, bar, answered_lately=answered_lately
+    )
     bar(1.0, judged.unchanged or str(judged.decision).splitlines()[0])
     return judged

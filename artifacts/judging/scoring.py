@@ -140,10 +140,7 @@ def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> 
     if champion is None:
         return
     if champion.predicted is None:
-        raise Broken(
-            f"{champion.version} is champion, but {champion.problem}",
-            "run 'nightshift verify --load', then roll back to a version that loads",
-        )
+        raise _unusable(champion.version, champion.problem)
     if champion.test_digest != tests.digest:
         return
     recorded = predictions.read(versions.find(store, champion.version).folder / "predictions-test.parquet").predicted
@@ -154,6 +151,25 @@ def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> 
             "those recorded",
             "libraries or hardware have changed: see 'nightshift show', or train it again with another seed",
         )
+
+
+def require_whole(store: Store, dataset: str) -> None:
+    """Check that the files of the champion, if there is one, are those that were registered.
+
+    Raises:
+        Broken: they are not.
+    """
+    try:
+        champions.champion(store, dataset)
+    except (Corrupt, UnknownName) as error:
+        raise _unusable(champions.champion_id(store, dataset) or dataset, error.problem) from error
+
+
+def _unusable(champion: str, problem: str) -> Broken:
+    return Broken(
+        f"{champion} is champion, but {problem}",
+        "run 'nightshift verify --load', then roll back to a version that loads",
+    )
 
 
 def gather(
@@ -187,7 +203,7 @@ def gather(
         candidate,
         weights=chosen.training["weights_digest"],
         recipe=fingerprint(store, chosen, data=not (prepared and _grows(store, dataset, prepared))),
-        siblings=[_recorded_predictions(store, one) for one in siblings],
+        siblings=[recorded_predictions(store, one) for one in siblings],
         champion=champion,
         when=when,
         prepared=prepared,
@@ -253,5 +269,6 @@ def _grows(store: Store, dataset: Dataset, prepared: PreparedRef) -> bool:
     return bool(dataset.growth and parquet.describe(store, prepared).get("snapshot"))
 
 
-def _recorded_predictions(store: Store, trained: Trained) -> npt.NDArray[np.int64]:
+def recorded_predictions(store: Store, trained: Trained) -> npt.NDArray[np.int64]:
+    """Return the class that a candidate predicted for every test image when it was evaluated: int64 (n,)."""
     return predictions.read(store.trained(trained.ref.digest) / "predictions-test.parquet").predicted

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from artifacts.evaluation import test_set
 from artifacts.evaluation.candidates import Trained
@@ -15,7 +16,6 @@ from artifacts.gate.decision import Decision, Mode
 from artifacts.gate.judge import judge
 from artifacts.gate.policy import Policy
 from artifacts.judging import scoring
-from artifacts.judging.scoring import Scores
 from artifacts.registry import champions, ledger, versions, waiting
 from artifacts.registry.ledger import Entry
 from artifacts.registry.waiting import Waiting
@@ -44,6 +44,7 @@ class Judged:
             else "".
         recipe: the fingerprint by which the gate counts looks at the winner's recipe.
         waits: whether the winner passed the gate on an earlier night, and still waits for a person.
+        answers: whether the model that will be champion was loaded and gave the recorded answers.
     """
 
     decision: Decision
@@ -55,6 +56,7 @@ class Judged:
     unchanged: str = ""
     recipe: str = ""
     waits: bool = False
+    answers: bool = False
 
     @property
     def verdict(self) -> str:
@@ -80,6 +82,8 @@ def judge_winner(
     reason: str,
     serving: InfraCheck,
     progress: Progress,
+    *,
+    answered_lately: bool = False,
 ) -> Judged:
     """Decide whether the winner among tonight's candidates replaces the champion. Writes nothing.
 
@@ -93,6 +97,8 @@ def judge_winner(
         reason: why a person forces the promotion; only for "force".
         serving: a fresh process that waits for a model.
         progress: called with the share of the work that is done, in [0, 1], and the next step.
+        answered_lately: whether this machine has recently loaded the champion and got the recorded answers; if nothing
+            has changed, hashes of its files are enough then.
 
     Raises:
         Broken: the gate failed its self-test, the champion no longer predicts what was recorded, or the fresh process
@@ -102,18 +108,13 @@ def judge_winner(
     """
     chosen = finished[0]
     generation = champions.generation(store, dataset.name)
-    progress(0.05, "scoring the candidate on the test images")
     tests = test_set.read_test_set(store, prepared)
-    scores = scoring.score_candidate(store, chosen, tests)
     earlier = earlier_decision(store, dataset.name, chosen, tests, policy) if mode != "force" else None
     if earlier:
-        progress(0.5, "nothing has changed; checking that the champion still predicts what was recorded")
-        scoring.require_recorded_predictions(store, dataset.name, tests)
-        decision = Decision.from_json(earlier.decision)
-        tested = require_self_test(dataset, tests, scores, None, policy)
-        waited = waiting.of_version(champions.history(store, dataset.name), str(earlier.to_version))
-        message, waits = unchanged_message(earlier, waited), bool(waited and waited.open())
-        return Judged(decision, chosen, tests.digest, None, tested, generation, message, waits=waits)
+        progress(0.5, "nothing has changed; checking the champion")
+        return _judged_before(store, dataset, tests, chosen, policy, earlier, generation, answered_lately)
+    progress(0.05, "scoring the candidate on the test images")
+    scores = scoring.score_candidate(store, chosen, tests)
     progress(0.4, "scoring the champion on the same images")
     champion = scoring.score_champion(store, dataset.name, tests)
     progress(0.6, "serving the candidate in a fresh process")
@@ -126,8 +127,39 @@ def judge_winner(
     decision = reject_unless_served(judge(evidence, policy, mode, reason), infra)
     if asks(decision):
         decision = hold_if_a_better_one_waits(store, decision, chosen, prepared)
-    tested = require_self_test(dataset, tests, scores, champion, policy)
-    return Judged(decision, chosen, tests.digest, infra, tested, generation, recipe=evidence.recipe)
+    answers = decision.verdict == "PROMOTE" and not asks(decision)  # no model is promoted that does not serve
+    tested = require_self_test(dataset, tests, scores.scored.predicted, champion, policy)
+    return Judged(decision, chosen, tests.digest, infra, tested, generation, recipe=evidence.recipe, answers=answers)
+
+
+def _judged_before(
+    store: Store,
+    dataset: Dataset,
+    tests: TestSet,
+    chosen: Trained,
+    policy: Policy,
+    earlier: Entry,
+    generation: int,
+    answered_lately: bool,
+) -> Judged:
+    """Return the earlier decision, if the champion is still what it was and the gate passes its self-test."""
+    if answered_lately:
+        scoring.require_whole(store, dataset.name)
+    else:
+        scoring.require_recorded_predictions(store, dataset.name, tests)
+    tested = require_self_test(dataset, tests, scoring.recorded_predictions(store, chosen), None, policy)
+    waited = waiting.of_version(champions.history(store, dataset.name), str(earlier.to_version))
+    return Judged(
+        decision=Decision.from_json(earlier.decision),
+        chosen=chosen,
+        test_digest=tests.digest,
+        infra=None,
+        self_tests=tested,
+        generation=generation,
+        unchanged=unchanged_message(earlier, waited),
+        waits=bool(waited and waited.open()),
+        answers=not answered_lately,
+    )
 
 
 def budgets(policy: Policy) -> Budgets:
@@ -218,14 +250,18 @@ def unchanged_message(earlier: Entry, waited: Waiting | None = None) -> str:
 
 
 def require_self_test(
-    dataset: Dataset, tests: TestSet, scores: Scores, champion: evidence.Champion | None, policy: Policy
+    dataset: Dataset,
+    tests: TestSet,
+    candidate: npt.NDArray[np.int64],
+    champion: evidence.Champion | None,
+    policy: Policy,
 ) -> tuple[self_test.SelfTest, ...]:
     """Run the gate's self-test on tonight's test set.
 
     Args:
         dataset: the catalogue's row.
         tests: tonight's test images.
-        scores: the candidate's predictions, used in place of the champion's where there are none.
+        candidate: int64 (n,), the candidate's predictions, used in place of the champion's where there are none.
         champion: the champion's predictions on the same images.
         policy: tonight's policy.
 
@@ -235,7 +271,6 @@ def require_self_test(
     Raises:
         Broken: a verdict is wrong; the gate must not decide anything.
     """
-    candidate = scores.scored.predicted
     base = champion.predicted if champion and champion.predicted is not None else candidate
     canary = np.random.default_rng(0).permutation(tests.labels)  # each class as often as in the labels
     tested = self_test.self_test(tests.labels, base, canary, dataset.class_names, policy)

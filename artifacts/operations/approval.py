@@ -184,7 +184,7 @@ def _again(store: Store, version: Version, waited: Waiting, history: tuple[Entry
         when=datetime.now(UTC).date(),
         prepared=prepared,
     )
-    verdict.require_self_test(row, tests, scores, champion, policy)
+    verdict.require_self_test(row, tests, scores.scored.predicted, champion, policy)
     return judge(evidence, policy)
 
 

@@ -1,10 +1,10 @@
 """Does a model serve? A fresh process that gets only the folder must give the recorded answers, within a budget.
 
-The process imports Keras for 8 to 10 seconds: call `start_infra_check` early, and `finish` takes only the check itself.
+The process imports Keras for 8 to 10 seconds: start it early, and `finish` takes only the check itself.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -70,28 +70,44 @@ class InfraResult:
 
 
 class InfraCheck:
-    """A fresh process that imports the serving code while the caller does something else; see `start_infra_check`.
+    """A fresh process that imports the serving code while the caller does something else.
 
     Use it as a context manager: leaving the block ends the process, used or not.
 
     Args:
-        child: the process; it runs `artifacts.serving.probe`.
+        start: starts the process, which runs `artifacts.serving.probe`.
         budgets: the most that a version may cost.
     """
 
-    def __init__(self, child: ChildProcess, budgets: Budgets) -> None:
-        self._child, self._budgets = child, budgets
+    def __init__(self, start: Callable[[], ChildProcess], budgets: Budgets) -> None:
+        self._start, self._budgets = start, budgets
+        self._started: ChildProcess | None = None
 
     def __enter__(self) -> "InfraCheck":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._child.close()
+        if self._started:
+            self._started.close()
+
+    def start(self) -> None:
+        """Start the process, unless it has been started.
+
+        Raises:
+            Broken: it cannot be started.
+        """
+        self._started = self._started or self._start()
 
     @property
     def pid(self) -> int:
-        """The process id of the fresh process."""
+        """The process id of the fresh process; it is started if need be."""
         return self._child.pid
+
+    @property
+    def _child(self) -> ChildProcess:
+        self.start()
+        assert self._started
+        return self._started
 
     def finish(self, folder: Path) -> InfraResult:
         """Have the process load the model in `folder` and ask it, and compare what it measured with the budgets.
@@ -129,11 +145,21 @@ def start_infra_check(python: str = sys.executable, budgets: Budgets | None = No
     Raises:
         Broken: the process cannot be started.
     """
-    try:
-        child = ChildProcess("artifacts.serving.probe", ENVIRONMENT, python)
-    except OSError as error:
-        raise Broken(f"cannot start {python}: {error.strerror}", "check the installation") from error
-    return InfraCheck(child, budgets or Budgets())
+    check = infra_check_on_demand(python, budgets)
+    check.start()
+    return check
+
+
+def infra_check_on_demand(python: str = sys.executable, budgets: Budgets | None = None) -> InfraCheck:
+    """Return a check whose process is started by `InfraCheck.start`, or when it is asked; arguments as above."""
+
+    def start() -> ChildProcess:
+        try:
+            return ChildProcess("artifacts.serving.probe", ENVIRONMENT, python)
+        except OSError as error:
+            raise Broken(f"cannot start {python}: {error.strerror}", "check the installation") from error
+
+    return InfraCheck(start, budgets or Budgets())
 
 
 def infra_check(folder: Path, python: str = sys.executable, budgets: Budgets | None = None) -> InfraResult:

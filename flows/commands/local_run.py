@@ -2,7 +2,7 @@
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from flows.smoke import Outcome
 
 
+SLOW_LIBRARIES = ("great_expectations", "keras")
+
+
 def run_night(console: Console, **parameters: Any) -> "NightReport":
     """Run the flow `retrain` in this process and show its progress.
 
@@ -37,7 +40,9 @@ def run_night(console: Console, **parameters: Any) -> "NightReport":
     given = {name: value for name, value in parameters.items() if value not in (None, (), "")}
     _refuse_early(given)
     home = settings().store
-    with stopping_promptly(home), _with_server(console) as ready, _showing_progress(console, home.root / "native.log"):
+    slow = () if _done_before(given) else SLOW_LIBRARIES
+    log = home.root / "native.log"
+    with stopping_promptly(home), _with_server(console) as ready, _showing_progress(console, log, slow):
         from flows.retrain import retrain
 
         ready()
@@ -58,7 +63,7 @@ def run_smoke(console: Console) -> "Outcome":
         tempfile.TemporaryDirectory() as folder,
         stopping_promptly(settings().store, remove_private_home),
         _with_server(console) as ready,
-        _showing_progress(console, Path(folder) / "native.log"),
+        _showing_progress(console, Path(folder) / "native.log", SLOW_LIBRARIES),
     ):
         from flows.smoke import smoke
 
@@ -85,18 +90,24 @@ def _with_server(console: Console) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _showing_progress(console: Console, log: Path) -> Iterator[None]:
+def _showing_progress(console: Console, log: Path, slow: Sequence[str]) -> Iterator[None]:
     """Show progress while the block runs, and import slow libraries in the meantime."""
-    threading.Thread(target=_import_slow_libraries, name="imports", daemon=True).start()
+    threading.Thread(target=lambda: [import_module(one) for one in slow], name="imports", daemon=True).start()
     from flows.commands.progress import showing
 
     with native_messages_to(log), showing(console):
         yield
 
 
-def _import_slow_libraries() -> None:
-    for module in ("great_expectations", "keras"):
-        import_module(module)
+def _done_before(given: dict[str, Any]) -> bool:
+    """Whether the results of an earlier night are most likely all that is needed: see `flows.runs.due.done_before`."""
+    from artifacts.recipes.catalogue import DEFAULT_CANDIDATES
+    from data import catalogue
+    from flows.runs import due
+
+    store, recipes = settings().store, given.get("recipes", DEFAULT_CANDIDATES)
+    asked = due.candidates(recipes, given.get("seed", 0), given.get("seeds", 1))
+    return due.done_before(store, catalogue.get(store, given["dataset"]), due.asked_for(asked, given.get("policy", {})))
 
 
 def _refuse_early(given: dict[str, Any]) -> None:

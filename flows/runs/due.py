@@ -1,16 +1,25 @@
-"""Whether a growing dataset has changed enough since the last training for another one."""
+"""What earlier nights did that tonight need not do again: a training, or loading the champion to hear its answers."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from platform import machine, node, python_version
 from typing import Any
 
-from artifacts.models.provenance import code_digest
+from artifacts.models.provenance import code_digest, library_versions
 from artifacts.recipes.candidate import Candidate
 from data.dataset import Dataset
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
 from data.values import digest_of
+from flows.settings import keras_backend
+
+ANSWERS_HOLD = timedelta(hours=20)  # less than a day: every nightly run asks the champion again
+
+
+def candidates(recipes: Sequence[str], seed: int, seeds: int) -> list[Candidate]:
+    """Return every recipe with every seed, counted from `seed`."""
+    return [Candidate.parse(recipe, seed + k) for recipe in recipes for k in range(seeds)]
 
 
 def asked_for(candidates: Sequence[Candidate], changes: Mapping[str, Any]) -> str:
@@ -28,12 +37,47 @@ def last_training(store: Store, dataset: str, asked: str) -> Record | None:
 
     Args:
         store: the home.
-        dataset: name of a dataset that grows.
+        dataset: its name.
         asked: as `asked_for` returned it.
     """
     nights = [one for one in journal.read(store) if one.kind == "retrain" and one.dataset == dataset]
     trained = [one for one in nights if one.state == "finished" and one.result.get("asked") == asked]
     return trained[-1] if trained else None
+
+
+def done_before(store: Store, dataset: Dataset, asked: str) -> bool:
+    """Whether an earlier night was asked for the same and its data stay as they are: its results are most likely there.
+
+    A guess, by which slow libraries are loaded early or not at all; nothing is reused because of it.
+
+    Args:
+        store: the home.
+        dataset: what is trained on.
+        asked: as `asked_for` returned it.
+    """
+    return dataset.growth is None and last_training(store, dataset.name, asked) is not None
+
+
+def answered(champion: str) -> dict[str, str]:
+    """Return what a night records when a champion has been loaded and gave the recorded answers."""
+    parts = {"host": node(), "machine": machine(), "python": python_version(), "code": code_digest()}
+    return {"champion": champion, "by": digest_of({**parts, "libraries": library_versions(keras_backend())})}
+
+
+def answered_lately(store: Store, dataset: str, champion: str) -> bool:
+    """Whether a night of this dataset on this machine, with these libraries, recently loaded the champion.
+
+    Args:
+        store: the home.
+        dataset: its name.
+        champion: id of the version that is champion; "" for none.
+    """
+    now, wanted = datetime.now(UTC), answered(champion)
+    return any(
+        one.result.get("answered") == wanted and timedelta(0) <= now - datetime.fromisoformat(one.ended) < ANSWERS_HOLD
+        for one in journal.read(store)
+        if one.kind == "retrain" and one.dataset == dataset and one.state == "finished"
+    )
 
 
 def waits(store: Store, row: Dataset, asked: str) -> str:

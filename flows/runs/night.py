@@ -111,8 +111,7 @@ class Night:
             one_night_at_a_time(store, waiting) as record,
         ):
             champion = champions.champion_id(store, row.name)
-            # TensorFlow takes long to import; by the verdict it is ready
-            with check.start_infra_check(budgets=verdict.budgets(policy)) as serving:
+            with check.infra_check_on_demand(budgets=verdict.budgets(policy)) as serving:
                 yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving, changes)
 
     def on(self, prepared: PreparedRef) -> "Night":
@@ -129,20 +128,42 @@ class Night:
             return ""
         return due.waits(self.store, self.dataset, due.asked_for(candidates, self.changes))
 
+    def get_ready(self, candidates: Sequence[Candidate]) -> None:
+        """Start the process that will serve the winner: it imports TensorFlow, and by the verdict it is ready.
+
+        Where an earlier night was asked for the same, most likely nothing will have to be served.
+        """
+        if not due.done_before(self.store, self.dataset, due.asked_for(candidates, self.changes)):
+            self.serving.start()
+
+    @property
+    def champion_answered_lately(self) -> bool:
+        """Whether a recent night on this machine has loaded the champion and got the recorded answers."""
+        return due.answered_lately(self.store, self.dataset.name, self.champion or "")
+
     def postponed(self, prepared: PreparedRef, why: str) -> NightReport:
         """Return the report of a night without a training; nothing is written."""
         say("choose", f"nothing is trained tonight: {why}", 1.0)
         return self._report(prepared, verdict="POSTPONED", reason=why)
 
-    def finish(self, report: NightReport, candidates: Sequence[Candidate] = ()) -> State[NightReport]:
-        """End this run's record, and return the final state: Completed, named after what has become of the winner."""
+    def finish(
+        self, report: NightReport, candidates: Sequence[Candidate] = (), *, answers: bool = False
+    ) -> State[NightReport]:
+        """End this run's record, and return the final state: Completed, named after what has become of the winner.
+
+        Args:
+            report: as `report` or `postponed` returned it.
+            candidates: what was judged.
+            answers: whether the model that is champion now was loaded tonight and gave the recorded answers.
+        """
         summary = f"{report.headline}: {report.reason}"
         result: dict[str, Any] = {}
         if report.validation and report.validation.shifts:
             result["shifts"] = [shift.sentence for shift in report.validation.shifts]
-        if candidates and self.dataset.growth and self.mode != "dry-run":
-            asked = due.asked_for(candidates, self.changes)
-            result |= {"asked": asked, "snapshot": self.dataset.snapshot}
+        if candidates and self.mode != "dry-run":
+            result |= {"asked": due.asked_for(candidates, self.changes), "snapshot": self.dataset.snapshot}
+        if answers and report.champion_after:
+            result["answered"] = due.answered(report.champion_after)
         promoted = report.promoted
         journal.end(
             self.store, self.record, "finished", summary, verdict=report.verdict, promoted=promoted, result=result
@@ -152,7 +173,7 @@ class Night:
 
     def candidates(self, recipes: Sequence[str], seed: int, seeds: int) -> list[Candidate]:
         """Return every recipe with every seed."""
-        return [Candidate.parse(recipe, seed + k) for recipe in recipes for k in range(seeds)]
+        return due.candidates(recipes, seed, seeds)
 
     def report(
         self,

@@ -11,6 +11,7 @@ from prefect.exceptions import ParameterTypeError
 from prefect.testing.utilities import prefect_test_harness
 
 from artifacts.gate.policy import policy_for
+from artifacts.models import loading
 from artifacts.operations.rollback import roll_back
 from artifacts.operations.verify import find_problems
 from artifacts.registry import champions, versions
@@ -90,11 +91,16 @@ def night(dataset: str = SAMPLE, recipe: str = "tiny", **parameters: object) -> 
 
 
 def test_the_first_night_promotes_and_the_second_says_why_not(
-    first: tuple[Store, NightReport], empty_home: Store, probed_here: None
+    first: tuple[Store, NightReport], empty_home: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first model that meets the requirements is champion; the same model again is recognised, nothing changes."""
+    """The first model that meets the requirements is champion; the same model again is recognised, nothing changes.
+
+    The champion has answered as recorded today, so no model is loaded for that.
+    """
     before, one = first
     shutil.copytree(before.root, empty_home.root, dirs_exist_ok=True)
+    monkeypatch.setattr(loading, "load_recorded", lambda *_: pytest.fail("a model was loaded"))
+    monkeypatch.setattr(check, "ChildProcess", lambda *_: pytest.fail("a process was started"))
     two = night()
     assert (one.headline, one.champion_before, one.champion_after) == ("PROMOTED", None, f"{SAMPLE}/1")
     assert two.headline == "NOT PROMOTED (UNCHANGED)"

@@ -2,15 +2,18 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from artifacts.gate.policy import Policy
 from artifacts.judging.verdict import Judged
+from artifacts.models import loading
+from artifacts.models.bundle import MODEL
 from artifacts.registry import champions, versions
 from artifacts.serving.check import InfraResult
 from data import catalogue
+from data.errors import Broken
 from tasks.decide import decide
 from tasks.progress import Event, listening
 from tasks.register import register
@@ -87,6 +90,24 @@ def test_the_same_model_again_is_recognised_and_not_judged_again(trained: Traine
     assert nights.tree(trained.store.root) == before
     stricter = judged(trained, replace(LENIENT, min_recall=0.01))
     assert (stricter.unchanged, stricter.decision.rule) == ("", "identical")
+
+
+def test_a_champion_that_answered_today_is_hashed_and_not_loaded(
+    trained: TrainedHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damage is found all the same."""
+    register.fn(trained.store, trained.prepared, judged(trained), "run-1", "schedule")
+    monkeypatch.setattr(loading, "load_recorded", lambda *_: pytest.fail("a model was loaded"))
+    row, serving = catalogue.get(trained.store, SAMPLE), cast(Any, Serving(trained))
+    about = (trained.store, row, trained.prepared, trained.trained, LENIENT, "normal", "", serving)
+    again = decide.fn(*about, answered_lately=True)
+    assert again.unchanged.startswith(f"this exact model is {SAMPLE}/1, champion since ")
+    assert not again.answers
+    champion = champions.champion(trained.store, SAMPLE)
+    assert champion is not None
+    (champion.folder / MODEL).write_bytes(b"")
+    with pytest.raises(Broken, match=f"{SAMPLE}/1 is champion, but"):
+        decide.fn(*about, answered_lately=True)
 
 
 def test_force_is_recorded_with_the_persons_reason(trained: TrainedHome) -> None:
