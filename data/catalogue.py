@@ -52,7 +52,8 @@ def get(store: Store, name: str) -> Dataset:
 def rename(store: Store, name: str, new: str) -> Dataset:
     """Give a user's dataset another name; what is registered under the old one stays there.
 
-    The new row is complete before the old one is removed: after a crash in between, there are both.
+    The new row is complete before the old one is removed: after a crash in between, there are both, and the same call
+    again goes on.
 
     Args:
         store: where the row and the files are kept.
@@ -70,10 +71,10 @@ def rename(store: Store, name: str, new: str) -> Dataset:
     require_own(store, name, "renamed")
     check_name(new)
     with store.lock("datasets"):
-        if new in names(store):
-            raise BadInput(f"there is a dataset {new!r} already", "choose another name")
         old = get(store, name)
         row = dataclasses.replace(old, name=new, title=new if old.title == name else old.title)
+        if new in names(store) and get(store, new) != row:  # the same row: an interrupted renaming goes on
+            raise BadInput(f"there is a dataset {new!r} already", "choose another name")
         _share_files(store, old, row)
         for kept, target in ((store.about(name), store.about(new)), (_growing(store, name), _growing(store, new))):
             if kept.is_dir():
@@ -88,6 +89,8 @@ def rename(store: Store, name: str, new: str) -> Dataset:
 def remove(store: Store, name: str, *, files: bool = False) -> None:
     """Remove a user's dataset from the catalogue; its models stay where they are, and its files unless asked.
 
+    The row goes last: after a crash in between, the same call again removes the rest.
+
     Args:
         store: where the row and the files are kept.
         name: of a dataset that was added.
@@ -96,14 +99,21 @@ def remove(store: Store, name: str, *, files: bool = False) -> None:
     Raises:
         BadInput: it is a built-in one.
         UnknownName: there is no such dataset.
+        StorageFailed: the home cannot be written; the dataset may be partly removed.
     """
     require_own(store, name, "removed")
-    with store.lock("datasets"):
-        (store.dataset_rows() / f"{name}.json").unlink(missing_ok=True)
+    row = store.dataset_rows() / f"{name}.json"
+    with store.lock("datasets"), storage_errors(row):
         about_dataset.remove(store, name)
-        shutil.rmtree(_growing(store, name), ignore_errors=True)  # nothing later by this name is compared with it
+        _remove_folder(_growing(store, name))  # nothing later by this name is compared with it
         if files:
-            shutil.rmtree(store.raw(name, "x").parent, ignore_errors=True)
+            _remove_folder(store.raw(name, "x").parent)
+        row.unlink(missing_ok=True)
+
+
+def _remove_folder(folder: Path) -> None:
+    if folder.is_dir():
+        shutil.rmtree(folder)
 
 
 def _growing(store: Store, name: str) -> Path:

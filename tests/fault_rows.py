@@ -34,7 +34,8 @@ FAULTS = (
     Fault(
         "F-03",
         "a mirror serves an error page or another dataset with status 200",
-        "the hash of the content refuses it; the message names every mirror with its reason, and the dataset if it is a known one",
+        "the hash of the content refuses it; the message names every mirror with its reason, and the dataset "
+        "if it is a known one",
     ),
     Fault(
         "F-04",
@@ -75,7 +76,8 @@ FAULTS = (
     Fault(
         "F-12",
         "the disk is full at any write",
-        "one message that says so and what to do, nothing half is left, the champion stays; with space again the next run succeeds",
+        "one message that says so and what to do, nothing half is left, the champion stays; with space again "
+        "the next run succeeds",
     ),
     Fault(
         "F-13",
@@ -200,7 +202,8 @@ FAULTS = (
     Fault(
         "F-37",
         "no GPU, a GPU out of memory, a driver that fails or hangs",
-        "one more try with half the batch in a new process, then a failure with advice; the CPU only if that was allowed",
+        "one more try with half the batch in a new process, then a failure with advice; the CPU only if that "
+        "was allowed",
     ),
     Fault(
         "F-38",
@@ -210,7 +213,8 @@ FAULTS = (
     Fault(
         "F-39",
         "the clock jumps, or summer time begins",
-        "order comes from the ledger and from generations; nights are planned in their time zone; a clock behind the ledger is a warning at the start",
+        "order comes from the ledger and from generations; nights are planned in their time zone; a clock "
+        "behind the ledger is a warning at the start",
     ),
     Fault(
         "F-40",
@@ -235,7 +239,8 @@ FAULTS = (
     Fault(
         "F-44",
         "files of newer or older code",
-        "a home that newer code has changed is refused by every run; older files are read; a newer pointer or ledger is refused and never repaired",
+        "a home that newer code has changed is refused by every run; older files are read; a newer pointer or"
+        " ledger is refused and never repaired",
     ),
     Fault(
         "F-45",

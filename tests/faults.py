@@ -1,7 +1,7 @@
 """Writes docs/faults.md from the marks on the tests: `python -m tests.faults`.
 
-A test says with `@pytest.mark.fault("F-07")` which faults of `tests/fault_rows.py` it shows. The counts of the sweep are
-those of the last `make faults`, which leaves them in docs/figures/faults.json.
+A test says with `@pytest.mark.fault("F-07")` which faults of `tests/fault_rows.py` it shows. The counts of the sweep
+are those of the last `make faults`, which leaves them in docs/figures/faults.json.
 """
 
 import ast
@@ -21,20 +21,24 @@ COUNTS = ROOT / "docs" / "figures" / "faults.json"
 
 INTRODUCTION = """# Faults
 
-What can go wrong around a night, what happens then, and the tests that show it. `python -m tests.faults` writes this page from the marks on the tests, and a
-test compares it with them; `make faults` runs every test named here whole, `make test` a bounded part of the sweep.
+What can go wrong around a night, what happens then, and the tests that show it. `python -m tests.faults` writes
+this page from the marks on the tests, and a test compares it with them; `make faults` runs every test named here
+whole, `make test` a bounded part of the sweep.
 
-After every fault hold: there is one champion, whole and loadable, or none before the first promotion; nothing half is visible; numbers of versions are never used again;
-no version is registered without its checks; the same command again ends as if nothing had happened; an earlier champion can be restored; the failure is visible;
-nothing that is left behind blocks the next night.
+After every fault hold: there is one champion, whole and loadable, or none before the first promotion; nothing half
+is visible; numbers of versions are never used again; no version is registered without its checks; the same command
+again ends as if nothing had happened; an earlier champion can be restored; the failure is visible; nothing that is
+left behind blocks the next night.
 """
 
 SWEEP = """
 ## The sweep
 
-Each operation runs in a process of its own in a fresh copy of a home, and the n-th system call of one kind is the last one (kill -9) or fails (an error of the disk),
-for n = 1, 2, 3... until the operation ends untouched. Each time the invariants are checked, then the same operation runs again and has to leave what an undisturbed one
-leaves. *Runs* are these n. `tests/sweep/test_sweep.py` (files of the home) and `tests/artifacts/registry/test_crash.py` (the registry) do it.
+Each operation runs in a process of its own in a fresh copy of a home, and the n-th system call of one kind is the
+last one (kill -9) or fails (an error of the disk), for n = 1, 2, 3... until the operation ends untouched. Each
+time the invariants are checked, then the same operation runs again and has to leave what an undisturbed one
+leaves. *Runs* are these n. `tests/sweep/test_sweep.py` (files of the home) and
+`tests/artifacts/registry/test_crash.py` (the registry) do it.
 """
 
 
@@ -71,8 +75,8 @@ def page() -> str:
     """Return the page as it should be."""
     tests = defaultdict(list)
     for one in marked():
-        for id in one.faults:
-            tests[id].append(f"[{one.name.removeprefix('test_').replace('_', ' ')}](../{one.path})")
+        for fault in one.faults:
+            tests[fault].append(f"[{one.name.removeprefix('test_').replace('_', ' ')}](../{one.path})")
     rows = [
         f"| {fault.id} | {fault.what} | {fault.here} | {'; '.join(tests[fault.id]) or fault.untested} |"
         for fault in FAULTS

@@ -12,7 +12,7 @@ def test_the_page_is_what_the_marks_say() -> None:
 def test_every_fault_is_shown_or_says_why_not() -> None:
     """Ids run from F-01 to F-50; a fault has either tests or a reason."""
     assert [fault.id for fault in FAULTS] == [f"F-{number:02}" for number in range(1, 51)]
-    shown = {id for one in faults.marked() for id in one.faults}
+    shown = {name for one in faults.marked() for name in one.faults}
     assert {fault.id for fault in FAULTS if fault.id not in shown and not fault.untested} == set()
     assert {fault.id for fault in FAULTS if fault.id in shown and fault.untested} == set()
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
-from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, store
+from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, ready_to_write, store
 from flows.server import connection
 from flows.settings import prepare_environment, set_environment, settings
 
@@ -53,7 +53,7 @@ def deploy() -> None:
     The files are checked, sent to the server at PREFECT_API_URL, read back and compared.
     """
     prepare_environment()
-    store().preflight()
+    ready_to_write()
     with connection.server() as ready, connection.explained():
         from flows.server import deployments
 
@@ -69,12 +69,39 @@ def reconcile() -> None:
     On the server at PREFECT_API_URL and in the home. Every night does this too.
     """
     prepare_environment()
-    store().preflight()
+    ready_to_write()
     with connection.server() as ready, connection.explained():
         from flows.runs.reconcile import reconcile as mark_crashed_runs
 
         ready()
         print("\n".join(mark_crashed_runs(store()) or ["no crashed runs found"]))
+
+
+@app.command(group=SERVER, help_epilogue="Example: nightshift doctor --repair")
+def doctor(*, repair: Annotated[bool, Flag] = False, load: Annotated[bool, Flag] = False, json: Json = False) -> int:
+    """Look for everything that can be wrong with environment, home and server.
+
+    Each finding has one line and what to do. Exit code 0 if nothing needs action.
+
+    Args:
+        repair: Mend what needs no guess; a copy of what is changed stays in quarantine/ of the home.
+        load: Load every version that a rollback may need, too.
+    """
+    from flows.doctor.examination import examine
+
+    prepare_environment()
+    found = examine(store(), repair=repair, load=load)
+    if json:
+        print_json(found.to_json())
+    else:
+        for line in found.repaired:
+            print(f"repaired: {line}")
+        for area, findings in found.findings.items():
+            print(f"{area}: {found.looked_at[area]}")
+            for one in findings:
+                print(f"  {'PROBLEM' if one.serious else 'note'}  {one.subject}: {one.problem}\n    -> {one.hint}")
+        print(f"{len(found.serious)} problems are left" if found.serious else "nothing needs action")
+    return 1 if found.serious else 0
 
 
 @app.command(group=NIGHTS, help_epilogue="Example: nightshift status --check --success-hours 30 || mail-me")

@@ -3,11 +3,13 @@
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
@@ -27,7 +29,7 @@ from tests.artifacts.upkeep.test_kinds import raw
 from tests.data.importing.made import images, png
 from tests.data.servers import FILES, tiny
 
-VOLATILE = ("tmp", "locks", "quarantine", ".writable")
+VOLATILE = ("tmp", "locks", "quarantine", ".writable", "home.json", "server")
 TIMES = ("when", "seconds", "hash", "previous")  # differ from run to run
 
 
@@ -135,6 +137,15 @@ def _changed(store: Store) -> None:
         (folder / f"{name}-labels-idx1-ubyte").write_bytes(write_idx(labels[part]))
 
 
+@contextmanager
+def _same_time() -> Iterator[None]:
+    """Let snapshots be taken at the same time, which their shards remember."""
+    with mock.patch.object(adding, "datetime") as clock:
+        clock.now.return_value = datetime(2026, 11, 1, 2, tzinfo=UTC)
+        yield
+
+
+@_same_time()
 def _add_growing(store: Store) -> None:
     adding.add(store, "pictures", _beside(store, "pictures"), growth=Growth())
 
@@ -145,6 +156,7 @@ def _grown(store: Store) -> None:
     _pictures(store, 10, seed=1)
 
 
+@_same_time()
 def _snapshot(store: Store) -> None:
     adding.follow(store, catalogue.get(store, "pictures"))
 
@@ -220,4 +232,3 @@ OPERATIONS = {
     "bar": Operation(lambda _: None, _bar),
     "pin": Operation(lambda _: None, _pin),
 }
-NOW = datetime(2026, 11, 1, 2, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""Every operation that writes to the home, interrupted at every system call that changes the disk, and on disks that fail.
+"""Every operation that writes to the home, interrupted at every system call that changes it, and on disks that fail.
 
 SQLite's way, as in `tests/artifacts/registry/test_crash.py`, for what is not the registry. `make faults` sweeps every
 call of every kind; without --wide each operation is interrupted at a few.
@@ -126,7 +126,7 @@ def numbers(wide: bool, seed: str) -> Iterator[int]:
 def test_an_operation_that_is_interrupted_is_done_by_the_next_one(
     cases: dict[str, Case], request: pytest.FixtureRequest, name: str, fault: str
 ) -> None:
-    """Killed or failed at the n-th call: one whole champion, nothing half, a clear error, and again it ends as it should."""
+    """Killed or failed at the n-th call: nothing half, a clear error, and the next time it ends as it should."""
     if not strace():
         pytest.skip("strace is not installed or may not trace here")
     wide = request.config.getoption("--wide")
