@@ -1,5 +1,6 @@
 """Commands for whoever runs the server: start it, stop it, deploy, clean up, and check that nights succeed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
@@ -14,6 +15,41 @@ if TYPE_CHECKING:
 app = App(name="admin")
 server = App(name="server", help="Start or stop a Prefect server on this machine.", group=SERVER)
 app.command(server)
+home = App(name="home", help="Back up the home, and restore it elsewhere.", group=SERVER)
+app.command(home)
+
+
+@home.command(help_epilogue="Example: nightshift home backup /backups/nightshift-monday.tar")
+def backup(file: Path) -> None:
+    """Write the home into one file, which only its owner can read; nights may run meanwhile.
+
+    Left out are the server with its password, leftovers and logs.
+
+    Args:
+        file: New file outside the home; compressed if its name ends in .gz.
+    """
+    from artifacts.upkeep import backup as backups
+
+    size = backups.backup(ready_to_write(), file)
+    print(f"{file} has {size / 1e6:.1f} MB; restore it into an empty home: nightshift home restore {file}")
+
+
+@home.command(help_epilogue="Example: NIGHTSHIFT_HOME=/srv/nightshift nightshift home restore monday.tar")
+def restore(file: Path) -> int:
+    """Put a backup into an empty home, and check every file of it.
+
+    Args:
+        file: What `nightshift home backup` wrote.
+    """
+    from artifacts.operations.verify import check_home
+    from artifacts.upkeep import backup as backups
+
+    count = backups.restore(store(), file)
+    report = check_home(store())
+    for one in report.findings:
+        print(f"{one.subject}: {one.problem}\n  -> {one.hint}")
+    print(f"restored {count:,} files into {store().root}; {report.sentence}")
+    return 1 if report.serious else 0
 
 
 @server.command(help_epilogue="Example: nightshift server up --port 4300")
@@ -125,14 +161,14 @@ def status(
     """
     from artifacts.operations.status import Limits, find_alerts, nights, notes
 
-    home = store()
-    alerts = find_alerts(home, Limits(not_promoted_nights, champion_days, success_hours))
+    here = store()
+    alerts = find_alerts(here, Limits(not_promoted_nights, champion_days, success_hours))
     if check:
         print(f"ALERT {'; '.join(map(str, alerts))}" if alerts else "ok: every dataset's last night succeeded")
         return 1 if alerts else 0
-    last = {name: records[-1] for name, records in sorted(nights(home).items())}
+    last = {name: records[-1] for name, records in sorted(nights(here).items())}
     rows = [
-        (name, _champion(home, name), one.began[:16].replace("T", " "), one.state, one.verdict)
+        (name, _champion(here, name), one.began[:16].replace("T", " "), one.state, one.verdict)
         for name, one in last.items()
     ]
     if json:
@@ -142,19 +178,19 @@ def status(
     else:
         if rows:
             print_table(("dataset", "champion", "last night (UTC)", "state", "verdict"), rows)
-        for note in notes(home):
+        for note in notes(here):
             print(note)
         for one in alerts:
             print(f"{one}\n  -> {one.hint}")
     return 1 if alerts else 0
 
 
-def _champion(home: "Store", dataset: str) -> str | None:
+def _champion(here: "Store", dataset: str) -> str | None:
     """Return the champion's name, or that its registry is damaged, which is an alert of its own."""
     from artifacts.registry import champions
     from data.errors import Corrupt
 
     try:
-        return champions.champion_id(home, dataset)
+        return champions.champion_id(here, dataset)
     except Corrupt:
         return "damaged"

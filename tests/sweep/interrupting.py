@@ -59,6 +59,7 @@ def interrupted(work: Callable[[], object], calls: str, fault: str, number: int,
     pid = os.fork()
     if pid == 0:
         _child(work, told)
+    os.waitpid(pid, os.WUNTRACED)  # it has stopped itself
     inject = f"inject={calls}:{fault}:when={number}"
     tracer = subprocess.Popen(
         [strace(), "-f", "-qq", "-o", str(log), "-e", f"trace={calls}", "-e", inject, "-p", str(pid)],

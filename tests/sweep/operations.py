@@ -14,11 +14,12 @@ from unittest import mock
 import numpy as np
 
 from artifacts.registry import bars, ledger
-from artifacts.upkeep import garbage, pins
+from artifacts.upkeep import backup, garbage, pins
 from artifacts.upkeep.garbage import Retention
 from artifacts.upkeep.repair import repair_home
 from data import adding, catalogue
 from data.growth import Growth
+from data.home import schema
 from data.home.store import MANIFEST, Store
 from data.sources.idx import write_idx
 from data.sources.source import download
@@ -84,8 +85,8 @@ def _beside(store: Store, name: str) -> Path:
 
 
 def _mirror(store: Store) -> None:
-    folder = _beside(store, "mirror") / "tiny"
-    folder.mkdir(parents=True)
+    folder = _beside(store, "mirror")
+    folder.mkdir()
     for name, content in FILES.items():
         (folder / name).write_bytes(content)
 
@@ -217,6 +218,22 @@ def _pin(store: Store) -> None:
     pins.pin(store, "mnist/1", who="me", why="a test")
 
 
+def _backup(store: Store) -> None:
+    if not _beside(store, "backup.tar").exists():
+        backup.backup(store, _beside(store, "backup.tar"))
+
+
+def _backed_up(store: Store) -> None:
+    _backup(store)
+    shutil.rmtree(store.root)
+
+
+def _restore(store: Store) -> None:
+    """Restore, or see that it has happened."""
+    if not store.champion(nights.DATASET).exists() or schema.is_restoring(store):
+        backup.restore(store, _beside(store, "backup.tar"))
+
+
 OPERATIONS = {
     "download": Operation(_mirror, _download),
     "datasets add": Operation(_letters, _add),
@@ -231,4 +248,6 @@ OPERATIONS = {
     "verify --repair, pointer": Operation(_lost_pointer, repair_home, sound=False),
     "bar": Operation(lambda _: None, _bar),
     "pin": Operation(lambda _: None, _pin),
+    "home backup": Operation(lambda _: None, _backup),
+    "home restore": Operation(_backed_up, _restore, sound=False),
 }
