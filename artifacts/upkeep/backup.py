@@ -25,6 +25,7 @@ from data.values import canonical_json
 
 LEFT_OUT = {"tmp", "locks", "server", "prefect", "native.log", ".writable", "home.json"}
 WITH_ROWS = ("datasets", "about", "schedules", "growing", "raw")
+LAST = "backup.json"  # the number of files: a file that was cut short has no such end
 EMPTY = {"tmp", "locks", ".writable", "lost+found"}  # what a home may have and still be one to restore into
 
 
@@ -85,8 +86,9 @@ def _fill(tar: tarfile.TarFile, store: Store) -> None:
             _add_bytes(tar, path.relative_to(store.root).as_posix(), content)
         _add(tar, store, store.versions(dataset))
     for name in names(store):
-        if name not in {*LEFT_OUT, *WITH_ROWS, "models"}:
+        if name not in {*LEFT_OUT, *WITH_ROWS, "models", LAST}:
             _add(tar, store, store.root / name)
+    _add_bytes(tar, LAST, canonical_json({"files": len(tar.getmembers())}))
 
 
 def _add(tar: tarfile.TarFile, store: Store, path: Path) -> None:
@@ -159,13 +161,22 @@ def _members(tar: tarfile.TarFile, source: Path) -> Iterator[tarfile.TarInfo]:
         schema.require(json.loads(stream.read(schema.LIMIT)), source)
     except (ValueError, KeyError, TypeError) as error:
         raise _no_backup(source, str(error)) from error
-    for member in tar:
-        if member.name == first.name:
-            continue  # the home gets its own in the end
+    members = tar.getmembers()
+    if members[-1].name != LAST or _number_in(tar, members[-1]) != len(members) - 1:
+        raise _no_backup(source, "its end is missing")
+    for member in members[1:-1]:
         parts = PurePosixPath(member.name).parts
         if not member.isfile() or not parts or parts[0] in ("/", *LEFT_OUT) or ".." in parts:
             raise _no_backup(source, f"it holds {member.name!r}")
         yield member
+
+
+def _number_in(tar: tarfile.TarFile, member: tarfile.TarInfo) -> int:
+    stream = tar.extractfile(member)
+    try:
+        return int(json.loads(stream.read(schema.LIMIT))["files"]) if stream else -1
+    except (ValueError, KeyError, TypeError):
+        return -1
 
 
 def _no_backup(source: Path, why: str) -> BadFile:

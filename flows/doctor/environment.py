@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from artifacts.upkeep.findings import Finding
-from data.errors import Broken
+from data.errors import Broken, Corrupt
 from data.home.store import Store
 from data.sources.transfer import scrubbed
 from flows.server import connection, stack
@@ -57,7 +57,10 @@ def _named_server(store: Store) -> Iterator[Finding]:
     except Broken as error:
         yield Finding("PREFECT_API_URL", error.problem, error.hint)
         return
-    here = stack.running(store)
+    try:
+        here = stack.running(store)
+    except Corrupt:
+        return  # a finding about the server
     if here and here.url != url:
         problem = f"it names {scrubbed(url)}, but this home's own server is {here.url}"
         yield Finding("PREFECT_API_URL", problem, f". {store.root}/server/environment", serious=False)

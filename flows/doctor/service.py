@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from artifacts.upkeep.findings import Finding
-from data.errors import BadInput
+from data.errors import BadInput, Corrupt
 from data.home.store import Store
 from flows.server import deployments, stack
 from flows.server.changes import connected
@@ -35,7 +35,7 @@ def repair(store: Store) -> list[str]:
         if now and not now.runs(store):
             stack.clear(store, now, done.append)
             done.append(f"cleared the record of the server at {now.ui}, which does not run any more")
-    if stack.running(store):
+    if _readable(store) and stack.running(store):
         with connected(store) as client:
             if client is not None:
                 from flows.runs.reconcile import reconcile
@@ -45,8 +45,6 @@ def repair(store: Store) -> list[str]:
 
 
 def _readable(store: Store) -> bool:
-    from data.errors import Corrupt
-
     try:
         Started.read(store)
     except Corrupt:
@@ -84,7 +82,7 @@ def _port(now: Started) -> Iterator[Finding]:
 
 def _on_the_server(store: Store) -> Iterator[Finding]:
     """Yield what the running server has otherwise than the files say, and what is paused there."""
-    if stack.running(store) is None:
+    if not _readable(store) or stack.running(store) is None:
         return
     with connected(store) as client:
         if client is not None:
