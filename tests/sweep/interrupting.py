@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from data.errors import NightshiftError
+from data.home.files import disk_failures
 
 ATTACH_S = 60.0
 TOLD = 1 << 16  # bytes of an error's text
@@ -81,7 +82,8 @@ def _child(work: Callable[[], object], told: mmap.mmap) -> None:
     """Stop until strace has attached, work, and end without returning into pytest."""
     os.kill(os.getpid(), signal.SIGSTOP)
     try:
-        work()
+        with disk_failures():  # as every command and every run does
+            work()
     except NightshiftError as error:
         told.write(f"{type(error).__name__}: {error}".encode()[: TOLD - 1])
         os._exit(1)

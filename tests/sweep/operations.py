@@ -210,8 +210,8 @@ def _lost_pointer(store: Store) -> None:
 
 def _bar(store: Store) -> None:
     barred = ledger.barred(ledger.read(store, nights.DATASET))
-    if nights.weights("a") not in barred:
-        bars.bar(store, "mnist/1", who="me", why="a test")
+    if nights.weights("b") not in barred:
+        bars.bar(store, "mnist/2", who="me", why="a test")
 
 
 def _pin(store: Store) -> None:
@@ -246,7 +246,7 @@ OPERATIONS = {
     "gc": Operation(_old_results, _gc),
     "verify --repair": Operation(_damage, repair_home, sound=False),
     "verify --repair, pointer": Operation(_lost_pointer, repair_home, sound=False),
-    "bar": Operation(lambda _: None, _bar),
+    "bar": Operation(lambda store: nights.register(store, "b"), _bar),
     "pin": Operation(lambda _: None, _pin),
     "home backup": Operation(lambda _: None, _backup),
     "home restore": Operation(_backed_up, _restore, sound=False),
