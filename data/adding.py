@@ -199,6 +199,7 @@ def _first_snapshot(
             f"there is a dataset {name!r} already",
             f"'nightshift datasets update {name} --grows' makes it follow its source; or choose another name",
         )
+    shutil.rmtree(store.growing(name, "x").parent, ignore_errors=True)  # of one that was removed, or not quite added
     geometry, notes = surveyed(store.scratch(), location, options, progress or _silent)
     new = _row(name, geometry, about, files={}, n_train=0, n_test=0, class_names=(), origin=origin, growth=growth)
     try:

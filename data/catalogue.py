@@ -6,7 +6,6 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from data import about as about_dataset
 from data.builtin import DATASETS
 from data.dataset import Dataset
 from data.errors import BadInput, Corrupt, UnknownName
@@ -81,15 +80,18 @@ def rename(store: Store, name: str, new: str) -> Dataset:
                 shutil.rmtree(target, ignore_errors=True)
                 store.place(kept, target)
         write(store, row)
-        (store.dataset_rows() / f"{name}.json").unlink(missing_ok=True)
-        shutil.rmtree(store.raw(name, "x").parent, ignore_errors=True)
+        before = store.dataset_rows() / f"{name}.json"
+        with storage_errors(before):
+            if (files := store.raw(name, "x").parent).is_dir():
+                shutil.rmtree(files)
+            before.unlink(missing_ok=True)
     return row
 
 
 def remove(store: Store, name: str, *, files: bool = False) -> None:
     """Remove a user's dataset from the catalogue; its models stay where they are, and its files unless asked.
 
-    The row goes last: after a crash in between, the same call again removes the rest.
+    The row goes first, and with it the dataset; after a crash in between, the same call again removes the rest.
 
     Args:
         store: where the row and the files are kept.
@@ -98,22 +100,27 @@ def remove(store: Store, name: str, *, files: bool = False) -> None:
 
     Raises:
         BadInput: it is a built-in one.
-        UnknownName: there is no such dataset.
-        StorageFailed: the home cannot be written; the dataset may be partly removed.
+        UnknownName: there is no such dataset, and nothing is left of one.
+        StorageFailed: the home cannot be written; give the call again.
     """
-    require_own(store, name, "removed")
+    require_removable(store, name, files=files)
     row = store.dataset_rows() / f"{name}.json"
     with store.lock("datasets"), storage_errors(row):
-        about_dataset.remove(store, name)
-        _remove_folder(_growing(store, name))  # nothing later by this name is compared with it
-        if files:
-            _remove_folder(store.raw(name, "x").parent)
         row.unlink(missing_ok=True)
+        for folder in _parts(store, name, files=files):  # nothing later by this name is compared with them
+            if folder.is_dir():
+                shutil.rmtree(folder)
 
 
-def _remove_folder(folder: Path) -> None:
-    if folder.is_dir():
-        shutil.rmtree(folder)
+def require_removable(store: Store, name: str, *, files: bool) -> None:
+    """Refuse what is built in, and a name of which nothing is there; arguments and errors as for `remove`."""
+    if name in DATASETS or not NAME.fullmatch(name) or not any(map(Path.is_dir, _parts(store, name, files=files))):
+        require_own(store, name, "removed")
+
+
+def _parts(store: Store, name: str, *, files: bool) -> list[Path]:
+    """Return the folders of a dataset."""
+    return [store.about(name), _growing(store, name), *([store.raw(name, "x").parent] if files else [])]
 
 
 def _growing(store: Store, name: str) -> Path:
@@ -167,8 +174,8 @@ def _share_files(store: Store, row: Dataset, new: Dataset) -> None:
         old, link = store.raw(row.name, file.name), store.raw(new.name, file.name)
         with storage_errors(link):
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            if old.is_file():  # not if a night has yet to download it
+            if old.is_file():  # not if a night has yet to download it, or an interrupted renaming was further
+                link.unlink(missing_ok=True)
                 try:
                     link.hardlink_to(old)
                 except OSError:

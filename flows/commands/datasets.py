@@ -226,7 +226,7 @@ def remove(name: str, *, files: Annotated[bool, Flag] = False, json: Json = Fals
     from flows.server import changes
 
     home = ready_to_write()
-    catalogue.require_own(home, name, "removed")
+    catalogue.require_removable(home, name, files=files)
     _require_no_night(name, "removed")
     refers, folder = references(home, name), home.raw(name, "x").parent
     lines = _on_the_server(lambda: changes.unschedule(home, name), "its nights are not scheduled any more")

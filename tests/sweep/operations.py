@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from artifacts.upkeep import backup, garbage, pins
 from artifacts.upkeep.garbage import Retention
 from artifacts.upkeep.repair import repair_home
 from data import adding, catalogue
+from data.errors import UnknownName
 from data.growth import Growth
 from data.home import schema
 from data.home.store import MANIFEST, Store
@@ -42,11 +43,13 @@ class Operation:
         before: fills a home that has one champion, mnist/1, already; the folder beside it may hold sources.
         run: does it.
         sound: whether the home before has no finding.
+        skips: whether an image of the source that cannot be read is left out, and comes back in a later night.
     """
 
     before: Callable[[Store], object]
     run: Callable[[Store], object]
     sound: bool = True
+    skips: bool = False
 
 
 def left(store: Store) -> dict[str, Any]:
@@ -166,7 +169,7 @@ def _remove(name: str) -> Callable[[Store], None]:
     """Return the command given again: a dataset that is gone is removed."""
 
     def run(store: Store) -> None:
-        if name in catalogue.names(store):
+        with suppress(UnknownName):
             catalogue.remove(store, name, files=True)
 
     return run
@@ -240,9 +243,9 @@ OPERATIONS = {
     "datasets update": Operation(_changed, lambda store: adding.update(store, "letters")),
     "datasets rename": Operation(_added, _rename),
     "datasets remove": Operation(_added, _remove("letters")),
-    "datasets add --grows": Operation(_pictures, _add_growing),
+    "datasets add --grows": Operation(_pictures, _add_growing, skips=True),
     "datasets remove, growing": Operation(_grown, _remove("pictures")),
-    "snapshot": Operation(_grown, _snapshot),
+    "snapshot": Operation(_grown, _snapshot, skips=True),
     "gc": Operation(_old_results, _gc),
     "verify --repair": Operation(_damage, repair_home, sound=False),
     "verify --repair, pointer": Operation(_lost_pointer, repair_home, sound=False),
