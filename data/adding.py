@@ -64,7 +64,7 @@ def add(
     """Read a source once, write four IDX files of one geometry, and pin their hashes and statistics.
 
     The source may be deleted afterwards. Adding the same source again restores damaged copies. A dataset that grows
-    has snapshots instead, and keeps reading the source; adding it again is an update.
+    has snapshots instead, and keeps reading the source; adding it again changes nothing.
 
     Args:
         store: where the row and the files are kept.
@@ -194,7 +194,8 @@ def _first_snapshot(
     if name in catalogue.names(store):
         old = catalogue.get(store, name)
         if (old.origin, old.growth) == (origin, growth):  # the same command again, as after a crash
-            return update(store, name, progress=progress)
+            kept = about_dataset.read(store, name)
+            return Added(old, kept.notes, sheet=kept.sheet)
         raise BadInput(
             f"there is a dataset {name!r} already",
             f"'nightshift datasets update {name} --grows' makes it follow its source; or choose another name",

@@ -132,7 +132,7 @@ def approve(version: Waits, *, reason: Reason, json: Json = False) -> int:
     prepare_environment()
     print("checking what waits in a fresh process and on the test images", file=sys.stderr)
     with native_messages_to(store().root / "native.log"):
-        done = answer(store(), _waits(version), who=user_name(), why=reason)
+        done = answer(ready_to_write(), _waits(version), who=user_name(), why=reason)
     if json:
         print_json(done.entry.to_json())
     else:
@@ -145,7 +145,7 @@ def decline(version: Waits, *, reason: Reason) -> None:
     """Decline a model that waits for a person; the champion stays."""
     from artifacts.operations.approval import decline as answer
 
-    print(answer(store(), _waits(version), who=user_name(), why=reason).sentence())
+    print(answer(ready_to_write(), _waits(version), who=user_name(), why=reason).sentence())
 
 
 def _waits(name: str) -> str:
