@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null && { echo $$p; break; }; done)
 
-.PHONY: help retrain smoke server deploy down test test-fast check setup setup-dev setup-gpu lock clean
+.PHONY: help retrain smoke server deploy down test test-fast faults check setup setup-dev setup-gpu lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*  ## ' $(MAKEFILE_LIST) | sed -E 's/:.*  ## /\t/' | expand -t 14
@@ -35,6 +35,11 @@ test: setup-dev  ## run the tests (JOBS=3 at once; PYTEST="..." passes options o
 
 test-fast: setup-dev  ## run the tests that take milliseconds: no server, no browser, no real training
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not server and not slow" $(PYTEST)
+
+faults: setup-dev  ## run every test of docs/faults.md whole, and write the page anew (an hour)
+	@rm -f build/faults.jsonl && mkdir -p build
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m fault --wide --counts $(CURDIR)/build/faults.jsonl $(PYTEST)
+	@$(BIN)/python -m tests.faults build/faults.jsonl
 
 check: setup-dev  ## style, types and import contracts
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports

@@ -64,7 +64,7 @@ def add(
     """Read a source once, write four IDX files of one geometry, and pin their hashes and statistics.
 
     The source may be deleted afterwards. Adding the same source again restores damaged copies. A dataset that grows
-    has snapshots instead, and keeps reading the source.
+    has snapshots instead, and keeps reading the source; adding it again changes nothing.
 
     Args:
         store: where the row and the files are kept.
@@ -190,25 +190,32 @@ def _first_snapshot(
     from data.inspection.findings import findings
     from data.validation.snapshots import material
 
+    origin = Origin(location, _located(options).given())
     if name in catalogue.names(store):
+        old = catalogue.get(store, name)
+        if (old.origin, old.growth) == (origin, growth):  # the same command again, as after a crash
+            kept = about_dataset.read(store, name)
+            return Added(old, kept.notes, sheet=kept.sheet)
         raise BadInput(
             f"there is a dataset {name!r} already",
             f"'nightshift datasets update {name} --grows' makes it follow its source; or choose another name",
         )
+    shutil.rmtree(store.growing(name, "x").parent, ignore_errors=True)  # of one that was removed, or not quite added
     geometry, notes = surveyed(store.scratch(), location, options, progress or _silent)
-    origin = Origin(location, _located(options).given())
     new = _row(name, geometry, about, files={}, n_train=0, n_test=0, class_names=(), origin=origin, growth=growth)
     try:
         row, taken = _taken(store, new, reread=False, progress=progress)
         shown, raw, table = material(store, row, taken.ref).sample
         found = _none_refuses(findings(shown, raw, table))
+        notes = tuple(dict.fromkeys((*notes, *taken.notes)))
+        sheet = about_dataset.keep(store, shown, raw, notes, found).sheet
     except BaseException:
         shutil.rmtree(store.growing(name, "x").parent, ignore_errors=True)
+        about_dataset.remove(store, name)
         raise
-    with store.lock("datasets"):
+    with store.lock("datasets"):  # the row last: with it the dataset is there, whole
         catalogue.write(store, row)
-    notes = tuple(dict.fromkeys((*notes, *taken.notes)))
-    return Added(row, notes, found, about_dataset.keep(store, shown, raw, notes, found).sheet, taken)
+    return Added(row, notes, found, sheet, taken)
 
 
 def _row(name: str, geometry: Geometry, about: dict[str, Any], **more: Any) -> Dataset:

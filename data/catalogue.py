@@ -6,7 +6,6 @@ import shutil
 from dataclasses import asdict
 from pathlib import Path
 
-from data import about as about_dataset
 from data.builtin import DATASETS
 from data.dataset import Dataset
 from data.errors import BadInput, Corrupt, UnknownName
@@ -52,7 +51,8 @@ def get(store: Store, name: str) -> Dataset:
 def rename(store: Store, name: str, new: str) -> Dataset:
     """Give a user's dataset another name; what is registered under the old one stays there.
 
-    The new row is complete before the old one is removed: after a crash in between, there are both.
+    The new row is complete before the old one is removed: after a crash in between, there are both, and the same call
+    again goes on.
 
     Args:
         store: where the row and the files are kept.
@@ -70,23 +70,28 @@ def rename(store: Store, name: str, new: str) -> Dataset:
     require_own(store, name, "renamed")
     check_name(new)
     with store.lock("datasets"):
-        if new in names(store):
-            raise BadInput(f"there is a dataset {new!r} already", "choose another name")
         old = get(store, name)
         row = dataclasses.replace(old, name=new, title=new if old.title == name else old.title)
+        if new in names(store) and get(store, new) != row:  # the same row: an interrupted renaming goes on
+            raise BadInput(f"there is a dataset {new!r} already", "choose another name")
         _share_files(store, old, row)
         for kept, target in ((store.about(name), store.about(new)), (_growing(store, name), _growing(store, new))):
             if kept.is_dir():
                 shutil.rmtree(target, ignore_errors=True)
                 store.place(kept, target)
         write(store, row)
-        (store.dataset_rows() / f"{name}.json").unlink(missing_ok=True)
-        shutil.rmtree(store.raw(name, "x").parent, ignore_errors=True)
+        before = store.dataset_rows() / f"{name}.json"
+        with storage_errors(before):
+            if (files := store.raw(name, "x").parent).is_dir():
+                shutil.rmtree(files)
+            before.unlink(missing_ok=True)
     return row
 
 
 def remove(store: Store, name: str, *, files: bool = False) -> None:
     """Remove a user's dataset from the catalogue; its models stay where they are, and its files unless asked.
+
+    The row goes first, and with it the dataset; after a crash in between, the same call again removes the rest.
 
     Args:
         store: where the row and the files are kept.
@@ -95,15 +100,27 @@ def remove(store: Store, name: str, *, files: bool = False) -> None:
 
     Raises:
         BadInput: it is a built-in one.
-        UnknownName: there is no such dataset.
+        UnknownName: there is no such dataset, and nothing is left of one.
+        StorageFailed: the home cannot be written; give the call again.
     """
-    require_own(store, name, "removed")
-    with store.lock("datasets"):
-        (store.dataset_rows() / f"{name}.json").unlink(missing_ok=True)
-        about_dataset.remove(store, name)
-        shutil.rmtree(_growing(store, name), ignore_errors=True)  # nothing later by this name is compared with it
-        if files:
-            shutil.rmtree(store.raw(name, "x").parent, ignore_errors=True)
+    require_removable(store, name, files=files)
+    row = store.dataset_rows() / f"{name}.json"
+    with store.lock("datasets"), storage_errors(row):
+        row.unlink(missing_ok=True)
+        for folder in _parts(store, name, files=files):  # nothing later by this name is compared with them
+            if folder.is_dir():
+                shutil.rmtree(folder)
+
+
+def require_removable(store: Store, name: str, *, files: bool) -> None:
+    """Refuse what is built in, and a name of which nothing is there; arguments and errors as for `remove`."""
+    if name in DATASETS or not NAME.fullmatch(name) or not any(map(Path.is_dir, _parts(store, name, files=files))):
+        require_own(store, name, "removed")
+
+
+def _parts(store: Store, name: str, *, files: bool) -> list[Path]:
+    """Return the folders of a dataset."""
+    return [store.about(name), _growing(store, name), *([store.raw(name, "x").parent] if files else [])]
 
 
 def _growing(store: Store, name: str) -> Path:
@@ -157,8 +174,8 @@ def _share_files(store: Store, row: Dataset, new: Dataset) -> None:
         old, link = store.raw(row.name, file.name), store.raw(new.name, file.name)
         with storage_errors(link):
             link.parent.mkdir(parents=True, exist_ok=True)
-            link.unlink(missing_ok=True)
-            if old.is_file():  # not if a night has yet to download it
+            if old.is_file():  # not if a night has yet to download it, or an interrupted renaming was further
+                link.unlink(missing_ok=True)
                 try:
                     link.hardlink_to(old)
                 except OSError:

@@ -7,6 +7,7 @@ from pydantic import Field
 
 from artifacts.upkeep import garbage
 from artifacts.upkeep.garbage import Retention
+from artifacts.upkeep.preflight import preflight
 from flows.runs.names import errors_to_failed_state
 from flows.settings import settings
 from tasks.progress import say
@@ -27,6 +28,8 @@ def gc(keep: Count = 20, days: Amount = 30.0, gigabytes: Amount = 0.0, horizon: 
         horizon: Number of earlier champions whose data stay.
     """
     store = settings().store
+    for line in preflight(store):
+        say("gc", line)
     items = garbage.find(store, Retention(keep, days, gigabytes, horizon))
     try:
         freed = garbage.remove(store, items, lambda item: say("gc", f"removed {item.path}"))

@@ -6,9 +6,11 @@ from prefect import flow
 from pydantic import Field
 
 from artifacts.registry.ledger import Entry
+from artifacts.upkeep.preflight import preflight
 from flows.runs.forms import DatasetName
 from flows.runs.names import errors_to_failed_state
 from flows.settings import settings, user_name
+from tasks.progress import say
 from tasks.roll_back import roll_back
 
 VersionNumber = Annotated[int, Field(ge=0, le=999_999_999)]
@@ -25,4 +27,7 @@ def rollback(dataset: DatasetName, reason: str, version: VersionNumber = 0) -> E
         version: Number of the version; 0 means the last earlier champion that is not barred.
     """
     to = f"{dataset}/{version}" if version else ""
-    return roll_back(settings().store, dataset, to, user_name(), reason)
+    store = settings().store
+    for line in preflight(store):
+        say("rollback", line)
+    return roll_back(store, dataset, to, user_name(), reason)

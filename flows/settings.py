@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from typing import Annotated
@@ -114,6 +115,30 @@ def names_a_server() -> bool:
 def server_url() -> str:
     """Return PREFECT_API_URL; "" if it is not set."""
     return os.environ.get("PREFECT_API_URL", "")
+
+
+def server_key_is_set() -> bool:
+    """Whether PREFECT_API_KEY is set, which a server of one's own does not know."""
+    return bool(os.environ.get("PREFECT_API_KEY"))
+
+
+def proxies() -> dict[str, str]:
+    """Return the variables that name a proxy, as they are: they may hold passwords."""
+    names = ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY")
+    return {name: value for one in names for name in (one, one.lower()) if (value := os.environ.get(name))}
+
+
+def certificate_files() -> dict[str, str]:
+    """Return the variables that name trusted certificates, with their paths."""
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+    return {name: value for name in names if (value := os.environ.get(name))}
+
+
+def misspelt_variables() -> dict[str, str]:
+    """Return the variables that begin with NIGHTSHIFT_ and that nothing reads, each with the nearest name or ""."""
+    known = [f"NIGHTSHIFT_{name.upper()}" for name in Settings.model_fields]
+    unknown = sorted(name for name in os.environ if name.startswith("NIGHTSHIFT_") and name not in known)
+    return {name: next(iter(get_close_matches(name, known, n=1)), "") for name in unknown}
 
 
 def use_server(url: str) -> None:

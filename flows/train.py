@@ -23,6 +23,7 @@ from artifacts.training import gpu_locks
 from artifacts.training.child import ChildTrainer
 from artifacts.training.gpu_locks import Reserved
 from artifacts.training.trainer import InProcess, Trainer
+from artifacts.upkeep.preflight import preflight
 from data.errors import OutOfMemory
 from data.home import journal
 from data.home.store import Store
@@ -56,6 +57,8 @@ def train(
     """
     store, candidate = settings().store, Candidate.parse(recipe, seed)
     run = f"train-{runtime.flow_run.id}"
+    for line in preflight(store):
+        say(f"train {candidate.name}", line)
     with recorded(store, "train", run, prepared.dataset) as record:
         with gpu_locks.reserved(device, visible_gpus(), lambda text: say(f"train {candidate.name}", text)) as gpu:
             journal.write(store, replace(record, state="running"))

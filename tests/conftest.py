@@ -13,6 +13,12 @@ if TYPE_CHECKING:  # most tests need no TensorFlow
 MIRROR = Path(__file__).parents[2] / "shared" / "mirror"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of `make faults`."""
+    parser.addoption("--wide", action="store_true", help="also run what is marked wide, and sweep every call")
+    parser.addoption("--counts", type=Path, help="append the counts of the sweep to this file, as lines of JSON")
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in its own
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let tests that share a server, a home or trained models run in one worker of pytest-xdist: each is made once.
@@ -20,7 +26,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     What takes long comes first, so that no worker is left with it in the end.
     """
     items.sort(key=lambda item: (item.get_closest_marker("server") is None, item.get_closest_marker("slow") is None))
+    skip = pytest.mark.skip(reason="takes minutes: run it with --wide, or `make faults`")
     for item in items:
+        if item.get_closest_marker("wide") and not item.config.getoption("--wide"):
+            item.add_marker(skip)
         definitions = [found[-1] for found in item._fixtureinfo.name2fixturedefs.values()]  # type: ignore[attr-defined]
         for scope in ("session", "module"):
             places = [one.baseid for one in definitions if one.scope == scope and one.baseid.startswith("tests")]

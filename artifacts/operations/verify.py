@@ -11,6 +11,7 @@ from artifacts.operations import loads
 from artifacts.upkeep import kinds
 from artifacts.upkeep.findings import Finding, Subject, checked
 from artifacts.upkeep.kinds import Kind
+from data.home import schema
 from data.home.store import Store
 
 
@@ -57,6 +58,7 @@ def check_home(store: Store, *, load: bool = False) -> Report:
         counts |= {kind.name: len(subjects)} if subjects else {}
         for subject in subjects:
             findings += checked(subject)
+    findings += checked(Subject("home.json", lambda: schema.require_known(store)))
     findings += checked(Subject("tmp", lambda: _debris(store)))
     return Report(tuple(findings), counts, tuple(kinds.unchecked(store)))
 

@@ -17,6 +17,7 @@ from artifacts.upkeep.needed import Needed, needed, shards_of
 from artifacts.upkeep.registries import names
 from data.errors import BadInput, Broken, Corrupt
 from data.home import journal
+from data.home.files import storage_errors
 from data.home.store import Store
 
 DAY_S = 24 * 3600.0
@@ -94,7 +95,7 @@ def find(store: Store, retention: Retention) -> list[Item]:
     found = [item for kind in FOLDERS for item in _folders(store, kind, stays, retention)]
     found += list(_quarantined(store, retention))
     found += _shards(store, {item.path.name for item in found if item.kind == "snapshots"})
-    found += [*_records(store, retention), *_logs(store)]
+    found += [*_records(store, retention), *logs(store)]
     return sorted(found, key=lambda item: -item.age_s)
 
 
@@ -136,13 +137,13 @@ def _datasets(store: Store) -> list[str]:
 
 
 def _remove(store: Store, item: Item) -> None:
-    if item.kind == "logs":
-        _halve(item.path)
-        return
-    if item.path.exists():
-        aside = store.scratch()
-        store.move(item.path, aside)
-        shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
+    with storage_errors(item.path):
+        if item.kind == "logs":
+            halve(item.path)
+        elif item.path.exists():
+            aside = store.scratch()
+            store.move(item.path, aside)
+            shutil.rmtree(aside) if aside.is_dir() else aside.unlink()
 
 
 def _folders(store: Store, kind: str, stays: Needed, retention: Retention) -> Iterator[Item]:
@@ -190,14 +191,15 @@ def _records(store: Store, retention: Retention) -> Iterator[Item]:
             yield item
 
 
-def _logs(store: Store) -> Iterator[Item]:
+def logs(store: Store) -> Iterator[Item]:
+    """Yield the logs above LOG_BYTES, with the bytes that they would lose."""
     for path in [*(store.root / "server").glob("*.log"), store.root / "native.log"]:
         if path.is_file() and path.stat().st_size > LOG_BYTES:
             item = _item(path, "logs")
             yield Item(path, "logs", item.bytes - LOG_BYTES // 2, item.age_s)
 
 
-def _halve(path: Path) -> None:
+def halve(path: Path) -> None:
     """Keep the newest bytes of a log; its writer appends, and need not know."""
     with path.open("r+b") as stream:
         stream.seek(-(LOG_BYTES // 2), 2)

@@ -32,7 +32,7 @@ PUBLISHED = {
     "runs": f"{BACKUP}, or remove the folder: it holds a report, and nothing is decided by it",
 }
 MADE_ANEW = tuple(kind for kind, advice in PUBLISHED.items() if advice == ANEW)
-NOTHING_TO_CHECK = ("locks", "tmp", ".writable")
+NOTHING_TO_CHECK = ("locks", "tmp", ".writable", "home.json")
 
 
 @dataclass(frozen=True)

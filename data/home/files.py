@@ -40,6 +40,21 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageFailed(f"cannot write {path}: {error.strerror}", ADVICE[error.errno]) from error
 
 
+@contextlib.contextmanager
+def disk_failures() -> Iterator[None]:
+    """Raise what is left of the operating system's errors about a disk as StorageFailed: the last resort of a run.
+
+    Most code knows more about what it was doing, and says so through `storage_errors`. A disk may fail at any call.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in ADVICE or error.filename is None:
+            raise
+        problem = f"cannot use {error.filename}: {error.strerror}"
+        raise StorageFailed(problem, ADVICE[error.errno]) from error
+
+
 def file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, as 64 hexadecimal digits."""
     with path.open("rb") as stream:

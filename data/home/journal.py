@@ -87,6 +87,13 @@ class Record:
         return self.process.gone or (not self.process.here and age > WITHOUT_LOCK)
 
     @property
+    def why_lost(self) -> str:
+        """How it is known that a lost run died, in one sentence."""
+        if self.process.same_kernel or self.process.gone:
+            return f"{self.process} exited without recording a result"
+        return f"{self.process} has shown no sign of life for {SILENCE.seconds // 60} minutes"
+
+    @property
     def working(self) -> bool:
         """Whether its process certainly runs; False for one of another machine, of which nothing is certain here."""
         held = self.silent is False and self.process.same_kernel
@@ -141,6 +148,17 @@ def _lock(store: Store, id: str) -> Path:
 def end(store: Store, record: Record, state: State, reason: str = "", **more: Any) -> Record:
     """Record how a run ended: its state, the reason in one sentence, and any other fields of Record."""
     return write(store, replace(record, state=state, reason=reason, ended=now(), **more))
+
+
+def end_lost(store: Store) -> list[str]:
+    """End the records of runs that died, without telling a server; return a sentence for each."""
+    done = []
+    for record in read(store):
+        now = find(store, record.id) if record.lost else None  # it may have ended since
+        if now is not None and now.lost:
+            end(store, now, "crashed", now.why_lost)
+            done.append(f"{now.run} is recorded as crashed: {now.why_lost}")
+    return done
 
 
 def cancel_own(store: Store, reason: str) -> None:

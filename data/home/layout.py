@@ -1,5 +1,6 @@
 """The map of $NIGHTSHIFT_HOME: the only module that knows where produced files lie.
 
+home.json                            the schema of this home, and the version that wrote it
 datasets/<name>.json                 a dataset that a user added, as a catalogue row
 about/<dataset>/                     contact sheet and findings of a dataset that a user added
 schedules/<dataset>.json             when a user's dataset is trained by itself
@@ -42,6 +43,10 @@ class Layout:
     """
 
     root: Path
+
+    def home_document(self) -> Path:
+        """The file that says with which schema this home was written."""
+        return self._at("home.json")
 
     def dataset_rows(self) -> Path:
         """The folder of the datasets that users added, one JSON file each."""

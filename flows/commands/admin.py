@@ -1,10 +1,11 @@
 """Commands for whoever runs the server: start it, stop it, deploy, clean up, and check that nights succeed."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
-from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, store
+from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, ready_to_write, store
 from flows.server import connection
 from flows.settings import prepare_environment, set_environment, settings
 
@@ -14,6 +15,41 @@ if TYPE_CHECKING:
 app = App(name="admin")
 server = App(name="server", help="Start or stop a Prefect server on this machine.", group=SERVER)
 app.command(server)
+home = App(name="home", help="Back up the home, and restore it elsewhere.", group=SERVER)
+app.command(home)
+
+
+@home.command(help_epilogue="Example: nightshift home backup /backups/nightshift-monday.tar")
+def backup(file: Path) -> None:
+    """Write the home into one file, which only its owner can read; nights may run meanwhile.
+
+    Left out are the server with its password, leftovers and logs.
+
+    Args:
+        file: New file outside the home; compressed if its name ends in .gz.
+    """
+    from artifacts.upkeep import backup as backups
+
+    size = backups.backup(ready_to_write(), file)
+    print(f"{file} has {size / 1e6:.1f} MB; restore it into an empty home: nightshift home restore {file}")
+
+
+@home.command(help_epilogue="Example: NIGHTSHIFT_HOME=/srv/nightshift nightshift home restore monday.tar")
+def restore(file: Path) -> int:
+    """Put a backup into an empty home, and check every file of it.
+
+    Args:
+        file: What `nightshift home backup` wrote.
+    """
+    from artifacts.operations.verify import check_home
+    from artifacts.upkeep import backup as backups
+
+    count = backups.restore(store(), file)
+    report = check_home(store())
+    for one in report.findings:
+        print(f"{one.subject}: {one.problem}\n  -> {one.hint}")
+    print(f"restored {count:,} files into {store().root}; {report.sentence}")
+    return 1 if report.serious else 0
 
 
 @server.command(help_epilogue="Example: nightshift server up --port 4300")
@@ -53,7 +89,7 @@ def deploy() -> None:
     The files are checked, sent to the server at PREFECT_API_URL, read back and compared.
     """
     prepare_environment()
-    store().preflight()
+    ready_to_write()
     with connection.server() as ready, connection.explained():
         from flows.server import deployments
 
@@ -69,12 +105,39 @@ def reconcile() -> None:
     On the server at PREFECT_API_URL and in the home. Every night does this too.
     """
     prepare_environment()
-    store().preflight()
+    ready_to_write()
     with connection.server() as ready, connection.explained():
         from flows.runs.reconcile import reconcile as mark_crashed_runs
 
         ready()
         print("\n".join(mark_crashed_runs(store()) or ["no crashed runs found"]))
+
+
+@app.command(group=SERVER, help_epilogue="Example: nightshift doctor --repair")
+def doctor(*, repair: Annotated[bool, Flag] = False, load: Annotated[bool, Flag] = False, json: Json = False) -> int:
+    """Look for everything that can be wrong with environment, home and server.
+
+    Each finding has one line and what to do. Exit code 0 if nothing needs action.
+
+    Args:
+        repair: Mend what needs no guess; a copy of what is changed stays in quarantine/ of the home.
+        load: Load every version that a rollback may need, too.
+    """
+    from flows.doctor.examination import examine
+
+    prepare_environment()
+    found = examine(store(), repair=repair, load=load)
+    if json:
+        print_json(found.to_json())
+    else:
+        for line in found.repaired:
+            print(f"repaired: {line}")
+        for area, findings in found.findings.items():
+            print(f"{area}: {found.looked_at[area]}")
+            for one in findings:
+                print(f"  {'PROBLEM' if one.serious else 'note'}  {one.subject}: {one.problem}\n    -> {one.hint}")
+        print(f"{len(found.serious)} problems are left" if found.serious else "nothing needs action")
+    return 1 if found.serious else 0
 
 
 @app.command(group=NIGHTS, help_epilogue="Example: nightshift status --check --success-hours 30 || mail-me")
@@ -98,14 +161,14 @@ def status(
     """
     from artifacts.operations.status import Limits, find_alerts, nights, notes
 
-    home = store()
-    alerts = find_alerts(home, Limits(not_promoted_nights, champion_days, success_hours))
+    here = store()
+    alerts = find_alerts(here, Limits(not_promoted_nights, champion_days, success_hours))
     if check:
         print(f"ALERT {'; '.join(map(str, alerts))}" if alerts else "ok: every dataset's last night succeeded")
         return 1 if alerts else 0
-    last = {name: records[-1] for name, records in sorted(nights(home).items())}
+    last = {name: records[-1] for name, records in sorted(nights(here).items())}
     rows = [
-        (name, _champion(home, name), one.began[:16].replace("T", " "), one.state, one.verdict)
+        (name, _champion(here, name), one.began[:16].replace("T", " "), one.state, one.verdict)
         for name, one in last.items()
     ]
     if json:
@@ -115,19 +178,19 @@ def status(
     else:
         if rows:
             print_table(("dataset", "champion", "last night (UTC)", "state", "verdict"), rows)
-        for note in notes(home):
+        for note in notes(here):
             print(note)
         for one in alerts:
             print(f"{one}\n  -> {one.hint}")
     return 1 if alerts else 0
 
 
-def _champion(home: "Store", dataset: str) -> str | None:
+def _champion(here: "Store", dataset: str) -> str | None:
     """Return the champion's name, or that its registry is damaged, which is an alert of its own."""
     from artifacts.registry import champions
     from data.errors import Corrupt
 
     try:
-        return champions.champion_id(home, dataset)
+        return champions.champion_id(here, dataset)
     except Corrupt:
         return "damaged"

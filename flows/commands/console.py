@@ -47,6 +47,21 @@ def store() -> "Store":
     return settings().store
 
 
+def ready_to_write() -> "Store":
+    """Return the home after the checks of a run that writes; warnings go to standard error.
+
+    Raises:
+        Broken: newer code has written there.
+        StorageFailed: it cannot be written, or has no locks.
+    """
+    from artifacts.upkeep.preflight import preflight
+
+    home = store()
+    for line in preflight(home):
+        print(f"note: {line}", file=sys.stderr)
+    return home
+
+
 def find_version(name: str) -> "Version":
     """Return the version called "mnist/1", or the champion of "mnist".
 

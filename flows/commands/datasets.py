@@ -9,7 +9,7 @@ from data.errors import BadInput, NightshiftError
 from data.fields import described
 from data.growth import Growth
 from data.importing.options import ImportOptions
-from flows.commands.console import Flag, Json, Reason, Text, console, print_json, print_table, store
+from flows.commands.console import Flag, Json, Reason, Text, console, print_json, print_table, ready_to_write, store
 
 if TYPE_CHECKING:
     from data.adding import Added
@@ -114,7 +114,7 @@ def add(
     from data import adding
     from flows.commands.progress import counting
 
-    home, given = store(), ImportOptions(**(options or {}))
+    home, given = ready_to_write(), ImportOptions(**(options or {}))
     about = {"title": title, "licence": licence, "citation": citation, "mirror_symmetric": mirror_symmetric}
     settings = _wanted(growth, grows)
     follows = None if settings is None else Growth(**settings)
@@ -142,7 +142,7 @@ def update(
     from data import adding, catalogue
     from flows.commands.progress import counting
 
-    home = store()
+    home = ready_to_write()
     before = catalogue.get(home, name)
     _require_no_night(name, "updated")
     with counting(console(stderr=True)) as progress:
@@ -176,7 +176,7 @@ def accept(name: str, *, reason: Reason, json: Json = False) -> None:
     if not reason.strip():
         raise BadInput("a reason is needed", "--reason 'a new camera since Monday'")
     when = datetime.now(UTC).isoformat(timespec="seconds")
-    trust(store(), SnapshotRef(name, row.snapshot), reason.strip(), user_name(), when)
+    trust(ready_to_write(), SnapshotRef(name, row.snapshot), reason.strip(), user_name(), when)
     text = f"snapshot {row.snapshot[:12]} of {name} is accepted as it is"
     _print({"dataset": name, "snapshot": row.snapshot}, [text, f"  -> nightshift retrain {name}"], json=json)
 
@@ -194,7 +194,7 @@ def rename(name: str, new: str, *, leave_models: Annotated[bool, Flag] = False, 
     from data import catalogue
     from flows.server import changes
 
-    home = store()
+    home = ready_to_write()
     stays = references(home, name).versions
     catalogue.require_own(home, name, "renamed")
     _require_no_night(name, "renamed")
@@ -225,8 +225,8 @@ def remove(name: str, *, files: Annotated[bool, Flag] = False, json: Json = Fals
     from data import catalogue
     from flows.server import changes
 
-    home = store()
-    catalogue.require_own(home, name, "removed")
+    home = ready_to_write()
+    catalogue.require_removable(home, name, files=files)
     _require_no_night(name, "removed")
     refers, folder = references(home, name), home.raw(name, "x").parent
     lines = _on_the_server(lambda: changes.unschedule(home, name), "its nights are not scheduled any more")
@@ -270,7 +270,7 @@ def schedule(
 
     if [bool(cron), every is not None, off].count(True) != 1:
         raise BadInput("one of --cron, --every and --off is needed", "such as: --cron '30 3 * * *', or --every night")
-    home = store()
+    home = ready_to_write()
     if off:
         found = changes.unschedule(home, name)
         text = f"{name} is not trained by itself any more" if found else f"{name} was not scheduled; nothing changed"

@@ -114,6 +114,7 @@ def _refuse_early(given: dict[str, Any]) -> None:
     """Refuse bad input in milliseconds, before a server is started, which takes seconds."""
     from artifacts.gate.policy import Policy
     from artifacts.recipes.candidate import Candidate
+    from artifacts.upkeep.preflight import preflight
     from data import catalogue
 
     store = settings().store
@@ -121,4 +122,4 @@ def _refuse_early(given: dict[str, Any]) -> None:
     for recipe in given.get("recipes", ()):
         Candidate.parse(recipe)
     Policy().changed(given.get("policy", {}))
-    store.preflight(row.bytes_needed)
+    preflight(store, row.bytes_needed)  # its warnings come with the run

@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 from artifacts.gate.policy import Policy, meaning
 from data.errors import NightshiftError
 from data.fields import described
+from data.home.files import disk_failures
 from flows.commands import admin, datasets, models, recipes, registry
 from flows.commands.console import (
     BROKEN,
@@ -57,7 +58,8 @@ def main() -> None:
     output = robust_streams()
     screen = console(stderr=True)
     try:
-        code = app(result_action="return_value", exit_on_error=False)
+        with disk_failures():
+            code = app(result_action="return_value", exit_on_error=False)
     except CycloptsError:
         code = REFUSED  # cyclopts has printed what is wrong
     except NightshiftError as error:

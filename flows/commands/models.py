@@ -23,6 +23,7 @@ from flows.commands.console import (
     native_messages_to,
     print_json,
     print_table,
+    ready_to_write,
     store,
 )
 
@@ -229,7 +230,7 @@ def verify(*, repair: Annotated[bool, Flag] = False, load: Annotated[bool, Flag]
 
     if load:
         prepare_environment()
-    repaired = repair_home(store()) if repair else []
+    repaired = repair_home(ready_to_write()) if repair else []
     report = check_home(store(), load=load)
     if json:
         print_json(

@@ -22,6 +22,7 @@ from flows.commands.console import (
     moment,
     native_messages_to,
     print_json,
+    ready_to_write,
     store,
 )
 from flows.settings import user_name
@@ -107,6 +108,7 @@ def rollback(dataset: str, *, reason: Reason, to: Text = "", json: Json = False)
     from flows.settings import prepare_environment
 
     prepare_environment()
+    ready_to_write()
     print("checking the earlier version in a fresh process and on the test images", file=sys.stderr)
     before = lines_so_far(store(), known_dataset(dataset))
     with native_messages_to(store().root / "native.log"):
@@ -130,7 +132,7 @@ def approve(version: Waits, *, reason: Reason, json: Json = False) -> int:
     prepare_environment()
     print("checking what waits in a fresh process and on the test images", file=sys.stderr)
     with native_messages_to(store().root / "native.log"):
-        done = answer(store(), _waits(version), who=user_name(), why=reason)
+        done = answer(ready_to_write(), _waits(version), who=user_name(), why=reason)
     if json:
         print_json(done.entry.to_json())
     else:
@@ -143,7 +145,7 @@ def decline(version: Waits, *, reason: Reason) -> None:
     """Decline a model that waits for a person; the champion stays."""
     from artifacts.operations.approval import decline as answer
 
-    print(answer(store(), _waits(version), who=user_name(), why=reason).sentence())
+    print(answer(ready_to_write(), _waits(version), who=user_name(), why=reason).sentence())
 
 
 def _waits(name: str) -> str:
@@ -155,7 +157,7 @@ def bar(version: ExactVersion, *, reason: Reason) -> None:
     """Bar the weights of a version from promotion."""
     from artifacts.registry import bars
 
-    entry = bars.bar(store(), version, who=user_name(), why=reason)
+    entry = bars.bar(ready_to_write(), version, who=user_name(), why=reason)
     print(f"{version} is barred since {entry.when[:10]}: {entry.why}")
 
 
@@ -164,7 +166,7 @@ def lift(version: ExactVersion, *, reason: Reason) -> None:
     """Lift the bar on a version."""
     from artifacts.registry import bars
 
-    bars.lift(store(), version, who=user_name(), why=reason)
+    bars.lift(ready_to_write(), version, who=user_name(), why=reason)
     print(f"{version} may be promoted again")
 
 
@@ -176,7 +178,7 @@ def pin(version: ExactVersion, *, reason: Reason) -> None:
     """
     from artifacts.upkeep import pins
 
-    pins.pin(store(), version, who=user_name(), why=reason)
+    pins.pin(ready_to_write(), version, who=user_name(), why=reason)
     print(f"{version} is pinned: what it was made from stays")
 
 
@@ -185,7 +187,7 @@ def unpin(version: ExactVersion) -> None:
     """Undo `pin`."""
     from artifacts.upkeep import pins
 
-    pins.unpin(store(), version)
+    pins.unpin(ready_to_write(), version)
     print(f"{version} is not pinned any more")
 
 
@@ -215,7 +217,7 @@ def gc(
     from artifacts.upkeep import garbage
 
     items = garbage.find(store(), garbage.Retention(keep, days, gigabytes, horizon))
-    freed = garbage.remove(store(), items) if remove else 0
+    freed = garbage.remove(ready_to_write(), items) if remove else 0
     total = sum(item.bytes for item in items)
     if json:
         print_json({"items": [item.to_json() for item in items], "bytes": total, "removed_bytes": freed})

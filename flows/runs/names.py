@@ -9,6 +9,7 @@ from prefect import runtime
 from prefect.states import Failed
 
 from data.errors import NightshiftError
+from data.home.files import disk_failures
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -32,7 +33,8 @@ def errors_to_failed_state(body: Callable[P, R]) -> Callable[P, R]:
     @wraps(body)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return body(*args, **kwargs)
+            with disk_failures():
+                return body(*args, **kwargs)
         except NightshiftError as error:
             return cast(R, Failed(message=failure_message(error), data=error))
 

@@ -22,6 +22,7 @@ from artifacts.registry.waiting import Waiting
 from artifacts.reporting.summary import NightReport, failed_row, trained_row
 from artifacts.serving import check
 from artifacts.serving.check import InfraCheck
+from artifacts.upkeep.preflight import preflight
 from data import catalogue
 from data.dataset import Dataset
 from data.errors import BadInput
@@ -88,7 +89,8 @@ class Night:
         Raises:
             UnknownName: no such dataset.
             BadInput: a forced run without a reason, or an invalid policy.
-            StorageFailed: the home cannot be written, or is nearly full.
+            Broken: newer code has written in this home.
+            StorageFailed: the home cannot be written, has no locks, or is nearly full.
         """
         store, now = settings().store, datetime.now(UTC)
         row = catalogue.get(store, dataset)
@@ -97,7 +99,8 @@ class Night:
                 "force needs a reason, and none was given",
                 "give it in one sentence: --reason '...', or the field reason",
             )
-        store.preflight(row.bytes_needed)
+        for line in preflight(store, row.bytes_needed):
+            say("start", line)
         for line in reconcile(store):
             say("start", line)
         swept = store.sweep()

@@ -49,7 +49,7 @@ def cancel(client: SyncPrefectClient, id: UUID) -> None:
 
 def _mark_crashed(client: SyncPrefectClient, store: Store, record: Record) -> str:
     """End a run as crashed on the server and in its record, and cancel its children; return a sentence that says so."""
-    why = _why_lost(record)
+    why = record.why_lost
     run = _find(client, record.id)
     if run and run.state and not run.state.is_final():
         _set_crashed(client, run, why)
@@ -61,13 +61,6 @@ def _mark_crashed(client: SyncPrefectClient, store: Store, record: Record) -> st
     return f"{run.name} ({record.run}) is marked as Crashed: {why}"
 
 
-def _why_lost(record: Record) -> str:
-    if record.process.same_kernel or record.process.gone:
-        return f"{record.process} exited without recording a result"
-    minutes = journal.SILENCE.seconds // 60
-    return f"{record.process} has shown no sign of life for {minutes} minutes"
-
-
 def _cancel_children(client: SyncPrefectClient, id: str) -> None:
     children = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(_children_of(id)))
     for child in children:
@@ -76,20 +69,26 @@ def _cancel_children(client: SyncPrefectClient, id: str) -> None:
 
 
 def _mark_stuck(client: SyncPrefectClient, store: Store) -> list[str]:
-    """Mark as Crashed the runs that hold a slot of a worker though the journal has no active record of them.
+    """Mark as Crashed the runs that hold a slot of a worker though the journal has no active record of them."""
+    done = []
+    for run, why in _stuck(client, store):
+        _set_crashed(client, run, why)
+        done.append(f"{run.name} is marked as Crashed: {why}")
+    return done
 
-    They were taken more than START_LIMIT ago and never began, or they ended and the server was not told.
-    """
+
+def stuck(client: SyncPrefectClient, store: Store) -> list[tuple[str, str]]:
+    """Return name and reason of the runs that `reconcile` would mark, though the journal does not know them as lost."""
+    return [(run.name, why) for run, why in _stuck(client, store)]
+
+
+def _stuck(client: SyncPrefectClient, store: Store) -> list[tuple[FlowRun, str]]:
+    """Return the runs that were taken more than START_LIMIT ago and never began, or whose end the server has missed."""
     runs = client.read_flow_runs(
         flow_filter=FlowFilter(name=FlowFilterName(any_=FLOWS)),
         flow_run_filter=FlowRunFilter.model_validate({"state": {"type": {"any_": TAKEN}}}),
     )
-    done = []
-    for run in runs:
-        if why := _why_stuck(run, store):
-            _set_crashed(client, run, why)
-            done.append(f"{run.name} is marked as Crashed: {why}")
-    return done
+    return [(run, why) for run in runs if (why := _why_stuck(run, store))]
 
 
 def _why_stuck(run: FlowRun, store: Store) -> str:

@@ -7,6 +7,7 @@ silently. Here an unknown key is an error, and the server's state is compared wi
 import json
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
@@ -339,6 +340,28 @@ def differences(client: "SyncPrefectClient", plan: Plan, pools: dict[str, Pool])
             if queue.name in pool.queues
         }
         yield from _mismatches(f"pool {name}", pool.model_dump(include=ABOUT_POOLS | {"queues"}), has)
+
+
+def missing(client: "SyncPrefectClient", plan: Plan) -> Iterator[str]:
+    """Yield the full names of the deployments that the server does not have."""
+    yield from (one.full_name for one in plan.deployments if _find(client, one) is None)
+
+
+def paused(client: "SyncPrefectClient", plan: Plan, pools: dict[str, Pool]) -> Iterator[str]:
+    """Yield a sentence for each deployment, schedule and pool that somebody has paused."""
+    from prefect.exceptions import ObjectNotFound
+
+    for one in plan.deployments:
+        found = _find(client, one)
+        if found and found.paused:
+            yield f"{one.full_name} is paused"
+        for entry in found.schedules if found else ():
+            if not entry.active:
+                yield f"{one.full_name}: the schedule {_shown(entry)} is paused"
+    for name in pools:
+        with suppress(ObjectNotFound):
+            if client.read_work_pool(name).is_paused:
+                yield f"the work pool {name} is paused"
 
 
 def _wanted(plan: Plan, one: Deployment) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from artifacts.models.provenance import CHECKOUT
+from artifacts.upkeep.preflight import preflight
 from data.errors import BadInput, Broken
 from data.home.processes import Process
 from data.home.store import Store
@@ -41,7 +42,7 @@ def up(port: int = 4200, say: Callable[[str], None] = print) -> Started:
         Corrupt: the record of what was started cannot be read.
     """
     store = settings().store
-    store.preflight()
+    preflight(store)
     with store.lock("server"):
         if now := _running_or_cleared(store, say):
             say(f"already running at {now.ui}")
@@ -60,7 +61,7 @@ def prepare_foreground(port: int = 4200, say: Callable[[str], None] = print) -> 
         Corrupt: the record of what was started cannot be read.
     """
     store = settings().store
-    store.preflight()
+    preflight(store)
     with store.lock("server"):
         if now := _running_or_cleared(store, say):
             raise BadInput(f"already running at {now.ui} as {now.supervisor}", "stop it first: nightshift server down")
@@ -74,12 +75,12 @@ def _running_or_cleared(store: Store, say: Callable[[str], None]) -> Started | N
         _require_reachable(now)
         return now
     if now:
-        _clear(store, now, say)
+        clear(store, now, say)
     return None
 
 
 def _prepare(store: Store, port: int) -> str:
-    _require_free(port)
+    require_free(port)
     url = f"http://{HOST}:{port}/api"
     _write_environment(store, url)
     return url
@@ -128,7 +129,7 @@ def _require_reachable(now: Started) -> None:
         )
 
 
-def _clear(store: Store, now: Started, say: Callable[[str], None]) -> None:
+def clear(store: Store, now: Started, say: Callable[[str], None]) -> None:
     """End what is left of a server that does not run any more, or did not come up."""
     if now.unidentified:
         say(f"ignoring the record of a server that was started on {now.supervisor.host}: it does not run here")
@@ -230,7 +231,12 @@ def _start(store: Store, url: str) -> Started:
     raise Broken(f"the server did not start: {output[-1] if output else 'no output'}", f"read {_folder(store)}/*.log")
 
 
-def _require_free(port: int) -> None:
+def require_free(port: int) -> None:
+    """Check that nobody listens at a port.
+
+    Raises:
+        BadInput: somebody does.
+    """
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the server does: closed connections may linger
         try:

@@ -69,6 +69,7 @@ def test_characters_that_a_terminal_lacks_are_escaped(tmp_path: Path) -> None:
     assert "tiny" in done.stdout
 
 
+@pytest.mark.fault("F-43")
 @pytest.mark.parametrize("home", ["~nobody-of-this-name/x"])
 def test_home_that_cannot_be_used_is_one_sentence(tmp_path: Path, home: str) -> None:
     """The variable is named."""
@@ -141,6 +142,7 @@ def test_user_without_a_name_is_known_by_number() -> None:
     )
 
 
+@pytest.mark.fault("F-43")
 def test_read_only_home_can_be_asked(tmp_path: Path) -> None:
     """Status, history and verify write nothing; a night is refused in one sentence."""
     home = tmp_path / "home"

@@ -90,6 +90,7 @@ def night(dataset: str = SAMPLE, recipe: str = "tiny", **parameters: object) -> 
     return summary
 
 
+@pytest.mark.fault("F-45")
 def test_the_first_night_promotes_and_the_second_says_why_not(
     first: tuple[Store, NightReport], empty_home: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +149,7 @@ def test_a_candidate_that_cannot_win_any_more_gives_up(home: Store, probed_here:
     assert "gave up after epoch 15 of 30" in (home.run(summary.run) / REPORT).read_text()
 
 
+@pytest.mark.fault("F-35")
 def test_below_the_floor_is_a_verdict_and_not_an_error(home: Store, probed_here: None) -> None:
     """A model below the accuracy that was asked for is rejected, the ledger says why, and no version appears."""
     summary = night(policy={"min_accuracy": 0.99})
@@ -222,6 +224,7 @@ def test_a_dataset_of_ones_own(home: Store, probed_here: None, tmp_path: Path) -
     assert summary.class_names == ("left", "middle", "right")
 
 
+@pytest.mark.fault("F-30")
 def test_refused_data_stops_everything(empty_home: Store, tmp_path: Path) -> None:
     """Data that is not what the reference says is refused with the expectation's name, and nothing is trained."""
     genuine = write_idx_folder(tmp_path / "good", height=12, width=12, n_classes=3)
@@ -234,6 +237,7 @@ def test_refused_data_stops_everything(empty_home: Store, tmp_path: Path) -> Non
     assert not (empty_home.root / "prepared").exists()
 
 
+@pytest.mark.fault("F-49")
 def test_a_damaged_champion_is_never_replaced_silently(home: Store, probed_here: None) -> None:
     """When the champion's file has changed on disk, the night holds and says what to do."""
     night()

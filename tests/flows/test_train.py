@@ -42,6 +42,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Loop, "epoch", epoch)
 
 
+@pytest.mark.fault("F-37")
 def test_half_the_batch_is_trained_in_a_new_process(store: Store, full: None) -> None:
     """The result is the candidate with half the batch, by name and in its record."""
     candidate = Candidate.parse("mlp:epochs=1,batch=64,hidden=16")
@@ -50,6 +51,7 @@ def test_half_the_batch_is_trained_in_a_new_process(store: Store, full: None) ->
     assert candidates.read(store, ref).training["parameters"]["batch"] == 32
 
 
+@pytest.mark.fault("F-37")
 def test_second_time_out_of_memory_is_a_clear_failure(
     store: Store, full: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def test_a_year_of_nights_spends_no_more_than_allotted() -> None:
     assert {look.allotted for look in looks} == {HALF}
 
 
+@pytest.mark.fault("F-36")
 @pytest.mark.parametrize(
     "other",
     [{"test_digest": "another test set"}, {"champion": "mnist/2"}, {"recipe": "cnn, changed"}],

@@ -27,6 +27,7 @@ from tests.artifacts.gate.gate_cases import (
 RUNBOOK = "\n".join(path.read_text() for path in sorted(Path("docs").glob("runbook*.md")))
 
 
+@pytest.mark.fault("F-35")
 @pytest.mark.parametrize("night", NIGHTS, ids=lambda night: night.title)
 def test_every_night_ends_by_its_rule(night: Night) -> None:
     """Each situation has its verdict and its rule."""
@@ -136,6 +137,7 @@ def test_a_recipe_that_is_better_with_a_tied_model_is_promoted() -> None:
     assert judge(tied, POLICY).rule == "better"
 
 
+@pytest.mark.fault("F-35")
 def test_p_at_the_level_is_within_it() -> None:
     """A p-value that equals its level promotes, and is shown as within it; the margin's p-value likewise."""
     decision = judge(EVIDENCE, POLICY)

@@ -82,6 +82,7 @@ def test_the_required_accuracy_itself_is_enough(trained: TrainedHome) -> None:
         rollback.require_accuracy(trained.store, version.id, trained.prepared, version, accuracy + 0.001)
 
 
+@pytest.mark.fault("F-29")
 def test_a_version_that_does_not_serve_is_refused(trained: TrainedHome, served: Served) -> None:
     """The serving check's message is the reason, and nothing moves."""
     trained.promote(0)
@@ -114,6 +115,7 @@ def test_without_the_test_images_there_is_no_rollback(trained: TrainedHome, serv
     assert served.folders == []
 
 
+@pytest.mark.fault("F-21")
 def test_a_champion_that_changes_meanwhile_is_not_replaced(trained: TrainedHome, served: Served) -> None:
     """A rollback that took the serving check's time is refused if somebody else was faster."""
     trained.promote(0)

@@ -52,6 +52,7 @@ def test_last_night_that_failed_is_told_with_its_first_line(store: Store, state:
     assert problems(store) == [f"mnist: the last run, night-2, {state}: no mirror served it"]
 
 
+@pytest.mark.fault("F-47")
 def test_night_whose_process_died_is_seen_without_a_server(store: Store) -> None:
     """Its record still says `running`; the kernel says otherwise."""
     night(store, 5)

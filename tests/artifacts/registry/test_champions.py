@@ -18,6 +18,7 @@ from tests.artifacts.registry.invariants import assert_clean, assert_hold
 from tests.artifacts.registry.nights import DATASET
 
 
+@pytest.mark.fault("F-28")
 @pytest.mark.parametrize("name", ["..", ".", "../x", "a/b", "", "A", ".hidden", "-x", "x" * 101])
 def test_a_dataset_name_that_leaves_the_home_is_refused(store: Store, name: str) -> None:
     """Names are checked before they become paths, for readers and writers alike."""
@@ -27,6 +28,7 @@ def test_a_dataset_name_that_leaves_the_home_is_refused(store: Store, name: str)
     assert not store.root.exists()
 
 
+@pytest.mark.fault("F-28")
 def test_symbolic_links_are_refused_everywhere(store: Store) -> None:
     """A link to somewhere else is neither a version nor a folder of versions nor a model file nor a pointer."""
     version = nights.night(store, "a")
@@ -97,6 +99,7 @@ def test_a_promotion_over_another_champion_than_the_compared_one_is_refused(stor
     assert [version.id for version in versions.versions(store, DATASET)] == ["mnist/1", "mnist/2"]
 
 
+@pytest.mark.fault("F-26")
 def test_a_version_that_changed_is_not_promoted(store: Store) -> None:
     """Neither with a changed file nor with a changed file and a manifest to match, once the ledger knows it."""
     first, second = nights.night(store, "a"), nights.register(store, "b")
@@ -149,6 +152,7 @@ def test_a_rollback_may_name_any_version_and_lifts_its_bar(store: Store) -> None
     assert champions.rollback(store, DATASET, to=challenger.id, **nights.BY_ME).to_version == "mnist/3"
 
 
+@pytest.mark.fault("F-29")
 def test_a_rollback_is_refused_with_a_reason(store: Store) -> None:
     """No champion, an unknown version, the champion itself, its twin, a stale token, no reason, a damaged target."""
     with pytest.raises(BadInput, match="no champion to roll back from"):
@@ -233,6 +237,7 @@ def test_holds_and_rejections_are_written_once_per_run_and_weights(store: Store)
         champions.record(store, DATASET, "hold", **held | {"decision": nights.decision("HOLD", mode="dry-run")})
 
 
+@pytest.mark.fault("F-39")
 def test_who_was_champion_on_a_day_follows_the_order_of_events_though_the_clock_jumps(store: Store) -> None:
     """A clock that ran a year ahead for one night, and one set back by an hour, do not change the order."""
     noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -270,6 +275,7 @@ def test_the_history_of_a_version_has_every_line_about_it(store: Store) -> None:
         champions.version_history(store, "mnist/8")
 
 
+@pytest.mark.fault("F-29")
 def test_a_rollback_waits_for_a_registration_that_is_under_way(two: Store) -> None:
     """The lock serialises them: both happen, whole, one after the other."""
     nights.candidate(two, "c", "run-c")

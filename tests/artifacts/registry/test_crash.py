@@ -153,6 +153,7 @@ def interrupted(case: Case, strace: str, syscall: str, fault: str) -> Iterator[t
     raise AssertionError(f"still interrupted at call {number} of {syscall}")
 
 
+@pytest.mark.fault("F-11")
 @pytest.mark.parametrize(
     ("name", "syscall"),
     [
@@ -175,6 +176,7 @@ def test_a_kill_at_any_system_call_leaves_one_loadable_champion_and_a_repeatable
     assert kills, "nothing was interrupted"
 
 
+@pytest.mark.fault("F-12", "F-13")
 @pytest.mark.parametrize(
     ("name", "syscall", "error"),
     [
@@ -215,6 +217,7 @@ def in_a_fork(work: Callable[[], object]) -> int:
     return os.waitpid(pid, 0)[1]
 
 
+@pytest.mark.fault("F-11")
 @pytest.mark.parametrize("function", ["os.fsync", "os.replace", "os.mkdir", "shutil.copyfile"])
 def test_a_kill_at_any_call_of_python_leaves_one_loadable_champion(cases: dict[str, Case], function: str) -> None:
     """The same sweep without strace: the n-th call of a function of the standard library kills the process."""
@@ -244,6 +247,7 @@ def test_a_kill_at_any_call_of_python_leaves_one_loadable_champion(cases: dict[s
     raise AssertionError(f"still killed at call {number}")
 
 
+@pytest.mark.fault("F-12")
 def test_a_ledger_line_that_finds_no_space_is_written_by_the_next_command(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +268,7 @@ def test_a_ledger_line_that_finds_no_space_is_written_by_the_next_command(
     assert [entry.action for entry in ledger.read(store, nights.DATASET)] == ["promote", "promote", "bar"]
 
 
+@pytest.mark.fault("F-20")
 def test_a_zombie_that_wakes_up_cannot_promote_over_a_newer_champion(store: Store) -> None:
     """A process stopped between its comparison and its promotion finds the generation gone, and is refused."""
     nights.night(store, "a")
@@ -304,6 +309,7 @@ def race(home: Path, worker: int, rounds: int, barrier: Any, won: Any) -> None:
         barrier.wait(30)
 
 
+@pytest.mark.fault("F-21")
 @pytest.mark.parametrize(("processes", "rounds"), [(2, 12), (8, 6)])
 def test_of_many_promotions_at_once_exactly_one_succeeds(store: Store, processes: int, rounds: int) -> None:
     """In every round each process registers a version of its own, one becomes champion, the others stay challengers."""
@@ -326,6 +332,7 @@ def test_of_many_promotions_at_once_exactly_one_succeeds(store: Store, processes
     assert_clean(store)
 
 
+@pytest.mark.fault("F-21")
 def test_readers_see_a_champion_at_every_moment_of_a_busy_night(store: Store) -> None:
     """While another process promotes and rolls back, a reader without a lock always finds one whole champion."""
     nights.night(store, "a")
@@ -356,6 +363,7 @@ def test_readers_see_a_champion_at_every_moment_of_a_busy_night(store: Store) ->
     assert_clean(store)
 
 
+@pytest.mark.fault("F-23")
 def test_a_lock_dies_with_its_holder(store: Store) -> None:
     """A process killed inside the lock blocks nobody."""
     nights.night(store, "a")

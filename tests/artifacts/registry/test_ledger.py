@@ -240,6 +240,7 @@ def test_zeros_at_the_end_count_as_torn(three: Store) -> None:
     assert ledger.check(three, DATASET) is None
 
 
+@pytest.mark.fault("F-44")
 def test_another_schema_is_refused_politely(three: Store) -> None:
     """Old code that meets a newer ledger says so, and does not guess."""
     content = lines(three)

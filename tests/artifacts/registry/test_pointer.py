@@ -15,6 +15,7 @@ from tests.artifacts.registry import nights
 from tests.artifacts.registry.nights import DATASET
 
 
+@pytest.mark.fault("F-25")
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"schema": 1}', b"\x00" * 40, b"\xff\xfe"])
 def test_a_damaged_pointer_is_refused_and_rebuilt_from_the_ledger(two: Store, content: bytes) -> None:
     """It is never taken for "no champion yet", which would let any model in; repair restores what the ledger says."""
@@ -34,6 +35,7 @@ def test_a_damaged_pointer_is_refused_and_rebuilt_from_the_ledger(two: Store, co
     assert repair(two, DATASET) == []
 
 
+@pytest.mark.fault("F-25")
 def test_a_truncated_pointer_is_refused_at_every_length(two: Store) -> None:
     """However much of it is left."""
     path = two.champion(DATASET)
@@ -53,6 +55,7 @@ def test_a_missing_pointer_is_not_no_champion(two: Store) -> None:
     assert nights.champion_id(two) == "mnist/2"
 
 
+@pytest.mark.fault("F-25")
 def test_a_pointer_from_an_old_backup_is_refused(two: Store) -> None:
     """An old generation would bring back what was replaced, without a line that says so."""
     path = two.champion(DATASET)
@@ -65,6 +68,7 @@ def test_a_pointer_from_an_old_backup_is_refused(two: Store) -> None:
     assert nights.champion_id(two) == "mnist/1"
 
 
+@pytest.mark.fault("F-25")
 @pytest.mark.parametrize("field", ["version", "generation", "dataset"])
 def test_an_edited_pointer_is_refused(two: Store, field: str) -> None:
     """What it says must be what its own event says."""
@@ -76,6 +80,7 @@ def test_an_edited_pointer_is_refused(two: Store, field: str) -> None:
         champions.champion(two, DATASET)
 
 
+@pytest.mark.fault("F-44")
 def test_a_newer_schema_is_refused_and_never_repaired(two: Store) -> None:
     """Old code that meets new files leaves them alone."""
     path = two.champion(DATASET)
@@ -166,6 +171,7 @@ def test_a_first_night_that_was_killed_before_its_promotion_may_be_repeated(stor
     assert nights.champion_id(store) == "mnist/2"
 
 
+@pytest.mark.fault("F-13")
 @pytest.mark.parametrize(
     ("call", "champion", "message"),
     [

@@ -41,6 +41,7 @@ def test_registering_twice_gives_the_same_version(store: Store) -> None:
     assert versions.registered(store, DATASET, "run-3", nights.weights("a")) is None
 
 
+@pytest.mark.fault("F-36")
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -99,6 +100,7 @@ def test_a_name_that_is_none_lists_the_versions_there_are(store: Store, name: st
         versions.find(store, name)
 
 
+@pytest.mark.fault("F-26")
 def test_a_rewritten_manifest_is_found_by_the_ledger(store: Store) -> None:
     """Who changes the model and recomputes the manifest would have to rewrite the ledger and the pointer as well."""
     version = nights.night(store, "a")

@@ -202,6 +202,7 @@ def test_a_model_that_answers_otherwise_is_found(trained: Store) -> None:
         assert measured["max_abs_diff"] > 0.01
 
 
+@pytest.mark.fault("F-34")
 def test_a_model_that_answers_nothing_finite_is_found(trained: Store) -> None:
     """NaN is never close to anything."""
 

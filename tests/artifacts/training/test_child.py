@@ -55,6 +55,7 @@ def test_a_child_reports_progress_trains_and_evaluates(store: Store, tmp_path: P
     }
 
 
+@pytest.mark.fault("F-38")
 def test_death_by_memory_is_distinguished_from_other_deaths(store: Store, tmp_path: Path) -> None:
     """A real limit on memory, and a real kill."""
     prepared = prepare(store)

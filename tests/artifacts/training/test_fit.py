@@ -39,6 +39,7 @@ def test_it_learns(examples: Images, fitted: Fitted) -> None:
     assert fitted.history[-1].loss < fitted.history[0].loss
 
 
+@pytest.mark.fault("F-45")
 @pytest.mark.parametrize("spec", ["tiny:epochs=2", "cnn:epochs=2", "vgg:epochs=3,width=4"])
 def test_same_seed_same_weights(examples: Images, spec: str) -> None:
     """The same inputs and seed give the same weights, bit by bit; another seed gives others."""
@@ -91,6 +92,7 @@ def test_history_is_measured_on_all_images(examples: Images, fitted: Fitted) -> 
     assert fitted.history[-1].val_accuracy == pytest.approx((logits.argmax(axis=1) == held_out.labels).mean())
 
 
+@pytest.mark.fault("F-34")
 def test_a_loss_that_is_not_finite_stops_the_candidate(examples: Images) -> None:
     """A training that diverges ends in the epoch where it does; the message says which, and what to do."""
     wild = Candidate.parse("linear-64:learning_rate=10")
@@ -190,6 +192,7 @@ def read_identity(path: Path) -> str:
         return str(json.loads(str(content["header"]))["identity"])
 
 
+@pytest.mark.fault("F-37")
 def test_no_gpu_no_training(examples: Images) -> None:
     """Asking for a GPU where there is none fails before anything is built; an unknown device is a wrong name."""
     import tensorflow as tf

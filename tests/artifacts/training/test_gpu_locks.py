@@ -42,6 +42,7 @@ def uuid() -> str:
     return f"GPU-{uuid4()}"
 
 
+@pytest.mark.fault("F-22", "F-23")
 def test_second_training_waits_until_the_first_is_dead(uuid: str) -> None:
     """However the first dies, the kernel releases its lock."""
     first = _hold(uuid)
@@ -94,6 +95,7 @@ def test_lock_lives_on_in_a_child_that_inherits_it(uuid: str) -> None:
         (gpu_locks.LOCKS / f"nightshift-{uuid}.lock").unlink(missing_ok=True)
 
 
+@pytest.mark.fault("F-37")
 def test_gpu_that_is_not_there_is_refused_and_cpu_needs_no_lock() -> None:
     """`gpu` without one is an immediate failure; `auto` trains on the CPU."""
     with (
@@ -164,6 +166,7 @@ def test_without_a_driver_there_is_no_gpu(driver: Any, missing: Any) -> None:
     assert gpu_locks.present() == []
 
 
+@pytest.mark.fault("F-37")
 def test_a_driver_that_fails_or_hangs_is_reported(driver: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """With its error and what to do; training on the CPU instead would hide it."""
     driver(failing(pynvml.NVMLError_GpuIsLost()))

@@ -133,6 +133,7 @@ def test_the_newest_and_the_young_stay(store: Store) -> None:
     }
 
 
+@pytest.mark.fault("F-39")
 def test_a_clock_that_was_set_back_removes_nothing(store: Store) -> None:
     """What seems to come from the future is new."""
     published(store, "runs", "night", -400)

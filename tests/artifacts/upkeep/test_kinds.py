@@ -104,6 +104,7 @@ def test_a_damaged_registry_hides_no_damage_of_another(two: Store) -> None:
     assert {"the champion of kmnist", "mnist/2"} <= names
 
 
+@pytest.mark.fault("F-24")
 def test_a_version_whose_manifest_lacks_what_belongs_there_is_named(two: Store) -> None:
     """A missing key is no traceback, here and for whoever lists the versions."""
     manifest = versions.find(two, "mnist/1").folder / "manifest.json"
@@ -130,6 +131,7 @@ def test_an_error_that_nobody_expected_is_a_finding(two: Store, monkeypatch: pyt
     assert "model.keras has changed" in problems["mnist/2"].problem
 
 
+@pytest.mark.fault("F-43")
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_files_and_folders_that_may_not_be_read_are_named(two: Store) -> None:
     """And left alone by a repair: they may be whole."""
@@ -143,6 +145,7 @@ def test_files_and_folders_that_may_not_be_read_are_named(two: Store) -> None:
             path.chmod(0o755)
 
 
+@pytest.mark.fault("F-49")
 def test_a_disk_that_fails_while_it_is_read_is_a_finding(two: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """EIO is not taken for damage that could be repaired."""
     first, real = versions.find(two, "mnist/1").model, Path.open

@@ -41,6 +41,7 @@ def test_a_ledger_that_is_broken_stays_as_it_is(two: Store) -> None:
     assert check_home(two).serious
 
 
+@pytest.mark.fault("F-25")
 def test_a_rebuilt_pointer_leaves_the_old_one_in_quarantine(two: Store) -> None:
     """Whatever was there."""
     two.champion(DATASET).write_bytes(b"junk")

@@ -82,6 +82,7 @@ def only(store: Store) -> Record:
     return found
 
 
+@pytest.mark.fault("F-17", "F-23")
 def test_run_is_lost_as_soon_as_its_process_is_killed(store: Store) -> None:
     """The kernel releases its lock; the lock's file goes when the crash is recorded."""
     with working(store, "a1", [*HERE, WORK]):
@@ -138,6 +139,7 @@ def test_run_of_another_machine_that_earlier_code_started_is_given_up_after_a_da
     assert not record(process=Process.current(), began=began).lost
 
 
+@pytest.mark.fault("F-20")
 def test_same_run_is_not_executed_twice(store: Store) -> None:
     """A second process is refused as long as the first one lives."""
     with working(store, "a1", [*HERE, WORK]), pytest.raises(Conflict, match="already executed"):
@@ -169,6 +171,7 @@ def test_file_that_is_no_record_is_named_and_hides_no_other(store: Store, conten
     journal.prune(store)
 
 
+@pytest.mark.fault("F-44")
 def test_record_of_earlier_code_is_read(store: Store) -> None:
     """It has no lock and no namespace; its process decides."""
     one = journal.write(store, record(state="finished"))

@@ -23,6 +23,7 @@ def test_an_array_without_values_needs_no_file(tmp_path: Path) -> None:
     assert on_disk(tmp_path, (0, 28, 28), np.uint8).shape == (0, 28, 28)
 
 
+@pytest.mark.fault("F-12")
 @pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="the system has no such call")
 def test_a_full_disk_is_an_error_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mapped file without room would end the process by a signal, when it is written to."""

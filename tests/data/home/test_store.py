@@ -35,6 +35,7 @@ def leftovers(store: Store) -> list[Path]:
 # -- names ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-28")
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/etc", "A", "ä", "a\n", "a\0b", "-a", "a" * 101, "a b"])
 def test_what_could_leave_the_home_is_no_name(store: Store, name: str) -> None:
     """Every folder of the map refuses it, before anything is made."""
@@ -113,6 +114,7 @@ def test_a_complete_folder_is_never_replaced(store: Store) -> None:
     assert leftovers(store) == []
 
 
+@pytest.mark.fault("F-24")
 def test_a_folder_without_a_manifest_is_debris_and_is_replaced(store: Store) -> None:
     """What an earlier version of the world left there goes to tmp/, from where it is swept."""
     debris = store.prepared("0")
@@ -166,6 +168,7 @@ def test_whoever_publishes_between_the_look_and_the_rename_wins(store: Store, mo
     assert leftovers(store) == []
 
 
+@pytest.mark.fault("F-28")
 @pytest.mark.parametrize("kind", ["file", "folder", "nowhere"])
 def test_a_symbolic_link_is_neither_published_nor_verified(store: Store, tmp_path: Path, kind: str) -> None:
     """It could lead to what others change."""
@@ -184,6 +187,7 @@ def test_a_symbolic_link_is_neither_published_nor_verified(store: Store, tmp_pat
 # -- verifying ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-24")
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -281,6 +285,7 @@ def test_a_file_that_does_not_fit_leaves_nothing_behind(store: Store) -> None:
     assert leftovers(store) == []
 
 
+@pytest.mark.fault("F-12", "F-43")
 def test_a_full_or_read_only_disk_is_explained_and_leaves_nothing(tmp_path: Path) -> None:
     """A real one of one megabyte: too much fails and leaves nothing, with more room it fits; then it is read-only."""
     script = """
@@ -322,6 +327,7 @@ print("done")
     assert (done.returncode, done.stdout) == (0, "done\n"), done.stderr
 
 
+@pytest.mark.fault("F-43")
 @pytest.mark.parametrize("kind", ["a file", "below a file", "a link to nowhere"])
 def test_a_home_that_is_no_folder_is_explained(tmp_path: Path, kind: str) -> None:
     """With advice about NIGHTSHIFT_HOME, not with a traceback."""
@@ -338,6 +344,7 @@ def test_errors_that_are_not_about_the_disk_pass_unchanged(tmp_path: Path) -> No
         raise FileNotFoundError(errno.ENOENT, "no such file")
 
 
+@pytest.mark.fault("F-13")
 def test_everything_new_is_durable_before_it_counts(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each new folder's name in its parent, the files, their folder, the rename, and the folder that it happened in."""
     events: list[str] = []
@@ -377,6 +384,7 @@ def test_everything_new_is_durable_before_it_counts(store: Store, monkeypatch: p
 # -- sweeping and locking -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-24")
 def test_only_old_debris_is_swept(store: Store) -> None:
     """What is younger may still be in use; links are removed, not followed."""
     old, new, link = store.scratch(), store.scratch(), store.scratch()
@@ -410,6 +418,7 @@ def test_a_lock_keeps_others_out_until_it_is_released(store: Store) -> None:
         pass
 
 
+@pytest.mark.fault("F-23")
 def test_a_lock_dies_with_its_process(store: Store) -> None:
     """A process that is killed while it holds one blocks nobody."""
     script = f"""

@@ -47,6 +47,7 @@ def test_a_single_shard(tmp_path: Path, mode: str) -> None:
     assert got.imported.n_train + got.imported.n_test == 12
 
 
+@pytest.mark.fault("F-07")
 def test_names_that_lead_elsewhere_write_nothing(tmp_path: Path) -> None:
     """Members called ../../x or /etc/x are read where they are; nothing is extracted."""
     pairs = [

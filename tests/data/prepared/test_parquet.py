@@ -151,6 +151,7 @@ def test_the_content_digest_is_of_the_decoded_values(prepared: tuple[Store, Prep
         assert content_digest(split) != describe(store, ref)["splits"][name]["digest"]
 
 
+@pytest.mark.fault("F-45")
 def test_the_same_input_gives_the_same_bytes(home: tuple, prepared: tuple[Store, PreparedRef]) -> None:
     """Two homes prepared apart hold equal files under an equal address."""
     store, raw, validation = home
@@ -271,6 +272,7 @@ def test_an_unknown_split_or_chunk_size_is_refused(prepared: tuple[Store, Prepar
 # -- damage --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-10")
 @pytest.mark.parametrize("at", [2_000, 100_000, -9, -200], ids=["dictionary", "page", "footer length", "footer"])
 def test_a_flipped_bit_is_found_before_anything_is_parsed(
     damaged: tuple, at: int, monkeypatch: pytest.MonkeyPatch
@@ -286,6 +288,7 @@ def test_a_flipped_bit_is_found_before_anything_is_parsed(
         next(chunks(store, ref, "train", 10))
 
 
+@pytest.mark.fault("F-10")
 @pytest.mark.parametrize("keep", [0, 3, 5_000, -1], ids=["nothing", "magic", "some", "all but a byte"])
 def test_a_truncated_file_is_found(damaged: tuple, keep: int) -> None:
     """A file that lost its end is refused, whether or not it is hashed first."""
@@ -296,6 +299,7 @@ def test_a_truncated_file_is_found(damaged: tuple, keep: int) -> None:
             read_split(store, ref, "train", verify=verify)
 
 
+@pytest.mark.fault("F-10")
 def test_page_checksums_are_a_second_line(damaged: tuple) -> None:
     """Without hashing the file, flipped bits in the pages are still found by the pages' own checksums."""
     store, ref, path = damaged
@@ -323,6 +327,7 @@ def test_a_good_folder_is_used_again(damaged: tuple, raw_home: tuple) -> None:
     assert path.stat().st_mtime_ns == before
 
 
+@pytest.mark.fault("F-10")
 def test_a_damaged_folder_is_made_anew(damaged: tuple, raw_home: tuple, caplog: pytest.LogCaptureFixture) -> None:
     """The next night finds the damage, says so, and rebuilds the same bytes from the raw data."""
     store, ref, path = damaged
@@ -338,6 +343,7 @@ def test_a_damaged_folder_is_made_anew(damaged: tuple, raw_home: tuple, caplog: 
 # -- what is not written -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-30")
 def test_data_that_failed_its_validation_is_not_prepared(home: tuple) -> None:
     """Neither a failed validation nor one of other data opens the door."""
     store, raw, validation = home
@@ -391,6 +397,7 @@ def whole_or_absent(store: Store) -> bool:
     return bool(folders)
 
 
+@pytest.mark.fault("F-11")
 @needs_strace
 @pytest.mark.parametrize(("call", "step"), [("fsync", 2), ("rename", 1), ("write", 4)])
 def test_a_killed_process_leaves_all_or_nothing(home: tuple, call: str, step: int) -> None:
@@ -411,6 +418,7 @@ def test_a_killed_process_leaves_all_or_nothing(home: tuple, call: str, step: in
     assert whole_or_absent(store)
 
 
+@pytest.mark.fault("F-12", "F-13")
 @needs_strace
 @pytest.mark.parametrize("fault", ["write:error=ENOSPC:when=4+", "fsync:error=EIO:when=1"])
 def test_a_failing_disk_is_explained_and_leaves_nothing(home: tuple, fault: str) -> None:

@@ -370,6 +370,7 @@ def test_a_folder_that_cannot_be_listed_is_refused(source: Source) -> None:
     shutil.rmtree(source.folder / ("x" * 200))
 
 
+@pytest.mark.fault("F-07")
 def test_hostile_names(source: Source) -> None:
     """Line breaks, bytes that are no text, the longest names, dots: each is an image, and is named legibly."""
     source.take()
@@ -444,6 +445,7 @@ class Watch:
                 raise Stop
 
 
+@pytest.mark.fault("F-11")
 @pytest.mark.slow
 def test_a_take_that_is_stopped_anywhere_is_repeated(tmp_path: Path) -> None:
     """Before any change to the home, the next take gives the same snapshot, and lists the night once."""

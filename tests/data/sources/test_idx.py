@@ -109,6 +109,7 @@ def test_reading_does_not_copy_images() -> None:
     assert not array.flags.writeable
 
 
+@pytest.mark.fault("F-05")
 def test_unpacking_stops_at_the_cap() -> None:
     """A bomb of 200 MiB costs as much memory as the cap allows."""
     bomb = gzip.compress(bytes(200 << 20), compresslevel=1)

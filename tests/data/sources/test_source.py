@@ -92,6 +92,7 @@ def test_downloads_once_and_reads_what_was_served(store: Store, server: Server) 
     assert sha256(raw.train_images.tobytes()) == sha256(gzip.decompress(FILES[IMAGES])[16:])
 
 
+@pytest.mark.fault("F-04")
 def test_a_night_without_a_network_passes(store: Store) -> None:
     """Verified copies on disk are enough when every mirror is gone."""
     with serving() as server:
@@ -187,6 +188,7 @@ WRONG_CONTENT: dict[str, tuple[Callable[[Server], Behaviour], str]] = {
 }
 
 
+@pytest.mark.fault("F-02", "F-03")
 @pytest.mark.parametrize("failure", WRONG_CONTENT)
 def test_wrong_content_is_named_and_the_next_mirror_used(store: Store, server: Server, failure: str) -> None:
     """Every way to serve other bytes has its reason in the error, leaves no file, and does not stop the next mirror."""
@@ -194,6 +196,7 @@ def test_wrong_content_is_named_and_the_next_mirror_used(store: Store, server: S
     check_failing_mirror(store, server, behaviour(server), reason)
 
 
+@pytest.mark.fault("F-03", "F-04")
 def test_all_mirrors_are_listed_with_their_reasons(store: Store, server: Server, tmp_path: Path) -> None:
     """The error has one line for each mirror that was tried, and says what was kept."""
     server.routes[f"/page/{IMAGES}"] = answer(b"<html>")
@@ -211,6 +214,7 @@ def test_all_mirrors_are_listed_with_their_reasons(store: Store, server: Server,
     assert kept.read_bytes() == b"<html>"
 
 
+@pytest.mark.fault("F-03")
 def test_a_known_dataset_under_the_wrong_name_is_recognised(store: Store, mirror: Path, tmp_path: Path) -> None:
     """Fashion-MNIST served as MNIST is called by its name."""
     (tmp_path / "mnist").symlink_to((mirror / "fashion-mnist").resolve())
@@ -218,6 +222,7 @@ def test_a_known_dataset_under_the_wrong_name_is_recognised(store: Store, mirror
         download(store, replace(DATASETS["mnist"], mirrors=()), (str(tmp_path),))
 
 
+@pytest.mark.fault("F-05")
 def test_a_bomb_does_not_take_the_memory(store: Store, tmp_path: Path) -> None:
     """400 MiB in a small file are refused after as many bytes as the row allows."""
     small = {**FILES, IMAGES: BOMB}
@@ -247,6 +252,7 @@ def test_quarantine_does_not_grow_for_ever(store: Store, server: Server) -> None
 # -- disks, crashes, other processes ---------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-09")
 def test_a_flipped_bit_on_disk_is_noticed_and_mended(store: Store, server: Server) -> None:
     """The copy on disk is hashed at every use: reading refuses it, the next download replaces it."""
     serve_all(server, FILES)
@@ -264,6 +270,7 @@ def test_a_flipped_bit_on_disk_is_noticed_and_mended(store: Store, server: Serve
     assert [kept.read_bytes() for kept in (store.root / "quarantine" / "tiny").iterdir()] == [bytes(damaged)]
 
 
+@pytest.mark.fault("F-09")
 def test_a_damaged_copy_and_no_network_is_an_error(store: Store) -> None:
     """Bytes that are not the right ones are never used, not even when there is nothing else."""
     with serving() as server:
@@ -294,6 +301,7 @@ def test_reading_checks_the_shape_where_the_content_is_not_pinned(store: Store, 
         read_raw(store, row, ref)
 
 
+@pytest.mark.fault("F-01")
 def test_kill_9_in_mid_download_leaves_nothing_that_counts(store: Store, server: Server) -> None:
     """After a crash there is no final file, and the next run gets all of them."""
     server.routes[f"/{IMAGES}"] = stall(server, IMAGE_FILE, 40_000)
@@ -311,6 +319,7 @@ def test_kill_9_in_mid_download_leaves_nothing_that_counts(store: Store, server:
     assert not any(path.startswith("tmp/") for path in produced(store))
 
 
+@pytest.mark.fault("F-08")
 def test_two_processes_download_once(store: Store, server: Server) -> None:
     """One downloads, the other waits, both end with the same digest."""
     serve_all(server, FILES)
@@ -381,6 +390,7 @@ def test_the_bytes_are_on_disk_before_the_name_is(
         assert log[renamed + 1] == ("fsync", folder.stat().st_ino)
 
 
+@pytest.mark.fault("F-12")
 def test_a_full_disk_is_said_and_leaves_nothing(store: Store, server: Server) -> None:
     """Where a file cannot grow any more, the run fails clearly, and succeeds once there is space."""
     serve_all(server, FILES)
@@ -393,6 +403,7 @@ def test_a_full_disk_is_said_and_leaves_nothing(store: Store, server: Server) ->
     download(store, tiny(server.url))
 
 
+@pytest.mark.fault("F-12", "F-13")
 @pytest.mark.parametrize("call", ["fsync", "replace", "open"])
 def test_whichever_step_fails_nothing_wrong_is_left(
     store: Store, server: Server, monkeypatch: pytest.MonkeyPatch, call: str
@@ -449,6 +460,7 @@ def _read_only(folder: Path) -> Iterator[None]:
         folder.chmod(0o755)
 
 
+@pytest.mark.fault("F-43")
 def test_a_read_only_home_is_said(server: Server) -> None:
     """A home that cannot be written is an error with advice, and stays as it was."""
     serve_all(server, FILES)
@@ -475,6 +487,7 @@ def test_a_read_only_home_with_verified_copies_is_enough(server: Server) -> None
         assert {path: path.stat().st_mtime_ns for path in home.rglob("*")} == before
 
 
+@pytest.mark.fault("F-07")
 @pytest.mark.parametrize("name", ["../outside", "/etc/x", "a/b", "..", ""])
 def test_names_cannot_lead_out_of_the_home(store: Store, server: Server, name: str) -> None:
     """A row with a hostile name writes nothing anywhere."""

@@ -60,6 +60,7 @@ def _chunked(body: bytes) -> Behaviour:
     return behave
 
 
+@pytest.mark.fault("F-02", "F-04", "F-05", "F-06")
 @pytest.mark.parametrize("failure", FAILURES)
 def test_a_mirror_that_fails_is_named_and_the_next_one_used(store: Store, server: Server, failure: str) -> None:
     """Every way to fail has its reason in the error, leaves no file, and does not stop the next mirror."""
@@ -77,6 +78,7 @@ def test_a_mirror_folder_may_hold_anything(store: Store, tmp_path: Path) -> None
     assert error.value.problem.count("this is not a file") == 2
 
 
+@pytest.mark.fault("F-04")
 @pytest.mark.parametrize(
     "slow",
     [
@@ -117,6 +119,7 @@ def test_https_works_and_checks_certificates(store: Store, tmp_path: Path, monke
         download(store, tiny(server.url))
 
 
+@pytest.mark.fault("F-06")
 def test_https_is_not_left_for_http(
     store: Store, server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,6 +134,7 @@ def test_https_is_not_left_for_http(
     assert server.asked == []
 
 
+@pytest.mark.fault("F-06")
 @pytest.mark.parametrize(
     ("origin", "url", "allowed"),
     [
@@ -152,6 +156,7 @@ def test_where_a_redirect_may_lead(origin: str, url: str, allowed: bool) -> None
             _allowed(origin, url)
 
 
+@pytest.mark.fault("F-48")
 @pytest.mark.parametrize(
     "mirror", ["ftp://host/x", "file:///x", "https://me:secret@host/x", "https://host/?key=secret", "http://[", ""]
 )

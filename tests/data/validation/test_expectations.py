@@ -96,6 +96,7 @@ def test_the_official_files_meet_what_is_pinned(name: str, mirror: Path, store: 
 # -- damaged tables (F-32) -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-32")
 def test_an_empty_table_fails(table: pa.Table) -> None:
     """Nothing to complain about is not the same as nothing wrong."""
     assert "table" in failed(table.slice(0, 0))
@@ -108,6 +109,7 @@ def test_an_empty_split_fails(table: pa.Table, raw: RawData) -> None:
     assert "table.split" in failed(train, UNPINNED)
 
 
+@pytest.mark.fault("F-32")
 @pytest.mark.parametrize("name", list(COLUMNS))
 def test_a_column_without_values_fails(table: pa.Table, name: str) -> None:
     """A column of nulls, or of NaN, fails by its name."""
@@ -116,6 +118,7 @@ def test_a_column_without_values_fails(table: pa.Table, name: str) -> None:
         assert f"table.{name}" in failed(column(table, name, [float("nan")] * len(table)))
 
 
+@pytest.mark.fault("F-32")
 def test_a_single_nan_fails(table: pa.Table) -> None:
     """One image without a mean is one too many."""
     assert "table.mean" in failed(column(table, "mean", [float("nan"), *table["mean"].to_pylist()[1:]]))
@@ -126,6 +129,7 @@ def test_infinite_values_fail(table: pa.Table) -> None:
     assert "train.std" in failed(column(table, "std", [float("inf")] * len(table)))
 
 
+@pytest.mark.fault("F-32")
 def test_a_missing_added_or_retyped_column_fails(table: pa.Table) -> None:
     """The Arrow schema is compared before anything looks at values."""
     assert failed(table.drop_columns(["mean"])) == {"table.mean"}
@@ -151,6 +155,7 @@ def test_at_most_twenty_offending_rows_are_named(table: pa.Table) -> None:
 # -- corrupted data (F-30, F-31) -----------------------------------------------------------------------------------
 
 
+@pytest.mark.fault("F-30", "F-31")
 @pytest.mark.parametrize("name", [corruption.name for corruption in CORRUPTIONS if corruption.name[:3] != "1 %"])
 def test_each_corruption_is_caught(catches: dict[str, Catch], name: str) -> None:
     """The suite refuses every corrupted copy and says by which expectation."""
@@ -177,6 +182,7 @@ def test_a_corruption_is_caught_for_the_right_reason(catches: dict[str, Catch], 
     assert subject in {by.split(":")[0] for by in catches[name].by}
 
 
+@pytest.mark.fault("F-30")
 def test_one_percent_of_wrong_labels_is_left_to_the_metric_gate(catches: dict[str, Catch]) -> None:
     """Statistics cannot see it, the table says so, and that is no failure of the self-test."""
     catch = catches["1 % labels permuted"]
@@ -244,6 +250,7 @@ def test_an_exception_in_one_expectation_is_not_a_verdict(table: pa.Table, monke
     assert not isinstance(broken.value, DataRefused)
 
 
+@pytest.mark.fault("F-33")
 def test_an_exception_in_great_expectations_is_not_a_verdict(table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that raises is Broken, too."""
     import great_expectations as gx
@@ -256,6 +263,7 @@ def test_an_exception_in_great_expectations_is_not_a_verdict(table: pa.Table, mo
         validate(SAMPLE, table)
 
 
+@pytest.mark.fault("F-33")
 def test_a_missing_library_is_not_a_verdict(table: pa.Table, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without Great Expectations data is neither accepted nor refused, and the message says what to do."""
     monkeypatch.setitem(sys.modules, "great_expectations", None)
@@ -333,6 +341,7 @@ def test_data_that_is_not_as_expected_is_refused_each_time(store: Store, monkeyp
     assert str(again.value) == message
 
 
+@pytest.mark.fault("F-31")
 def test_a_suite_that_misses_a_corruption_stops_the_night(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A validator that lets damage through is broken; nothing is published that could be used again."""
 

@@ -119,6 +119,7 @@ def test_unknown_option_is_refused(tmp_path: Path) -> None:
     assert nightshift(tmp_path, "retrain", "--datset", "mnist").returncode == 2
 
 
+@pytest.mark.fault("F-43")
 def test_read_only_home_is_explained(tmp_path: Path) -> None:
     """A home that cannot be written is reported at once, with what to do."""
     file = tmp_path / "file"

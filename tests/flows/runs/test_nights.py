@@ -61,6 +61,7 @@ def test_task_runs_and_events_appear_under_authentication(live: Live) -> None:
     assert any(note["key"] == "report-mnist-sample" for note in notes)
 
 
+@pytest.mark.fault("F-49")
 def test_every_morning_everything_is_hashed_again(live: Live) -> None:
     """The deployment that verifies completes; with one bit of the champion changed it fails and says where."""
     assert live.ended(live.start("verify/nightly")).state_name == "Completed"
@@ -88,6 +89,7 @@ def test_cancelling_a_night_cancels_its_trainings(live: Live) -> None:
     until(lambda: training.process.gone, "the end of the training's process")
 
 
+@pytest.mark.fault("F-16")
 def test_killed_worker_does_not_block_the_next_night(live: Live) -> None:
     """A worker and its runs are killed; it is restarted, the runs are marked Crashed, and the next night works."""
     night = live.night("tiny", seed=3)
@@ -106,6 +108,7 @@ def test_killed_worker_does_not_block_the_next_night(live: Live) -> None:
     assert live.ended(following).state_name in ("Promoted", "Not promoted")
 
 
+@pytest.mark.fault("F-14")
 def test_night_survives_the_death_of_its_server(live: Live) -> None:
     """The server dies in the middle of a training and is started again; the night goes on to its end."""
     night = live.night("tiny", seed=4)
@@ -117,6 +120,7 @@ def test_night_survives_the_death_of_its_server(live: Live) -> None:
     assert live.ended(night).state_name in ("Promoted", "Not promoted")
 
 
+@pytest.mark.fault("F-17", "F-38")
 def test_killed_training_is_reported_and_the_night_goes_on(live: Live) -> None:
     """One of two candidates is killed; the other is judged, and the report says what happened."""
     night = live.night("tiny", "softmax-regression", seed=5)
@@ -149,6 +153,7 @@ def test_candidate_is_started_once_and_has_a_time_limit(live: Live, monkeypatch:
     assert live.ended(child.run).state_name == "Cancelled"
 
 
+@pytest.mark.fault("F-22", "F-46")
 def test_missed_slots_are_covered_by_one_night_and_a_manual_one_waits(live: Live) -> None:
     """Of three missed slots one runs and covers all; a manual night waits for it, and has nothing to do."""
     now = datetime.now(UTC)
@@ -173,6 +178,7 @@ def test_missed_slots_are_covered_by_one_night_and_a_manual_one_waits(live: Live
     assert live.record(child.id, "finished").result["reused"]
 
 
+@pytest.mark.fault("F-19")
 @pytest.mark.parametrize("states", [(Pending,), (Running, Cancelling)], ids=["pending", "cancelling"])
 def test_run_that_was_taken_and_never_began_is_marked_as_crashed(
     live: Live, monkeypatch: pytest.MonkeyPatch, states: tuple[Callable[[], State], ...]
@@ -209,6 +215,7 @@ def webhook(live: Live) -> Iterator[list[str]]:
     listener.shutdown()
 
 
+@pytest.mark.fault("F-37")
 def test_missing_gpu_is_a_clear_failure_with_a_notification(live: Live, webhook: list[str]) -> None:
     """`device: gpu` on a host without one fails at once; the message says what to do, and reaches a webhook."""
     night = live.night("tiny", seed=7, device="gpu")

@@ -18,6 +18,7 @@ from tests.data.home.test_journal import record
 PATIENCE_S = 300.0
 
 
+@pytest.mark.fault("F-22")
 def test_second_night_of_a_dataset_waits_and_says_for_whom(store: Store) -> None:
     """It goes on when the first one has ended; a night of another dataset does not wait."""
     first = journal.write(store, record(run="first", dataset="mnist"))

@@ -40,6 +40,7 @@ def running(live: Live) -> Iterator[UUID]:
     live.store.journal(str(night)).unlink(missing_ok=True)
 
 
+@pytest.mark.fault("F-16")
 @pytest.mark.server
 def test_run_of_a_container_that_is_gone_is_marked_as_crashed(live: Live, running: UUID) -> None:
     """The night that follows does it; nobody needs to know the container's name."""
@@ -54,6 +55,7 @@ def test_run_of_a_container_that_is_gone_is_marked_as_crashed(live: Live, runnin
     assert found.state == "crashed"
 
 
+@pytest.mark.fault("F-15")
 @pytest.mark.server
 def test_run_whose_end_the_server_has_missed_gives_its_slot_back(
     live: Live, running: UUID, monkeypatch: pytest.MonkeyPatch
@@ -94,6 +96,7 @@ def test_record_that_was_read_before_its_run_ended_is_not_lost_afterwards(store:
     assert not seen.lost
 
 
+@pytest.mark.fault("F-46")
 def test_night_is_not_folded_into_one_that_died(store: Store) -> None:
     """Its slot would be lost; a night that certainly works or has finished covers the slot."""
     slot = datetime(2026, 11, 20, tzinfo=UTC).isoformat()

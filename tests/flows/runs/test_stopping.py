@@ -65,6 +65,7 @@ def run(store: Store, work: str) -> Iterator[tuple[subprocess.Popen[str], Proces
         process.communicate()
 
 
+@pytest.mark.fault("F-18")
 @pytest.mark.parametrize("work", [DEAF, STUBBORN], ids=["in native code", "catches everything"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_run_that_does_not_react_is_ended(store: Store, work: str, number: signal.Signals, code: int) -> None:
@@ -132,6 +133,7 @@ def gone_soon(process: Process) -> None:
     assert process.gone
 
 
+@pytest.mark.fault("F-17", "F-18")
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["interrupt", "terminate", "kill"])
 def test_night_leaves_nothing_running(tmp_path: Path, how: str) -> None:

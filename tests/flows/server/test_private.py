@@ -31,6 +31,7 @@ with server() as ready:
 """
 
 
+@pytest.mark.fault("F-42")
 def test_server_outlives_a_signal_to_the_group_but_not_its_owner(tmp_path: Path) -> None:
     """Behind a proxy that is dead, too; after kill -9 nothing listens any more."""
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "NIGHTSHIFT_"))}
@@ -57,6 +58,7 @@ def test_server_outlives_a_signal_to_the_group_but_not_its_owner(tmp_path: Path)
     assert not stack.healthy(url)
 
 
+@pytest.mark.fault("F-40", "F-42")
 def test_damaged_database_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """At once, with what the database said, the file's name and what it holds."""
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
@@ -70,6 +72,7 @@ def test_damaged_database_is_one_sentence(tmp_path: Path, monkeypatch: pytest.Mo
         server.close()
 
 
+@pytest.mark.fault("F-15", "F-40")
 @pytest.mark.parametrize(
     ("error", "said"),
     [

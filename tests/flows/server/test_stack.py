@@ -40,6 +40,7 @@ def test_server_has_what_the_files_say(live: Live) -> None:
         assert len(list(deployments.differences(client, plan, {"cpu": changed}))) == 1
 
 
+@pytest.mark.fault("F-39")
 def test_scheduler_plans_the_nights_in_their_time_zone(live: Live) -> None:
     """The next nights are on the server, at half past three in Berlin."""
     from zoneinfo import ZoneInfo
