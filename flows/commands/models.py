@@ -157,6 +157,39 @@ def predict(
             print(f"picture: {save}")
 
 
+@app.command(group=MODELS, help_epilogue="Example: nightshift export mnist --to savedmodel --to onnx exported")
+def export(
+    version: VersionName,
+    folder: Path,
+    *,
+    to: Annotated[tuple[str, ...], Several] = (),
+    json: Json = False,
+) -> None:
+    """Export a version for other software: TensorFlow Serving, ONNX Runtime, LiteRT, Keras.
+
+    The folder gets NAME/NUMBER, the layout of TensorFlow Serving. Every format is asked the requests recorded with
+    the version, in a process without Nightshift's code; if one answers otherwise, nothing is written.
+
+    Args:
+        folder: Folder to write into; made if it is not there.
+        to: Format: savedmodel, onnx, litert, keras or weights; repeat it for several.
+    """
+    from artifacts.exporting.export import export as write
+
+    found = find_version(version)
+    progress = console(stderr=True)
+    done = write(found, to, folder, lambda line: progress.print(line, markup=False, soft_wrap=True))
+    if json:
+        print_json({"version": found.id, "folder": str(done.folder), "formats": done.rows})
+        return
+    rows = [
+        (row["format"], f"{row['bytes'] / 1e6:.2f} MB", row["library"], f"{row['max_abs_diff']:.1e}")
+        for row in done.rows
+    ]
+    print_table(("format", "size", "answers as recorded in", "largest difference of a probability"), rows)
+    print(f"{found.id}: {done.folder}   README.md says what the model takes and how to load it")
+
+
 @app.command(group=MODELS, help_epilogue="Example: nightshift diff mnist/1 mnist/2 --save difference.png")
 def diff(first: VersionName, second: VersionName, *, save: Path | None = None, json: Json = False) -> None:
     """Compare two versions, and list the images on which they differ.
