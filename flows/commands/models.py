@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from data.dataset import Fit
-from data.errors import Corrupt
+from data.errors import BadInput, Corrupt
 from flows.commands.console import (
     BROKEN,
     DONE,
@@ -20,6 +20,7 @@ from flows.commands.console import (
     VersionName,
     console,
     find_version,
+    known_dataset,
     native_messages_to,
     print_json,
     print_table,
@@ -188,6 +189,31 @@ def export(
     ]
     print_table(("format", "size", "answers as recorded in", "largest difference of a probability"), rows)
     print(f"{found.id}: {done.folder}   README.md says what the model takes and how to load it")
+
+
+@app.command(group=MODELS, help_epilogue="Example: nightshift serve mnist fashion-mnist --port 8501")
+def serve(*datasets: str, host: str = "127.0.0.1", port: int = 8501) -> None:
+    """Answer requests with the champions of some datasets, until Ctrl-C.
+
+    In the REST form of TensorFlow Serving, for image files, and on a page to drop an image on. A promotion or rollback
+    is followed without a restart. /health and /metrics are for monitors.
+
+    Args:
+        datasets: Datasets whose champions answer.
+        host: Address to listen on; any but 127.0.0.1 requires the password in server/auth of the home.
+        port: Port to listen on; 0 takes a free one.
+    """
+    from artifacts.serving.check import ENVIRONMENT
+    from flows.serving.run import run
+    from flows.settings import prepare_environment, set_environment
+
+    if not datasets:
+        raise BadInput("expected at least one dataset, got none", "write: nightshift serve mnist")
+    names = [known_dataset(name) for name in datasets]
+    prepare_environment()
+    set_environment(ENVIRONMENT)
+    quiet = native_messages_to(store().root / "native.log")
+    run(store(), names, host, port, lambda line: print(line, flush=True), quiet)
 
 
 @app.command(group=MODELS, help_epilogue="Example: nightshift diff mnist/1 mnist/2 --save difference.png")
