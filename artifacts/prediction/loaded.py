@@ -18,6 +18,7 @@ from data.home.store import Store
 
 Images = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+ADVICE = {"add --invert": "have it inverted", "without --invert": "without inverting it"}
 LARGEST = 32  # images that are predicted together; larger requests are several calls
 
 
@@ -91,7 +92,10 @@ class Loaded:
 
     def answer(self, given: Prepared, probabilities: Floats, scores: Floats | None, *, invert: bool = False) -> Answer:
         """Return what the model says about the images of a file, as `nightshift predict` does."""
-        said = (*given.warnings, *warnings(given.images, self._seen, scores, inverted=invert))
+        # from_photo: without the advice to add that option, which whoever asks a server does not have
+        said = (*given.warnings, *warnings(given.images, self._seen, scores, inverted=invert, from_photo=True))
+        for option, words in ADVICE.items():
+            said = tuple(text.replace(option, words) for text in said)
         return Answer(
             self.version.id,
             given.images,

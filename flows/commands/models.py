@@ -158,6 +158,16 @@ def predict(
             print(f"picture: {save}")
 
 
+@app.command(group=MODELS, help_epilogue="Example: nightshift card mnist/3")
+def card(version: VersionName) -> None:
+    """Print the model card of a version, in Markdown; of versions without one, too."""
+    from artifacts.registry.card import CARD, of_folder
+
+    found = find_version(version)
+    path = found.folder / CARD
+    print(path.read_text() if path.is_file() else of_folder(store(), found.dataset, found.id, found.folder), end="")
+
+
 @app.command(group=MODELS, help_epilogue="Example: nightshift export mnist --to savedmodel --to onnx exported")
 def export(
     version: VersionName,
