@@ -2,11 +2,12 @@
 
     NIGHTSHIFT_HOME=... python -m benchmarks.serving DATASET [--seconds 10]
 
-for the champion of a home. `bare` is `Model.predict_on_batch` with 32 images, in this process and alone. `queue` is
-the server's queue without HTTP: 64 askers of one image each, again and again. `http` is the server as a process of its
+for the champion of a home. `bare` is `Model.predict_on_batch` with 32 images, in this process and alone. `queue` is the
+server's queue without HTTP: 64 askers of one image each, again and again. `http` is the server as a process of its
 own, asked by 4 connections of one client process with 32 images of JSON each; client and server share the processor.
 `single` sends single images 50 times a second on a fixed schedule, whether or not earlier answers have come, and counts
-from when each was due. The load of the machine is shown because milliseconds mean little on a busy one.
+from when each was due; `alone` does the same with the model in this process. The load of the machine is shown because
+milliseconds mean little on a busy one.
 """
 
 import argparse
@@ -34,6 +35,17 @@ from flows.settings import prepare_environment, set_environment, settings
 RATE = 50.0  # single images a second
 ASKERS, CONNECTIONS = 64, 4
 START = "from flows.commands.main import main; main()"
+
+
+def alone(loaded: Loaded, images: Any, seconds: float) -> list[float]:
+    """Return the milliseconds of RATE single images a second with the model alone: what the machine allows."""
+    times, started = [], time.perf_counter()
+    for number in range(int(RATE * seconds)):
+        due = started + number / RATE
+        time.sleep(max(due - time.perf_counter(), 0))
+        loaded._model.predict_on_batch(images[:1])
+        times.append(1000 * (time.perf_counter() - due))
+    return times
 
 
 def bare(loaded: Loaded, images: Any, seconds: float) -> float:
@@ -120,6 +132,8 @@ def measure(store: Store, dataset: str, seconds: float) -> dict[str, Any]:
         url = f"{base}/v1/models/{dataset}:predict"
         times = sorted(asyncio.run(single(url, images, seconds)))
         result |= {"p50_ms": statistics.median(times), "p99_ms": times[int(0.99 * len(times))], "n": len(times)}
+        times = sorted(alone(loaded, images, seconds))
+        result |= {"alone_p50_ms": statistics.median(times), "alone_p99_ms": times[int(0.99 * len(times))]}
         result["http"] = asyncio.run(http(url, images, seconds))
     finally:
         server.terminate()

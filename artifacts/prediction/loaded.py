@@ -23,7 +23,7 @@ LARGEST = 32  # images that are predicted together; larger requests are several 
 
 
 class Loaded:
-    """One version with its model compiled. Not for several threads at once.
+    """One version with its model compiled. `predict` is for one thread at a time.
 
     Args:
         store: the home.
@@ -47,18 +47,17 @@ class Loaded:
         for size in self._sizes():
             self.predict(np.zeros((size, *self.geometry.shape), np.uint8))
 
-    def predict(self, images: Images) -> tuple[Floats, Floats | None]:
-        """Return the probabilities, float32 (n, c), and how unlike the training images each is, float32 (n,).
+    def predict(self, images: Images) -> tuple[Floats, Floats]:
+        """Return logits and probabilities, float32 (n, c).
 
         Args:
             images: uint8 (n, *geometry.shape).
-
-        Returns:
-            The scores are None if the version was made before they were measured.
         """
         parts = [self._called(images[at : at + self.largest]) for at in range(0, len(images), self.largest)]
+        if len(parts) == 1:
+            return parts[0]
         logits, probabilities = (np.concatenate(both) for both in zip(*parts, strict=True))
-        return probabilities, None if self._novelty is None else self._novelty.scores(images, logits)
+        return logits, probabilities
 
     def checked(self, images: npt.NDArray[Any]) -> Images:
         """Return images as the model takes them.
@@ -90,8 +89,9 @@ class Loaded:
         """
         return prepare_files([file], self.geometry, one=True, invert=invert)
 
-    def answer(self, given: Prepared, probabilities: Floats, scores: Floats | None, *, invert: bool = False) -> Answer:
-        """Return what the model says about the images of a file, as `nightshift predict` does."""
+    def answer(self, given: Prepared, logits: Floats, probabilities: Floats, *, invert: bool = False) -> Answer:
+        """Return what the model says about the images of a file, as `nightshift predict` does; for several threads."""
+        scores = None if self._novelty is None else self._novelty.scores(given.images, logits)
         # from_photo: without the advice to add that option, which whoever asks a server does not have
         said = (*given.warnings, *warnings(given.images, self._seen, scores, inverted=invert, from_photo=True))
         for option, words in ADVICE.items():

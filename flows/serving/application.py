@@ -183,7 +183,7 @@ async def _predict(champions: Champions, request: Request) -> Response:
     asked = (
         bodies.predict_request(body, loaded) if small else await run_in_threadpool(bodies.predict_request, body, loaded)
     )
-    probabilities, _ = await champions.batchers[name].predict(loaded, asked.images)
+    _, probabilities = await champions.batchers[name].predict(loaded, asked.images)
     return _versioned(loaded, {asked.answer: probabilities})
 
 
@@ -194,8 +194,9 @@ async def _image(champions: Champions, request: Request) -> Response:
     given = await run_in_threadpool(loaded.prepared, file, invert=invert)
     if len(given.images) > bodies.MOST_IMAGES:
         raise bodies.TooLarge(f"expected at most {bodies.MOST_IMAGES} images, got {len(given.images)}")
-    probabilities, scores = await champions.batchers[name].predict(loaded, given.images)
-    return _versioned(loaded, loaded.answer(given, probabilities, scores, invert=invert).to_json())
+    logits, probabilities = await champions.batchers[name].predict(loaded, given.images)
+    answer = await run_in_threadpool(loaded.answer, given, logits, probabilities, invert=invert)
+    return _versioned(loaded, answer.to_json())
 
 
 async def _health(champions: Champions, _: Request) -> Response:

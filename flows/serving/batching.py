@@ -16,7 +16,7 @@ from artifacts.prediction.loaded import Floats, Images, Loaded
 
 MOST_WAITING = 4096  # images: about a second of work; beyond that it is better to say so than to let everybody wait
 
-Result = tuple[Floats, Floats | None]  # probabilities (n, c), novelty (n,)
+Result = tuple[Floats, Floats]  # logits and probabilities, (n, c)
 
 
 class Busy(Exception):
@@ -40,10 +40,7 @@ class Job:
         self.future: asyncio.Future[Result] = self.loop.create_future()
 
     def finish(self, result: Result | BaseException) -> None:
-        """Hand the result to the waiting request, from any thread; one that has gone away is left alone."""
-        self.loop.call_soon_threadsafe(self._set, result)
-
-    def _set(self, result: Result | BaseException) -> None:
+        """Hand the result to the waiting request, in its loop's thread; one that has gone away is left alone."""
         if self.future.done():
             return
         if isinstance(result, BaseException):
@@ -111,17 +108,30 @@ class Batcher:
 
     def _answer(self, batch: list[Job]) -> None:
         images = batch[0].images if len(batch) == 1 else np.concatenate([job.images for job in batch])
+        results: dict[Job, Result | BaseException]
         try:
-            probabilities, scores = batch[0].loaded.predict(images)
+            results = _shared_out(batch, batch[0].loaded.predict(images))
         except BaseException as error:  # noqa: BLE001  # the thread must live on, and the requests must be answered
-            for job in batch:
-                job.finish(error)
-        else:
-            at = 0
-            for job in batch:
-                part = slice(at, at + len(job.images))
-                job.finish((probabilities[part], None if scores is None else scores[part]))
-                at = part.stop
+            results = dict.fromkeys(batch, error)
         with self._lock:
             self._waiting -= len(images)
         self._observe(len(images))
+        for loop in {job.loop for job in batch}:
+            loop.call_soon_threadsafe(_finish, {job: one for job, one in results.items() if job.loop is loop})
+
+
+def _shared_out(batch: list[Job], together: Result) -> dict[Job, Result | BaseException]:
+    """Return for each job its part of what the batch was answered with."""
+    results: dict[Job, Result | BaseException] = {}
+    at = 0
+    for job in batch:
+        part = slice(at, at + len(job.images))
+        results[job] = (together[0][part], together[1][part])
+        at = part.stop
+    return results
+
+
+def _finish(results: dict[Job, Result | BaseException]) -> None:
+    """Hand out all results of a loop in one call: every call from another thread wakes it up."""
+    for job, result in results.items():
+        job.finish(result)

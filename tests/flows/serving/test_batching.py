@@ -20,13 +20,13 @@ class Slow:
     def __init__(self) -> None:
         self.go, self.asked = threading.Event(), threading.Event()
 
-    def predict(self, images: np.ndarray) -> tuple[np.ndarray, None]:
+    def predict(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Wait, then answer; an image of 255 breaks it."""
         self.asked.set()
         assert self.go.wait(60)
         if (images == 255).any():
             raise RuntimeError("broken")
-        return images.astype(np.float32), None
+        return -images.astype(np.float32), images.astype(np.float32)
 
 
 def images(*values: int) -> np.ndarray:
@@ -60,7 +60,7 @@ def test_what_waits_becomes_one_batch() -> None:
     async def scenario(batcher: Batcher, model: Slow) -> Any:
         tasks = await waiting(batcher, model, images(1), images(2), images(3, 4), images(5, 6), images(7, 8, 9, 10, 11))
         model.go.set()
-        return [result[0][:, 0].tolist() for result in await asyncio.gather(*tasks)]
+        return [result[1][:, 0].tolist() for result in await asyncio.gather(*tasks)]
 
     answers, sizes = run(scenario)
     assert answers == [[1], [2], [3, 4], [5, 6], [7, 8, 9, 10, 11]]
@@ -78,7 +78,7 @@ def test_a_model_that_fails_answers_everybody_of_its_batch() -> None:
 
     (results, after), _ = run(scenario)
     assert [isinstance(result, RuntimeError) for result in results] == [False, True, True]
-    assert after[0].tolist() == [[9.0]]
+    assert after[1].tolist() == [[9.0]]
 
 
 def test_too_many_images_are_refused_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
