@@ -160,7 +160,7 @@ def predict(
 
 @app.command(group=MODELS, help_epilogue="Example: nightshift card mnist/3")
 def card(version: VersionName) -> None:
-    """Print the model card of a version, in Markdown; of versions without one, too."""
+    """Print the model card of a version."""
     from artifacts.registry.card import CARD, of_folder
 
     found = find_version(version)
@@ -176,7 +176,7 @@ def export(
     to: Annotated[tuple[str, ...], Several] = (),
     json: Json = False,
 ) -> None:
-    """Export a version for other software: TensorFlow Serving, ONNX Runtime, LiteRT, Keras.
+    """Export a version for other software, such as ONNX Runtime.
 
     The folder gets NAME/NUMBER, the layout of TensorFlow Serving. Every format is asked the requests recorded with
     the version, in a process without Nightshift's code; if one answers otherwise, nothing is written.
@@ -203,7 +203,7 @@ def export(
 
 @app.command(group=MODELS, help_epilogue="Example: nightshift serve mnist fashion-mnist --port 8501")
 def serve(*datasets: str, host: str = "127.0.0.1", port: int = 8501) -> None:
-    """Answer requests with the champions of some datasets, until Ctrl-C.
+    """Answer requests over HTTP with champions, until Ctrl-C.
 
     In the REST form of TensorFlow Serving, for image files, and on a page to drop an image on. A promotion or rollback
     is followed without a restart. /health and /metrics are for monitors.
