@@ -1,7 +1,6 @@
 """The page docs/use-the-champion.md does what it says: every block is run, in order, beside one image file."""
 
 import json
-import re
 import shlex
 import shutil
 import signal
@@ -9,6 +8,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,20 +20,18 @@ from PIL import Image
 from artifacts.models import bundle
 from flows.settings import environment_with, temporary_home
 from tests.artifacts.trained import TrainedHome
+from tests.pages import DOCS, run, run_page  # noqa: F401  a fixture
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[2] / "docs" / "use-the-champion.md"
-BLOCKS = re.findall(r"```(python|bash)\n(.*?)```", PAGE.read_text(), re.DOTALL)
 PORT = "8501"  # on the page
 
 
 def test_the_page_is_true(
     trained: TrainedHome,
-    tmp_path: Path,
     unused_port: str,
+    run: Callable[[str], str],  # noqa: F811  the fixture
     monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """A card, a server with its requests, an export that onnxruntime loads: all give the recorded answers."""
     pytest.importorskip("onnxruntime")
@@ -41,21 +39,22 @@ def test_the_page_is_true(
         pytest.skip("curl is not here")
     version = trained.promote(0)
     images, recorded = bundle.read_requests(version.folder)
-    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     Image.fromarray(images[0]).save("digit.png")
     names: dict[str, Any] = {}
-    printed = []
     with ExitStack() as stack:
         home = stack.enter_context(temporary_home()).home
         shutil.copytree(trained.store.root, home, dirs_exist_ok=True)
-        for kind, block in BLOCKS:
-            text = block.replace(PORT, unused_port)
-            if kind == "python":
-                exec(compile(text, str(PAGE), "exec"), names)
-                continue
-            lines = filter(None, text.splitlines())
-            printed += [run(line, home, stack, monkeypatch, capfd) for line in lines]
+
+        def line(text: str) -> str:
+            if text.endswith("&"):
+                serve(shlex.split(text.removesuffix("&")), home, stack)
+                return ""
+            if text.startswith("curl"):
+                return subprocess.run(shlex.split(text), capture_output=True, text=True, check=True, timeout=120).stdout
+            return run(text)
+
+        printed = [out for _, out in run_page("use-the-champion.md", line, names, (PORT, unused_port))]
     assert names["version"] == "mnist-sample/1"
     np.testing.assert_allclose(names["probabilities"], recorded[0], atol=1e-5)
     np.testing.assert_allclose(names["exported"], recorded[0], atol=1e-5)
@@ -66,31 +65,10 @@ def test_the_page_is_true(
     assert json.loads(printed[4])["version"] == "mnist-sample/1"
 
 
-def run(
-    line: str, home: Path, stack: ExitStack, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> str:
-    """Run one line, and return what it printed; a server runs until the end of the test."""
-    command = shlex.split(line.removesuffix("&"))
-    if line.endswith("&"):
-        serve(command, home, stack)
-        return ""
-    if command[0] == "curl":
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=120).stdout
-    from flows.commands.main import main
-
-    monkeypatch.setattr(sys, "argv", command)
-    capfd.readouterr()
-    with pytest.raises(SystemExit) as ended:
-        main()
-    out, err = capfd.readouterr()
-    assert ended.value.code == 0, out + err
-    return out
-
-
 def serve(command: list[str], home: Path, stack: ExitStack) -> None:
     """Start a server, wait until it answers, and let it end by SIGTERM, as it promises: with exit code 0."""
     start = [sys.executable, "-c", "from flows.commands.main import main; main()", *command[1:]]
-    process = subprocess.Popen(start, cwd=PAGE.parents[1], env=environment_with(NIGHTSHIFT_HOME=str(home)))
+    process = subprocess.Popen(start, cwd=DOCS.parent, env=environment_with(NIGHTSHIFT_HOME=str(home)))
 
     def end() -> None:
         process.send_signal(signal.SIGTERM)
