@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,16 +12,21 @@ DOCS = Path(__file__).parents[1] / "docs"
 NOTHING_PROMOTED = 3
 
 
-def run_page(name: str, run: Callable[[str], str]) -> Iterator[tuple[str, str]]:
+def run_page(
+    name: str, run: Callable[[str], str], names: dict[str, Any] | None = None, replaced: tuple[str, str] = ("", "")
+) -> Iterator[tuple[str, str]]:
     """Run all blocks marked as python or bash, in order; yields each command line with what it printed.
 
     Args:
         name: the file within docs/.
         run: called with each command line; returns what it printed.
+        names: gets what the Python blocks assign.
+        replaced: a text of the blocks, such as a port, and what takes its place.
     """
     page = DOCS / name
-    names: dict[str, object] = {}
-    for kind, text in re.findall(r"```(python|bash)\n(.*?)```", page.read_text(), re.DOTALL):
+    names = {} if names is None else names
+    for kind, block in re.findall(r"```(python|bash)\n(.*?)```", page.read_text(), re.DOTALL):
+        text = block.replace(*replaced) if replaced[0] else block
         if kind == "python":
             exec(compile(text, str(page), "exec"), names)
         else:

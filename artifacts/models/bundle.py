@@ -11,6 +11,7 @@ requests.npy, responses.npy       raw uint8 images, and the probabilities that a
 decision.json                     why it was promoted           (added on registration)
 provenance.json                   what it was made from         (added on registration)
 infra.json                        result of the serving check   (added on registration)
+README.md                         the model card                (added on registration; older versions have none)
 """
 
 import json

@@ -146,15 +146,23 @@ def ask(
         probabilities,
         names,
         labels,
-        (*given.warnings, *_warnings(given.images, seen, invert, from_photo), *_unlike(scores)),
+        (*given.warnings, *warnings(given.images, seen, scores, inverted=invert, from_photo=from_photo)),
         given.sources,
         given.notes,
         scores,
     )
 
 
-def _warnings(images: npt.NDArray[np.uint8], seen: Seen, invert: bool, from_photo: bool) -> tuple[str, ...]:
-    return tuple(likeness.warnings(images, seen, inverted=invert, from_photo=from_photo))
+def warnings(
+    images: npt.NDArray[np.uint8],
+    seen: Seen,
+    scores: npt.NDArray[np.float32] | None,
+    *,
+    inverted: bool = False,
+    from_photo: bool = False,
+) -> tuple[str, ...]:
+    """Return what may be wrong with images that were asked about, one sentence each."""
+    return (*likeness.warnings(images, seen, inverted=inverted, from_photo=from_photo), *_unlike(scores))
 
 
 def _unlike(scores: npt.NDArray[np.float32] | None) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
 """From files of any kind to the images that a model takes, with what was done to them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,19 +59,37 @@ def prepare(sources: Sequence[str], geometry: Geometry, *, from_photo: bool = Fa
         raise BadInput(
             "expected a model of grey images for --from-photo, this one takes colour", "leave --from-photo out"
         )
+    return prepare_files(inputs.read(sources), geometry, len(sources) == 1, from_photo=from_photo, invert=invert)
+
+
+def prepare_files(
+    files: Iterable[inputs.File], geometry: Geometry, one: bool, *, from_photo: bool = False, invert: bool = False
+) -> Prepared:
+    """Bring the images of files to a geometry.
+
+    Args:
+        files: with their content.
+        geometry: of the model's images.
+        one: whether a single source was named; the images of a single file are then called by their number.
+        from_photo: see `prepare`.
+        invert: see `prepare`.
+
+    Raises:
+        BadFile: a file that was named, or every file of the folders, cannot be read.
+    """
     log, images, names = _Log(), [], []
-    for name, pixels in _read(sources, geometry, log):
+    for name, pixels in _read(files, geometry, log):
         images.append(_brought(255 - pixels if invert else pixels, geometry, from_photo, log))
         names.append(name)
     if not images:
         raise log.unreadable[0]
-    alone = len(sources) == 1 and log.files == 1
+    alone = one and log.files == 1
     called = tuple(f"image {index}" for index in range(len(names))) if alone else tuple(names)
     return Prepared(np.stack(images), called, tuple(_notes(log, geometry, len(images))), tuple(_skipped(log)))
 
 
-def _read(sources: Sequence[str], geometry: Geometry, log: _Log) -> Iterator[tuple[str, Pixels]]:
-    for file in inputs.read(sources):
+def _read(files: Iterable[inputs.File], geometry: Geometry, log: _Log) -> Iterator[tuple[str, Pixels]]:
+    for file in files:
         log.files += 1
         try:
             found = read_file(file, geometry)

@@ -36,6 +36,10 @@ class HandWrittenDense(keras.layers.Layer):  # type: ignore[misc] # keras ships 
         """Return the arguments."""
         return {**super().get_config(), "units": self.units, "relu": self.relu}
 
+    def as_keras_layer(self) -> Any:
+        """Return the layer of Keras with the same weights and the same function; exports are made of it."""
+        return keras.layers.Dense(self.units, "relu" if self.relu else None, name=self.name)
+
 
 @keras.saving.register_keras_serializable(package="nightshift")
 class BatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc] # keras ships no types
@@ -54,6 +58,10 @@ class BatchNorm(keras.layers.BatchNormalization):  # type: ignore[misc] # keras 
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(self.momentum * moving + (1.0 - self.momentum) * now)
         return done
+
+    def as_keras_layer(self) -> Any:
+        """Return the layer of Keras with the same weights, which computes the same outside of training."""
+        return keras.layers.BatchNormalization.from_config(self.get_config())
 
 
 def normed_conv(filters: int, stride: int = 1) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
-from artifacts.registry import ledger, pointer, traces
+from artifacts.registry import card, ledger, pointer, traces
 from artifacts.registry.ledger import Entry
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
@@ -207,11 +207,13 @@ def register(
             return known
         ledger.create(store, dataset)
         number = 1 + max((*numbers(store, dataset), *_mentioned(dataset, now.entries)), default=0)
+        _explain(store, dataset)
         with store.publish(store.versions(dataset) / str(number)) as draft:
             bundle.copy(store, candidate, draft.path)
             documents = {DECISION: dict(decision), PROVENANCE: provenance.to_json(), INFRA: infra.to_json()}
             for name, value in documents.items():
                 (draft.path / name).write_bytes(canonical_json(plain(value)))
+            (draft.path / card.CARD).write_text(card.of_folder(store, dataset, f"{dataset}/{number}", draft.path))
             draft.meta |= {
                 "dataset": dataset,
                 "number": number,
@@ -221,6 +223,13 @@ def register(
                 traces.LEDGER: ledger.newest(now.entries),
             }
         return load(store, dataset, number)
+
+
+def _explain(store: Store, dataset: str) -> None:
+    """Leave a README beside the versions, for whoever finds the folder; no version depends on it."""
+    path = store.versions(dataset).with_name(card.CARD)
+    if not path.exists():
+        store.write_bytes(path, card.FOLDER.format(dataset=dataset).encode())
 
 
 def _without_links(folder: Path) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import App, Parameter
 
 from data.dataset import Fit
-from data.errors import Corrupt
+from data.errors import BadInput, Corrupt
 from flows.commands.console import (
     BROKEN,
     DONE,
@@ -20,6 +20,7 @@ from flows.commands.console import (
     VersionName,
     console,
     find_version,
+    known_dataset,
     native_messages_to,
     print_json,
     print_table,
@@ -156,6 +157,74 @@ def predict(
         print("\n".join((*notes, *answer.lines(top))))
         if save:
             print(f"picture: {save}")
+
+
+@app.command(group=MODELS, help_epilogue="Example: nightshift card mnist/3")
+def card(version: VersionName) -> None:
+    """Print the model card of a version."""
+    from artifacts.registry.card import CARD, of_folder
+
+    found = find_version(version)
+    path = found.folder / CARD
+    print(path.read_text() if path.is_file() else of_folder(store(), found.dataset, found.id, found.folder), end="")
+
+
+@app.command(group=MODELS, help_epilogue="Example: nightshift export mnist --to savedmodel --to onnx exported")
+def export(
+    version: VersionName,
+    folder: Path,
+    *,
+    to: Annotated[tuple[str, ...], Several] = (),
+    json: Json = False,
+) -> None:
+    """Export a version for other software, such as ONNX Runtime.
+
+    The folder gets NAME/NUMBER, the layout of TensorFlow Serving. Every format is asked the requests recorded with
+    the version, in a process without Nightshift's code; if one answers otherwise, nothing is written.
+
+    Args:
+        folder: Folder to write into; made if it is not there.
+        to: Format: savedmodel, onnx, litert, keras or weights; repeat it for several.
+    """
+    from artifacts.exporting.export import export as write
+
+    found = find_version(version)
+    progress = console(stderr=True)
+    done = write(found, to, folder, lambda line: progress.print(line, markup=False, soft_wrap=True))
+    if json:
+        print_json({"version": found.id, "folder": str(done.folder), "formats": done.rows})
+        return
+    rows = [
+        (row["format"], f"{row['bytes'] / 1e6:.2f} MB", row["library"], f"{row['max_abs_diff']:.1e}")
+        for row in done.rows
+    ]
+    print_table(("format", "size", "answers as recorded in", "largest difference of a probability"), rows)
+    print(f"{found.id}: {done.folder}   README.md says what the model takes and how to load it")
+
+
+@app.command(group=MODELS, help_epilogue="Example: nightshift serve mnist fashion-mnist --port 8501")
+def serve(*datasets: str, host: str = "127.0.0.1", port: int = 8501) -> None:
+    """Answer requests over HTTP with champions, until Ctrl-C.
+
+    In the REST form of TensorFlow Serving, for image files, and on a page to drop an image on. A promotion or rollback
+    is followed without a restart. /health and /metrics are for monitors.
+
+    Args:
+        datasets: Datasets whose champions answer.
+        host: Address to listen on; any but 127.0.0.1 requires the password in server/auth of the home.
+        port: Port to listen on; 0 takes a free one.
+    """
+    from artifacts.serving.check import ENVIRONMENT
+    from flows.serving.run import run
+    from flows.settings import prepare_environment, set_environment
+
+    if not datasets:
+        raise BadInput("expected at least one dataset, got none", "write: nightshift serve mnist")
+    names = [known_dataset(name) for name in datasets]
+    prepare_environment()
+    set_environment(ENVIRONMENT)
+    quiet = native_messages_to(store().root / "native.log")
+    run(store(), names, host, port, lambda line: print(line, flush=True), quiet)
 
 
 @app.command(group=MODELS, help_epilogue="Example: nightshift diff mnist/1 mnist/2 --save difference.png")
