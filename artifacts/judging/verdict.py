@@ -1,7 +1,7 @@
 """From trained candidates to a verdict: score, serve in a fresh process, judge, run the gate's self-test."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -44,6 +44,9 @@ class Judged:
             else "".
         recipe: the fingerprint by which the gate counts looks at the winner's recipe.
         waits: whether the winner passed the gate on an earlier night, and still waits for a person.
+        robustness: the winner's accuracy by kind of changed copies of the test images.
+        champion: the answers of the champion that the winner is compared with; None where there are none, and where
+            the winner is the champion.
     """
 
     decision: Decision
@@ -55,6 +58,8 @@ class Judged:
     unchanged: str = ""
     recipe: str = ""
     waits: bool = False
+    robustness: Mapping[str, float] = field(default_factory=dict)
+    champion: evidence.Champion | None = None
 
     @property
     def verdict(self) -> str:
@@ -108,26 +113,46 @@ def judge_winner(
     earlier = earlier_decision(store, dataset.name, chosen, tests, policy) if mode != "force" else None
     if earlier:
         progress(0.5, "nothing has changed; checking that the champion still predicts what was recorded")
-        scoring.require_recorded_predictions(store, dataset.name, tests)
+        champion = scoring.require_recorded_predictions(store, dataset.name, tests)
         decision = Decision.from_json(earlier.decision)
         tested = require_self_test(dataset, tests, scores, None, policy)
         waited = waiting.of_version(champions.history(store, dataset.name), str(earlier.to_version))
-        message, waits = unchanged_message(earlier, waited), bool(waited and waited.open())
-        return Judged(decision, chosen, tests.digest, None, tested, generation, message, waits=waits)
+        return Judged(
+            decision=decision,
+            chosen=chosen,
+            test_digest=tests.digest,
+            infra=None,
+            self_tests=tested,
+            generation=generation,
+            unchanged=unchanged_message(earlier, waited),
+            waits=bool(waited and waited.open()),
+            robustness=scores.scored.robustness,
+            champion=champion if champion and champion.version != earlier.to_version else None,
+        )
     progress(0.4, "scoring the champion on the same images")
     champion = scoring.score_champion(store, dataset.name, tests)
     progress(0.6, "serving the candidate in a fresh process")
     infra = serving.finish(store.trained(chosen.ref.digest))
     siblings = [one for one in finished[1:] if str(one.ref.candidate) == str(chosen.ref.candidate)]
     scored = replace(scores.scored, latency_ms=infra.latency_ms or np.nan)
-    evidence = scoring.gather(
+    gathered = scoring.gather(
         store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date(), prepared
     )
-    decision = reject_unless_served(judge(evidence, policy, mode, reason), infra)
+    decision = reject_unless_served(judge(gathered, policy, mode, reason), infra)
     if asks(decision):
         decision = hold_if_a_better_one_waits(store, decision, chosen, prepared)
     tested = require_self_test(dataset, tests, scores, champion, policy)
-    return Judged(decision, chosen, tests.digest, infra, tested, generation, recipe=evidence.recipe)
+    return Judged(
+        decision=decision,
+        chosen=chosen,
+        test_digest=tests.digest,
+        infra=infra,
+        self_tests=tested,
+        generation=generation,
+        recipe=gathered.recipe,
+        robustness=scores.scored.robustness,
+        champion=champion,
+    )
 
 
 def budgets(policy: Policy) -> Budgets:
