@@ -26,7 +26,9 @@ def report(store: Store, prepared: PreparedRef | None, chosen: TrainedRef | None
         draft.meta |= {"dataset": night.dataset, "verdict": night.verdict, "promoted": night.promoted}
         reports.write_report(draft.path, night)
     name = re.sub("[^a-z0-9]+", "-", night.dataset)  # a note's key must not have other characters
-    create_markdown_artifact(reports.ui_markdown(night, str(target / reports.PAGE)), key=f"report-{name}", description=night.headline)
+    create_markdown_artifact(
+        reports.ui_markdown(night, str(target / reports.PAGE)), key=f"report-{name}", description=night.headline
+    )
     # only text, under names that are not empty, or the UI shows nothing
     rows = [row.texts(night.winner) for row in night.candidates[:MAX_ROWS]]
     if rows:

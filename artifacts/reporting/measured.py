@@ -6,7 +6,6 @@ Plain values, and how they are read from the home. What an earlier version did n
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +144,7 @@ _PIXELS = ("train_mean", "train_std", "test_mean", "test_std")
 
 
 def _statistics(observed: Sequence[Observed]) -> dict[str, float]:
-    """Return mean and deviation of all pixels: the expectations measure the means of the pixels and of their squares."""
+    """Return mean and deviation of all pixels, from the expectations about the means of pixels and their squares."""
     found = {one.subject: one.value for one in observed if one.expectation == "expect_column_mean_to_be_between"}
     result = {}
     for split in ("train", "test"):
@@ -169,11 +168,9 @@ def past_nights(store: Store, dataset: str, before: str, n: int = LAST) -> list[
         before: the run whose report this is; only earlier ones are returned.
         n: how many at most.
     """
-    folder = store.runs()
-    marked = f"-{dataset}-"
-    names = sorted((path.name for path in folder.iterdir() if marked in path.name and path.name < before), reverse=True)
-    found: list[Past] = []
-    for name in names if folder.is_dir() else ():
+    folder, found = store.runs(), list[Past]()
+    names = (path.name for path in folder.glob(f"*-{dataset}-*") if path.name < before)
+    for name in sorted(names, reverse=True):  # a run's name begins with its time
         if len(found) == n:
             break
         value = read_night(folder / name)
@@ -193,7 +190,9 @@ def read_night(folder: Path) -> dict[str, Any]:
 
 def past(value: Mapping[str, Any]) -> Past:
     """Return a night from what `read_night` returned."""
-    winning = next((row for row in value.get("candidates", ()) if row["name"] == value.get("winner")), {})
+    winning: dict[str, Any] = next(
+        (row for row in value.get("candidates", ()) if row["name"] == value.get("winner")), {}
+    )
     test = winning.get("test") or {}
     facts = value.get("data") or {}
     try:

@@ -1,8 +1,8 @@
 """The report of a night: a page for a browser, and the same in Markdown, as a file and as a note for the UI.
 
-report.html has the figures (`artifacts/reporting/page/`), report.md the tables alone, and night.json the values, for the
-reports of later nights. templates/report.md.j2 and the files it includes are the text of the Markdown; rows.py has the
-rows of all tables.
+report.html has the figures (`artifacts/reporting/page/`), report.md the tables alone, and night.json the values, for
+the reports of later nights. templates/report.md.j2 and the files it includes are the text of the Markdown; rows.py has
+the rows of all tables.
 """
 
 import functools

@@ -12,8 +12,8 @@ from artifacts.evaluation.metrics import Metrics
 from artifacts.evaluation.numbers import NONE, interval, number, percent, points, significant
 from artifacts.gate.decision import Check, Decision, Paired
 from artifacts.gate.self_test import SelfTest
-from artifacts.reporting.measured import Past
 from artifacts.reporting.markdown import Markdown, bold, code, sparkline, text
+from artifacts.reporting.measured import Past
 from artifacts.reporting.summary import CandidateRow, NightReport
 from data.drift.shift import Shift
 from data.validation.observed import Observed
@@ -247,6 +247,12 @@ def _class(test: Metrics, index: int, class_names: Sequence[str]) -> tuple[objec
     one = test.per_class[index]
     shares = (percent(share) for share in (one.precision, one.recall, one.f1))
     return text(class_names[index], 40), *shares, f"{one.support:,}"
+
+
+def n_wrong(test: Metrics) -> int:
+    """Return the number of images that are classified wrongly."""
+    counts = np.asarray(test.confusion, dtype=np.int64)
+    return int(counts.sum() - np.trace(counts))
 
 
 def mistakes(test: Metrics, class_names: Sequence[str]) -> Rows:

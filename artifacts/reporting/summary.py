@@ -267,7 +267,10 @@ class NightReport:
         return class_change(scored.labels, scored.predicted, champion, len(self.class_names))
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but images, single answers and earlier nights as strict JSON can hold it; numbers that are not finite become null."""
+        """Return the report as strict JSON can hold it; numbers that are not finite become null.
+
+        Left out are images, single answers, earlier nights, and expectations that were met.
+        """
         others = {"test_images", "champion_answers", "expectations", "past", "validation", "sheet"}
         values = {name: value for name, value in vars(self).items() if name not in others}
         if self.validation:

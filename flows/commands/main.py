@@ -113,13 +113,13 @@ def retrain(
         mode: dry-run decides and changes nothing; force skips the comparison, never the minimum requirements.
         reason: Why the promotion is forced, in one sentence; recorded in the ledger. Required by force.
     """
-    from artifacts.reporting.report import REPORT
+    from artifacts.reporting.report import PAGE
     from flows.commands.local_run import run_night
     from flows.commands.tables import night_screen
 
     options = {"seed": seed, "seeds": seeds, "device": device, "mode": mode, "reason": reason}
     night = run_night(console(stderr=json), dataset=dataset, recipes=recipe, policy=policy, **options)
-    report = store().run(night.run) / REPORT
+    report = store().run(night.run) / PAGE
     if json:
         print_json({**night.to_json(), "report": str(report)})
     else:

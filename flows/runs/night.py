@@ -263,7 +263,9 @@ class Night:
         ]
         if champion:
             commands.append((f"nightshift why {champion}", "explains why it was promoted"))
-            commands.append((f"nightshift replay {champion}", "reproduces it: trains it again and compares the weights"))
+            commands.append(
+                (f"nightshift replay {champion}", "reproduces it: trains it again and compares the weights")
+            )
         if self.champion and champion != self.champion:
             commands.append((f"nightshift diff {self.champion} {champion}", "where the two champions differ"))
             commands.append((f"nightshift rollback {name} --reason '...'", f"goes back to {self.champion}"))

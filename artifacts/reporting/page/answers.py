@@ -33,7 +33,9 @@ def confusion(test: Metrics, class_names: Sequence[str]) -> Figure:
     parts.append(words(0, top - 6 if n <= ALL else top + 12, "true ↓", "tick"))
     right, total = int(np.trace(counts)), int(counts.sum())
     pairs = _pairs(wrong)
-    worst = f"; most often {class_names[pairs[0][0]]} as {class_names[pairs[0][1]]}, {pairs[0][2]} times" if pairs else ""
+    worst = (
+        f"; most often {class_names[pairs[0][0]]} as {class_names[pairs[0][1]]}, {pairs[0][2]} times" if pairs else ""
+    )
     text = f"Confusion matrix: {right:,} of {total:,} correct, {total - right:,} wrong{worst}."
     rows = [(class_names[a], class_names[b], f"{k:,}", f"of {int(counts[a].sum()):,}") for a, b, k in pairs]
     headers = ("true class", "predicted as", "images>", "of this class>")
@@ -71,7 +73,9 @@ def _mistakes(
         cell = box(x, y, least - (side > 6), least - (side > 6), "mistake", title)
         parts.append(Markup('<g fill-opacity="{:.2f}">{}</g>').format(strength, cell))
         if few:
-            parts.append(words(x + side / 2, y + side / 2 + 4, n, "count strong" if strength > 0.7 else "count", "middle"))
+            parts.append(
+                words(x + side / 2, y + side / 2 + 4, n, "count strong" if strength > 0.7 else "count", "middle")
+            )
     return parts
 
 
@@ -93,7 +97,7 @@ def calibration(scored: ScoredImages) -> Figure:
     hits = scored.probabilities.argmax(axis=1) == scored.labels
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
     height, edge = 270.0, 52.0
-    x, y = Scale(0, 1, edge, WIDTH - 12), Scale(0, 1, height - 40, 14)
+    x, y = Scale(0, 1, edge, WIDTH - 24), Scale(0, 1, height - 40, 14)
     ticks = [(share / 4, f"{25 * share} %") for share in range(5)]
     parts = [frame(x, y, ticks, ticks), stroke(x(0), y(0), x(1), y(1), "expected")]
     parts.append(words((edge + WIDTH) / 2, height - 6, "confidence", "tick", "middle"))

@@ -10,7 +10,7 @@ from artifacts.reporting.measured import ClassChange, DataFacts
 from artifacts.reporting.page.svg import WIDTH, Figure, Scale, box, drawing, stroke, words
 
 MOST = 30  # bars in one figure; its table has all classes
-ROW, TOP, LEFT, RIGHT = 17.0, 8.0, 104.0, 62.0
+ROW, TOP, LEFT, RIGHT = 17.0, 8.0, 124.0, 62.0
 
 
 def samples(facts: DataFacts, class_names: Sequence[str]) -> Figure:
@@ -27,7 +27,9 @@ def samples(facts: DataFacts, class_names: Sequence[str]) -> Figure:
     for place, index in enumerate(order):
         y = TOP + ROW * place
         parts.append(words(LEFT - 8, y + 11, short(class_names[index], 15), "label", "end"))
-        parts.append(box(LEFT, y + 2, x(counts[index]) - LEFT, ROW - 5, "bar", f"{class_names[index]}: {counts[index]:,}"))
+        parts.append(
+            box(LEFT, y + 2, x(counts[index]) - LEFT, ROW - 5, "bar", f"{class_names[index]}: {counts[index]:,}")
+        )
         if expected:
             parts.append(stroke(x(expected[index]), y, x(expected[index]), y + ROW - 1, "expected"))
         parts.append(words(x(counts[index]) + 6, y + 11, f"{counts[index]:,}", "tick"))

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from artifacts.evaluation.numbers import number
 from artifacts.reporting.canvas import short
 from artifacts.reporting.measured import Step
-from artifacts.reporting.page.svg import Figure, Scale, box, drawing, round_ticks, stroke, words
+from artifacts.reporting.page.svg import WIDTH, Figure, Scale, box, drawing, round_ticks, stroke, words
 
-WIDTH, LEFT, RIGHT, ROW, TOP, MOST = 760.0, 150.0, 64.0, 20.0, 8.0, 60
+LEFT, RIGHT, ROW, TOP, MOST = 150.0, 56.0, 20.0, 8.0, 60
 
 
 def timeline(steps: Sequence[Step]) -> Figure | None:
@@ -19,8 +19,8 @@ def timeline(steps: Sequence[Step]) -> Figure | None:
     x = Scale(0, max(end, 1e-3), LEFT, WIDTH - RIGHT)
     height = TOP + ROW * len(shown) + 26
     bottom = height - 22
-    parts = [stroke(x(tick), TOP, x(tick), bottom, "grid") for tick in round_ticks(0, end, 6)]
-    parts += [words(x(tick), bottom + 16, f"{tick:g} s", "tick", "middle") for tick in round_ticks(0, end, 6)]
+    parts = [stroke(x(tick), TOP, x(tick), bottom, "grid") for tick in round_ticks(0, end, 4)]
+    parts += [words(x(tick), bottom + 16, f"{tick:g} s", "tick", "middle") for tick in round_ticks(0, end, 4)]
     for place, step in enumerate(shown):
         y, seconds = TOP + ROW * place, step.ended - step.began
         parts.append(words(LEFT - 8, y + 13, short(step.name, 24), "label", "end"))
@@ -36,4 +36,4 @@ def timeline(steps: Sequence[Step]) -> Figure | None:
     ]
     headers = ("step", "began after>", "ended after>", "took>")
     note = "Seconds since the night began. The report itself, written last, is not among them."
-    return Figure("Where the time went", drawing(WIDTH, height, text, *parts), text, headers, rows, note, wide=True)
+    return Figure("Where the time went", drawing(WIDTH, height, text, *parts), text, headers, rows, note)

@@ -17,7 +17,7 @@ from artifacts.reporting import rows
 from artifacts.reporting.markdown import Markdown
 from artifacts.reporting.page import answers, class_bars, gantt, panels, training_curves
 from artifacts.reporting.page.panels import Panel
-from artifacts.reporting.page.svg import Figure
+from artifacts.reporting.page.svg import Figure, printable
 from artifacts.reporting.summary import NightReport
 
 TEMPLATES = Path(__file__).parents[1] / "templates"
@@ -94,15 +94,16 @@ def environment() -> Environment:
         loader=FileSystemLoader(TEMPLATES),
         undefined=StrictUndefined,
         autoescape=True,
+        finalize=printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters |= {
-        "capitalize_first": lambda line: line[:1].upper() + line[1:].rstrip("."),
         "cell": cell,
         "number": number,
         "percent": percent,
         "points": points,
+        "sentence": sentence,
         "significant": significant,
     }
     made.globals["FOLDED"] = FOLDED
@@ -113,7 +114,12 @@ def cell(value: object) -> Markup:
     """Return a table's cell: `Markdown` as what it says (code, bold), everything else as plain text."""
     if isinstance(value, Markdown):
         return Markup(_markdown().renderInline(value.replace("\\|", "|")))  # the renderer escapes HTML
-    return escape(NONE if value is None else value)
+    return escape(printable(NONE if value is None else value))
+
+
+def sentence(line: str) -> str:
+    """Return a note as a sentence: with a capital and a full stop."""
+    return f"{line[:1].upper()}{line[1:].rstrip('.')}."
 
 
 @functools.cache

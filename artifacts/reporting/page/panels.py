@@ -56,7 +56,9 @@ def negative_flips(scored: ScoredImages, champion: NDArray[np.int64], n: int) ->
 
 
 def _by_confidence(scored: ScoredImages, found: NDArray[np.intp], n: int) -> list[int]:
-    order = np.argsort(-scored.probabilities[found].max(axis=1), kind="stable")[:n] if len(found) else []
+    order: Sequence[Any] | NDArray[np.intp] = (
+        np.argsort(-scored.probabilities[found].max(axis=1), kind="stable")[:n] if len(found) else []
+    )
     return [int(found[place]) for place in order]
 
 

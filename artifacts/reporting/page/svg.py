@@ -26,7 +26,6 @@ class Figure:
         rows: of that table; none where the same table stands beside the figure.
         note: how to read it, below the drawing.
         legend: names of the series, in the order of their colours; nothing for a single series.
-        wide: whether it takes the page's whole width.
     """
 
     title: str
@@ -36,7 +35,6 @@ class Figure:
     rows: Sequence[Sequence[object]] = ()
     note: str = ""
     legend: Sequence[tuple[str, str]] = ()
-    wide: bool = False
 
 
 def tag(name: str, content: object = "", **attributes: object) -> Markup:
@@ -46,18 +44,33 @@ def tag(name: str, content: object = "", **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    return Markup("<{0}{1}>{2}</{0}>").format(name, written, content)
+    return Markup("<{0}{1}>{2}</{0}>").format(name, written, printable(content))
+
+
+def printable(value: object) -> object:
+    """Return a value for the page: text without line breaks, control characters and lone surrogates."""
+    if isinstance(value, str) and not isinstance(value, Markup):
+        return "".join(letter if letter.isprintable() else " " for letter in value)
+    return value
 
 
 def _value(value: object) -> object:
-    return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else value
+    return f"{value:.1f}".removesuffix(".0") if isinstance(value, float) else printable(value)
 
 
 def drawing(width: float, height: float, label: str, *parts: Markup) -> Markup:
     """Return an SVG element that is one picture to a screen reader, named by `label`."""
     box = f"0 0 {width:.0f} {height:.0f}"
     content = Markup("").join(parts)
-    return tag("svg", content, viewBox=box, role="img", aria_label=label, class_="drawing", style=f"max-width:{width * 1.35:.0f}px")
+    return tag(
+        "svg",
+        content,
+        viewBox=box,
+        role="img",
+        aria_label=label,
+        class_="drawing",
+        style=f"max-width:{width * 1.35:.0f}px",
+    )
 
 
 def words(x: float, y: float, content: object, class_: str = "", anchor: str | None = None) -> Markup:

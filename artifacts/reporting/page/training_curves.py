@@ -104,7 +104,7 @@ def _panel(
     longest = max(len(row.history) for row in rows)
     x = Scale(1, max(longest, 2), LEFT, WIDTH - RIGHT)
     epochs = sorted({max(1, round(tick)) for tick in round_ticks(1, longest)} | {1, longest})
-    epochs = [one for one in epochs if one in (1, longest) or 1 < one - 1 and longest - one > longest / 12]
+    epochs = [one for one in epochs if one in (1, longest) or (one - 1 > 1 and longest - one > longest / 12)]
     parts = [frame(x, y, [(one, str(one)) for one in epochs], y_ticks)]
     parts.append(words((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 6, "epoch", "tick", "middle"))
     for index, row in enumerate(rows):
@@ -128,8 +128,7 @@ def _figure(
 ) -> Figure:
     many = len(rows) > 1
     cells = [
-        ((row.name,) if many else ())
-        + (str(epoch + 1), *(number(column(row.history, key)[epoch], 4) for key in keys))
+        ((row.name,) if many else ()) + (str(epoch + 1), *(number(column(row.history, key)[epoch], 4) for key in keys))
         for row in rows
         for epoch in range(len(row.history))
     ]
@@ -138,12 +137,14 @@ def _figure(
     if marked:
         note += " Ring: from here the validation loss rises while the training loss still falls."
     legend = [(row.name, f"s{index % SERIES}") for index, row in enumerate(rows)]
-    return Figure(f"{title} by epoch", drawn, f"{title} by epoch of {len(rows)} candidates: {told}.", headers, cells, note, legend)
+    return Figure(
+        f"{title} by epoch", drawn, f"{title} by epoch of {len(rows)} candidates: {told}.", headers, cells, note, legend
+    )
 
 
 def scatter(candidates: Sequence[CandidateRow], winner: str) -> Figure | None:
     """Return accuracy against training time, a point per candidate, with 95 % intervals; None without candidates."""
-    rows = [row for row in candidates if row.validation and row.seconds and row.seconds > 0]
+    rows = [row for row in candidates if row.validation and _finite(row)]
     if not rows:
         return None
     seconds = [float(row.seconds or 0) for row in rows]
@@ -167,6 +168,14 @@ def scatter(candidates: Sequence[CandidateRow], winner: str) -> Figure | None:
     return Figure(label, drawing(WIDTH, HEIGHT, text, *parts), text, note=note)
 
 
+def _finite(row: CandidateRow) -> bool:
+    values = (
+        row.seconds or 0.0,
+        *((row.validation.accuracy, row.validation.low, row.validation.high) if row.validation else ()),
+    )
+    return all(map(math.isfinite, values)) and values[0] > 0
+
+
 def _point(row: CandidateRow, x: Scale, y: Scale, index: int, wins: bool, named: bool) -> list[Markup]:
     assert row.validation is not None  # `scatter` leaves the others out
     place, height, colour = x(float(row.seconds or 0)), y(row.validation.accuracy), f"s{index % SERIES}"
@@ -179,5 +188,7 @@ def _point(row: CandidateRow, x: Scale, y: Scale, index: int, wins: bool, named:
         parts.append(dot(place, height, f"ring {colour}", radius=8.0))
     if named or wins:
         right = place < WIDTH * 0.62
-        parts.append(words(place + (11 if right else -11), height + 4, row.name[:28], "label", None if right else "end"))
+        parts.append(
+            words(place + (11 if right else -11), height + 4, row.name[:28], "label", None if right else "end")
+        )
     return parts
