@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 from artifacts.evaluation.numbers import NONE, number, percent, points, significant
 from artifacts.reporting import rows
 from artifacts.reporting.markdown import Markdown
-from artifacts.reporting.page import answers, class_bars, gantt, panels, training_curves
+from artifacts.reporting.page import class_bars, confusion, gantt, panels, training_curves
 from artifacts.reporting.page.panels import Panel
 from artifacts.reporting.page.svg import Figure, printable
 from artifacts.reporting.summary import NightReport
@@ -76,11 +76,11 @@ def _figures(night: NightReport, n: int) -> Shown:
         scatter=training_curves.scatter(night.candidates, night.winner),
         curves=training_curves.curves(night.candidates),
         change=class_bars.changes(change, names) if change else None,
-        confusion=answers.confusion(test, names) if test else None,
+        confusion=confusion.confusion_matrix(test, names) if test else None,
         mistakes=panels.panels(scored, wrong, names) if scored else (),
         flips=panels.panels(scored, lost, names, champion.name) if scored and champion else (),
         n_flips=sum(change.lost) if change else 0,
-        calibration=answers.calibration(scored) if scored else None,
+        calibration=confusion.calibration(scored) if scored else None,
         samples=class_bars.samples(night.data, names) if night.data.counts.get("train") else None,
         sheet=panels.sheet_uri(night.sheet) if night.sheet and night.sheet.is_file() else "",
         timeline=gantt.timeline(night.steps),

@@ -18,7 +18,7 @@ CELLS = 3000  # that are drawn of a large matrix: the most frequent mistakes
 PAIRS = 30  # of classes that are confused, in the table of a large matrix
 
 
-def confusion(test: Metrics, class_names: Sequence[str]) -> Figure:
+def confusion_matrix(test: Metrics, class_names: Sequence[str]) -> Figure:
     """Return the confusion matrix: rows are true classes, columns predicted ones; mistakes are coloured."""
     counts = np.asarray(test.confusion, dtype=np.int64)
     wrong = counts - np.diag(np.diag(counts))
