@@ -18,8 +18,7 @@ from artifacts.judging.verdict import Judged
 from artifacts.models.provenance import Provenance
 from artifacts.recipes.candidate import Candidate
 from artifacts.registry import champions, ledger, waiting
-from artifacts.registry.waiting import Waiting
-from artifacts.reporting import measured
+from artifacts.reporting import measured, next_commands
 from artifacts.reporting.measured import Answers, Step
 from artifacts.reporting.summary import NightReport, failed_row, trained_row
 from artifacts.serving import check
@@ -187,6 +186,8 @@ class Night:
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
+        waits, after = waiting.current(history), champions.champion_id(self.store, self.dataset.name)
+        seed = judged.chosen.ref.candidate.seed
         return self._report(
             prepared,
             verdict=judged.verdict,
@@ -202,8 +203,8 @@ class Night:
             provenance=made_from.to_json(),
             decided=len(ledger.decided(history, judged.test_digest)),
             ledger=ledger.newest(history),
-            waits=waits.sentence() if (waits := waiting.current(history)) else "",
-            next_commands=[*_answers(waits), *self._next(judged)],
+            waits=waits.sentence() if waits else "",
+            next_commands=next_commands.after(self.dataset.name, seed, self.champion, after, waits),
         )
 
     def _report(self, prepared: PreparedRef, *, verdict: str, reason: str, **more: Any) -> NightReport:
@@ -253,39 +254,11 @@ class Night:
         known = nights.nights(self.store, self.dataset.name) if self.dataset.growth else []
         return known[-1] if known else None
 
-    def _next(self, judged: Judged) -> list[tuple[str, str]]:
-        name, candidate = self.dataset.name, judged.chosen.ref.candidate
-        champion = champions.champion_id(self.store, name)
-        commands = [
-            (f"nightshift history {name}", "every decision about this dataset"),
-            (f"nightshift show {name}", "the champion: what it is and what it was made from"),
-            (f"nightshift predict IMAGE.png --model {name}", "ask the champion about an image"),
-        ]
-        if champion:
-            commands.append((f"nightshift why {champion}", "explains why it was promoted"))
-            commands.append(
-                (f"nightshift replay {champion}", "reproduces it: trains it again and compares the weights")
-            )
-        if self.champion and champion != self.champion:
-            commands.append((f"nightshift diff {self.champion} {champion}", "where the two champions differ"))
-            commands.append((f"nightshift rollback {name} --reason '...'", f"goes back to {self.champion}"))
-        again = f"nightshift retrain {name} --seed {candidate.seed + 1}"
-        return [*commands, (again, "another night with another seed")]
-
 
 def _champion_answers(judged: Judged) -> Answers | None:
     """Return the answers of the champion that the winner was compared with."""
     champion = judged.champion
     return Answers(champion.version, champion.predicted) if champion and champion.predicted is not None else None
-
-
-def _answers(waits: Waiting | None) -> list[tuple[str, str]]:
-    if waits is None:
-        return []
-    return [
-        (f"nightshift approve {waits.version} --reason WHY", "make what waits champion"),
-        (f"nightshift decline {waits.version} --reason WHY", "or do not"),
-    ]
 
 
 def _who() -> str:
