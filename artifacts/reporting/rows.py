@@ -304,8 +304,7 @@ def statistics(night: NightReport) -> Rows:
     rows: Rows = []
     for split in ("train", "validation", "test"):
         values = [number(one.get(split), 0) for one in counted]
-        known = sum(night.data.reference_counts) if split == "train" else None
-        rows.append((f"{split} images", *_beside(values, number(known or None, 0), night)))
+        rows.append((f"{split} images", *_beside(values, NONE, night)))
     for name in dict.fromkeys([*night.data.statistics, *night.data.reference]):
         values = [number(one.statistics.get(name), 5) for one in facts]
         rows.append((f"{name} of the pixels", *_beside(values, number(night.data.reference.get(name), 5), night)))

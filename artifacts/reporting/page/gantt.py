@@ -23,7 +23,7 @@ def timeline(steps: Sequence[Step]) -> Figure | None:
     parts += [words(x(tick), bottom + 16, f"{tick:g} s", "tick", "middle") for tick in round_ticks(0, end, 4)]
     for place, step in enumerate(shown):
         y, seconds = TOP + ROW * place, step.ended - step.began
-        parts.append(words(LEFT - 8, y + 13, short(step.name, 24), "label", "end"))
+        parts.append(words(LEFT - 8, y + 13, short(step.name, 20), "label", "end"))
         told = f"{step.name}: {number(seconds, 1, ' s')}"
         parts.append(box(x(step.began), y + 3, max(x(step.ended) - x(step.began), 1.5), ROW - 7, "bar", told))
         parts.append(words(x(step.ended) + 6, y + 13, number(seconds, 1, " s"), "tick"))

@@ -137,7 +137,7 @@ def test_the_page_has_the_values_of_the_text(verdict: str) -> None:
     assert " ".join(report.reason.split()) in text
     lines = ui_markdown(report).splitlines()
     for line, below in itertools.pairwise(lines):
-        if below.startswith("|:") or below.startswith("|-"):
+        if below.startswith(("|:", "|-")):
             continue  # what the columns are called may differ
         values = (
             [cell.replace("`", "").strip(" *") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
