@@ -66,7 +66,15 @@ class BadFile(BadInput):
 
 
 class DataRefused(BadInput):
-    """The data failed its expectations."""
+    """The data failed its expectations.
+
+    Args:
+        validation: content address of the result that is kept; "" where there is none.
+    """
+
+    def __init__(self, problem: str, hint: str = "", validation: str = "") -> None:
+        super().__init__(problem, hint)
+        self.validation = validation
 
 
 class Broken(NightshiftError):

@@ -128,21 +128,24 @@ def _predicted(model: Any, tests: TestSet) -> npt.NDArray[np.int64]:
     return np.concatenate([part.astype(np.int64) for part in parts])
 
 
-def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> None:
+def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> Champion | None:
     """Check that the champion still predicts what it predicted when it was registered.
 
     Without a champion, or with one that was promoted on another test set, there is nothing to check.
+
+    Returns:
+        The champion's answers now; None without a champion.
 
     Raises:
         Broken: it predicts something else now, or cannot be loaded.
     """
     champion = score_champion(store, dataset, tests)
     if champion is None:
-        return
+        return None
     if champion.predicted is None:
         raise _unusable(champion.version, champion.problem)
     if champion.test_digest != tests.digest:
-        return
+        return champion
     recorded = predictions.read(versions.find(store, champion.version).folder / "predictions-test.parquet").predicted
     different = int(np.sum(champion.predicted != recorded))
     if different:
@@ -151,6 +154,7 @@ def require_recorded_predictions(store: Store, dataset: str, tests: TestSet) -> 
             "those recorded",
             "libraries or hardware have changed: see 'nightshift show', or train it again with another seed",
         )
+    return champion
 
 
 def require_whole(store: Store, dataset: str) -> None:

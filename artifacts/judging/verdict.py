@@ -1,7 +1,7 @@
 """From trained candidates to a verdict: score, serve in a fresh process, judge, run the gate's self-test."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -45,6 +45,9 @@ class Judged:
         recipe: the fingerprint by which the gate counts looks at the winner's recipe.
         waits: whether the winner passed the gate on an earlier night, and still waits for a person.
         answers: whether the model that will be champion was loaded and gave the recorded answers.
+        robustness: the winner's accuracy by kind of changed copies of the test images.
+        champion: the answers of the champion that the winner is compared with; None where there are none, and where
+            the winner is the champion.
     """
 
     decision: Decision
@@ -57,6 +60,8 @@ class Judged:
     recipe: str = ""
     waits: bool = False
     answers: bool = False
+    robustness: Mapping[str, float] = field(default_factory=dict)
+    champion: evidence.Champion | None = None
 
     @property
     def verdict(self) -> str:
@@ -121,15 +126,26 @@ def judge_winner(
     infra = serving.finish(store.trained(chosen.ref.digest))
     siblings = [one for one in finished[1:] if str(one.ref.candidate) == str(chosen.ref.candidate)]
     scored = replace(scores.scored, latency_ms=infra.latency_ms or np.nan)
-    evidence = scoring.gather(
+    gathered = scoring.gather(
         store, dataset, tests, scored, chosen, siblings, champion, datetime.now(UTC).date(), prepared
     )
-    decision = reject_unless_served(judge(evidence, policy, mode, reason), infra)
+    decision = reject_unless_served(judge(gathered, policy, mode, reason), infra)
     if asks(decision):
         decision = hold_if_a_better_one_waits(store, decision, chosen, prepared)
     answers = decision.verdict == "PROMOTE" and not asks(decision)  # no model is promoted that does not serve
     tested = require_self_test(dataset, tests, scores.scored.predicted, champion, policy)
-    return Judged(decision, chosen, tests.digest, infra, tested, generation, recipe=evidence.recipe, answers=answers)
+    return Judged(
+        decision=decision,
+        chosen=chosen,
+        test_digest=tests.digest,
+        infra=infra,
+        self_tests=tested,
+        generation=generation,
+        recipe=gathered.recipe,
+        answers=answers,
+        robustness=scores.scored.robustness,
+        champion=champion,
+    )
 
 
 def _judged_before(
@@ -143,10 +159,11 @@ def _judged_before(
     answered_lately: bool,
 ) -> Judged:
     """Return the earlier decision, if the champion is still what it was and the gate passes its self-test."""
+    champion = None
     if answered_lately:
         scoring.require_whole(store, dataset.name)
     else:
-        scoring.require_recorded_predictions(store, dataset.name, tests)
+        champion = scoring.require_recorded_predictions(store, dataset.name, tests)
     tested = require_self_test(dataset, tests, scoring.recorded_predictions(store, chosen), None, policy)
     waited = waiting.of_version(champions.history(store, dataset.name), str(earlier.to_version))
     return Judged(
@@ -159,6 +176,7 @@ def _judged_before(
         unchanged=unchanged_message(earlier, waited),
         waits=bool(waited and waited.open()),
         answers=not answered_lately,
+        champion=champion if champion and champion.version != earlier.to_version else None,
     )
 
 

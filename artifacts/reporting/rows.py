@@ -13,8 +13,10 @@ from artifacts.evaluation.numbers import NONE, interval, number, percent, points
 from artifacts.gate.decision import Check, Decision, Paired
 from artifacts.gate.self_test import SelfTest
 from artifacts.reporting.markdown import Markdown, bold, code, sparkline, text
+from artifacts.reporting.measured import Past
 from artifacts.reporting.summary import CandidateRow, NightReport
 from data.drift.shift import Shift
+from data.validation.observed import Observed
 from data.validation.results import Catch, Failure
 
 if TYPE_CHECKING:
@@ -64,6 +66,11 @@ def _version(version: str | None) -> object:
 
 
 # -- what is new in the data of a dataset that grows -------------------------------------------------------------------
+
+
+def added(news: "DataNight") -> Rows:
+    """Return the images that are new; those that are not named are counted."""
+    return _with_rest([(name,) for name in news.added], news.n_added, 1) if news.base else []
 
 
 def relabelled(news: "DataNight") -> Rows:
@@ -242,6 +249,12 @@ def _class(test: Metrics, index: int, class_names: Sequence[str]) -> tuple[objec
     return text(class_names[index], 40), *shares, f"{one.support:,}"
 
 
+def n_wrong(test: Metrics) -> int:
+    """Return the number of images that are classified wrongly."""
+    counts = np.asarray(test.confusion, dtype=np.int64)
+    return int(counts.sum() - np.trace(counts))
+
+
 def mistakes(test: Metrics, class_names: Sequence[str]) -> Rows:
     """Return the eight most frequent pairs of true and predicted class."""
     counts = np.asarray(test.confusion, dtype=np.int64)
@@ -263,3 +276,79 @@ def _value(value: Any) -> object:
     if isinstance(value, Mapping):
         return text(", ".join(f"{key} {item}" for key, item in value.items()), 1000)
     return NONE if value is None or value == "" else code(value)
+
+
+# -- the data beside the reference and the nights before ---------------------------------------------------------------
+
+
+def data_since(night: NightReport) -> str:
+    """Return in words whether the data are those of the night before, for a dataset that does not grow."""
+    if not night.past:
+        return "first recorded night"
+    before = night.past[-1].data
+    same = (before.counts, before.statistics) == (night.data.counts, night.data.statistics)
+    return "unchanged" if same else "changed" if night.data.counts else "not accepted"
+
+
+def statistics_headers(night: NightReport) -> tuple[str, ...]:
+    """Return the columns of `statistics`."""
+    return ("", "tonight>", *(("reference>",) if night.data.reference else ()), *_days(night.past))
+
+
+def statistics(night: NightReport) -> Rows:
+    """Return number of images, mean and deviation of the pixels beside the reference and the last nights."""
+    facts = [night.data, *(one.data for one in reversed(night.past))]
+    if not any(one.counts or one.statistics for one in facts):
+        return []
+    counted = [{name: sum(counts) for name, counts in one.counts.items()} for one in facts]
+    rows: Rows = []
+    for split in ("train", "validation", "test"):
+        values = [number(one.get(split), 0) for one in counted]
+        rows.append((f"{split} images", *_beside(values, NONE, night)))
+    for name in dict.fromkeys([*night.data.statistics, *night.data.reference]):
+        values = [number(one.statistics.get(name), 5) for one in facts]
+        rows.append((f"{name} of the pixels", *_beside(values, number(night.data.reference.get(name), 5), night)))
+    return rows
+
+
+def shares_headers(night: NightReport) -> tuple[str, ...]:
+    """Return the columns of `shares`."""
+    return ("class", *statistics_headers(night)[1:])
+
+
+def shares(night: NightReport) -> Rows:
+    """Return the class shares of the training images beside the reference and the last nights."""
+    facts = [night.data.counts.get("train", ()), *(one.data.counts.get("train", ()) for one in reversed(night.past))]
+    known = night.data.reference_counts
+    return [
+        (text(name, 40), *_beside([_share(counts, index) for counts in facts], _share(known, index), night))
+        for index, name in enumerate(night.class_names)
+    ]
+
+
+def _share(counts: Sequence[int], index: int) -> str:
+    return percent(counts[index] / (sum(counts) or 1)) if index < len(counts) else NONE
+
+
+def _beside(values: Sequence[str], reference: str, night: NightReport) -> tuple[str, ...]:
+    return (values[0], *((reference,) if night.data.reference else ()), *values[1:])
+
+
+def _days(past: Sequence[Past]) -> tuple[str, ...]:
+    return tuple(f"{one.when[5:16].replace('T', ' ')}>" for one in reversed(past))
+
+
+def expectations(found: Sequence[Observed]) -> Rows:
+    """Return every expectation with what was observed, those that are not met first."""
+    ordered = sorted(found, key=lambda one: one.met)
+    return [(one.subject, code(one.expectation), one.expected, one.observed, _result(one.met)) for one in ordered]
+
+
+def robustness(night: NightReport) -> Rows:
+    """Return the winner's accuracy on changed copies of the test images, the worst last."""
+    test = night.winning.test if night.winning else None
+    if test is None:
+        return []
+    changed = sorted(night.robustness.items(), key=lambda item: -item[1])
+    rows: Rows = [("as they are", percent(test.accuracy), NONE)]
+    return rows + [(name, percent(share), points(share - test.accuracy)) for name, share in changed]

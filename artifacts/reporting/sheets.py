@@ -1,4 +1,4 @@
-"""Sheets of many images: the worst mistakes, and where two models differ. One PNG each."""
+"""A sheet of many images: where two models differ. One PNG."""
 
 import contextlib
 import math
@@ -15,46 +15,6 @@ from artifacts.reporting.pictures import Labels, Pixels, Probabilities
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-def worst(labels: Labels, probabilities: Probabilities, n: int = 25) -> Labels:
-    """Return the indices of the `n` most confident mistakes, worst first.
-
-    Args:
-        labels: (images,), the true classes.
-        probabilities: (images, classes).
-        n: how many at most.
-    """
-    predicted = probabilities.argmax(axis=1)
-    wrong = np.flatnonzero(predicted != labels)
-    order = np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")
-    return wrong[order[:n]].astype(np.int64)
-
-
-def mistakes(
-    images: Pixels, labels: Labels, probabilities: Probabilities, class_names: Sequence[str], path: Path, *, n: int = 25
-) -> None:
-    """Draw the most confident mistakes: predicted (red) with confidence, and below it the truth (blue).
-
-    Args:
-        images: (images, height, width) or (images, height, width, 3), uint8; those that are drawn are read one by one.
-        labels: (images,), the true classes.
-        probabilities: (images, classes).
-        class_names: one name per class.
-        path: the PNG to write.
-        n: how many images at most.
-    """
-    chosen = worst(labels, probabilities, n)
-    n_wrong = int((probabilities.argmax(axis=1) != labels).sum())
-    title = f"{n_wrong:,} mistake{'' if n_wrong == 1 else 's'} among {len(labels):,} images"
-    if n_wrong > len(chosen):
-        title += f"; these {len(chosen)} are the most confident ones"
-    with _sheet(path, len(chosen), lines=2) as axes:
-        _title(axes, title, (("predicted", RED), ("true", BLUE)))
-        for place, index in enumerate(chosen):
-            truth = int(labels[index])
-            answer = _answer(probabilities[index], class_names, truth)
-            _cell(axes, place, images[index], [answer, (short(class_names[truth], 17), BLUE)])
 
 
 def difference_grid(

@@ -15,8 +15,10 @@ from artifacts.evaluation.test_set import read_test_set
 from artifacts.gate.decision import Decision
 from artifacts.gate.self_test import SelfTest
 from artifacts.models import predictions
+from artifacts.reporting.measured import Answers, ClassChange, DataFacts, Past, Step, class_change
 from data.home.store import Store
 from data.prepared.parquet import PreparedRef
+from data.validation.observed import Observed
 from data.validation.results import Catch, ValidationResult
 from data.values import plain
 
@@ -143,6 +145,11 @@ class ScoredImages:
     labels: NDArray[np.int64]
     probabilities: NDArray[np.float32]
 
+    @property
+    def predicted(self) -> NDArray[np.int64]:
+        """int64 of shape (n,), the most probable class; on a tie the lower one."""
+        return np.asarray(self.probabilities.argmax(axis=1), np.int64)
+
 
 def scored_test_images(store: Store, prepared: PreparedRef, ref: "TrainedRef") -> ScoredImages:
     """Return the test images, still on disk, with the predictions that the candidate made when it was evaluated."""
@@ -179,6 +186,12 @@ class NightReport:
         news: what changed in the data since the night before; None where they do not grow.
         sheet: the contact sheet, a PNG with some images per class; None where there is none.
         test_images: all test images with the winner's predictions.
+        champion_answers: those of the champion it was compared with, on the same images; None without a comparison.
+        robustness: the winner's accuracy on changed copies of the test images, by the kind of change.
+        data: the data in numbers.
+        expectations: every expectation with what was observed.
+        steps: when each step began and ended, as far as they have.
+        past: the last nights of the dataset, oldest first.
         provenance: the winner's, as `Provenance.to_json` gives it.
         decided: number of decisions on this test set so far, this one included.
         ledger: number and hash of the ledger's newest line: whoever keeps them can notice lines cut off later.
@@ -208,6 +221,12 @@ class NightReport:
     news: "DataNight | None" = None
     sheet: Path | None = None
     test_images: ScoredImages | None = None
+    champion_answers: Answers | None = None
+    robustness: Mapping[str, float] = field(default_factory=dict)
+    data: DataFacts = field(default_factory=DataFacts)
+    expectations: Sequence[Observed] = ()
+    steps: Sequence[Step] = ()
+    past: Sequence[Past] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     decided: int = 0
     ledger: str = ""
@@ -239,13 +258,24 @@ class NightReport:
         """The candidate that validation chose."""
         return next((row for row in self.candidates if row.name == self.winner and not row.failed), None)
 
+    @property
+    def change(self) -> ClassChange | None:
+        """What the winner changed against the champion, per class; None without both models' answers."""
+        scored, champion = self.test_images, self.champion_answers
+        if scored is None or champion is None or len(champion.predicted) != len(scored.labels):
+            return None
+        return class_change(scored.labels, scored.predicted, champion, len(self.class_names))
+
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the images as strict JSON can hold it; numbers that are not finite become null."""
-        others = {"test_images", "validation", "sheet"}
+        """Return the report as strict JSON can hold it; numbers that are not finite become null.
+
+        Left out are images, single answers, earlier nights, and expectations that were met.
+        """
+        others = {"test_images", "champion_answers", "expectations", "past", "validation", "sheet"}
         values = {name: value for name, value in vars(self).items() if name not in others}
         if self.validation:
             values["validation"] = {name: getattr(self.validation, name) for name in ("success", "checks", "failures")}
         result: dict[str, Any] = plain(
-            {"promoted": self.promoted, "headline": self.headline, **values}, non_finite="null"
+            {"promoted": self.promoted, "headline": self.headline, **values, "change": self.change}, non_finite="null"
         )
         return result

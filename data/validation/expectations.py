@@ -240,6 +240,7 @@ def _refusal(dataset: Dataset, result: ValidationResult, folder: Path) -> DataRe
     return DataRefused(
         f"{dataset.title} failed {len(result.failures)} of {result.checks} expectations:{listed}",
         f"the full result is in {folder / 'validation.md'}; nothing was trained",
+        folder.name,
     )
 
 

@@ -35,13 +35,14 @@ def failure_of(suite: Suite, result: Any) -> Failure:
     return Failure(
         expectation=kind,
         subject=f"{suite.name}.{column}" if column else suite.name,
-        expected=_wanted(kind, kwargs),
-        observed=suite.sentences.get(column, _observed(result.result)) if column else _observed(result.result),
+        expected=wanted(kind, kwargs),
+        observed=suite.sentences.get(column, as_text(result.result)) if column else as_text(result.result),
         rows=_rows(kind, kwargs, suite.frame),
     )
 
 
-def _wanted(kind: str, kwargs: dict[str, Any]) -> str:
+def wanted(kind: str, kwargs: dict[str, Any]) -> str:
+    """Return the values that meet an expectation, from its name and its arguments."""
     if "value_set" in kwargs:
         values = [str(value) for value in kwargs["value_set"]]
         return f"one of {', '.join(values)}" if len(values) <= 10 else f"one of {values[0]} ... {values[-1]}"
@@ -52,12 +53,14 @@ def _wanted(kind: str, kwargs: dict[str, Any]) -> str:
     return f"{bounds} in at least {kwargs['mostly']:.1%} of the rows" if kwargs.get("mostly", 1) != 1 else bounds
 
 
-def _observed(result: dict[str, Any]) -> str:
+def as_text(result: dict[str, Any]) -> str:
+    """Return what was observed, from Great Expectations' result for one expectation."""
     if result.get("observed_value") is not None:
         value = result["observed_value"]
         return f"{value:.6g}" if isinstance(value, float) else str(value)
     examples = ", ".join(str(value)[:12] for value in result.get("partial_unexpected_list", [])[:5])
-    return f"{result.get('unexpected_count')} of {result.get('element_count')} rows differ: {examples}"
+    counted = f"{result.get('unexpected_count')} of {result.get('element_count')} rows differ"
+    return f"{counted}: {examples}" if examples else counted
 
 
 def _rows(kind: str, kwargs: dict[str, Any], frame: Any) -> tuple[dict[str, Any], ...]:

@@ -108,12 +108,12 @@ def moment(text: str) -> datetime:
     return when if when.tzinfo else when.replace(tzinfo=UTC)
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Return a console as wide as the terminal; 160 columns where there is none, so that a log has few folded lines."""
-    made = Console(stderr=stderr, highlight=False)
-    if not made.is_terminal:
-        made.width = 160
-    return made
+def console(*, stderr: bool = False, quiet: bool = False) -> Console:
+    """Return a console as wide as the terminal, or as COLUMNS says; 80 columns where there is none.
+
+    It has no colours if NO_COLOR is set. A quiet one prints nothing.
+    """
+    return Console(stderr=stderr, quiet=quiet, highlight=False)
 
 
 def print_json(value: Any) -> None:
@@ -121,11 +121,11 @@ def print_json(value: Any) -> None:
     print(json_module.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
-def print_table(headers: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
-    """Print a table for a person."""
+def print_table(headers: tuple[str, ...], rows: list[tuple[Any, ...]], spare: tuple[str, ...] = ()) -> None:
+    """Print a table for a person; the columns `spare` are left out first where the terminal is narrow."""
     from flows.commands.tables import table
 
-    console().print(table(headers, rows))
+    console().print(table(headers, rows, spare=spare))
 
 
 @contextmanager

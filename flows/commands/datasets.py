@@ -62,6 +62,7 @@ def list_datasets(*, json: Json = False) -> None:
                 )
                 for row in rows
             ],
+            spare=("licence", "title", "classes"),
         )
 
 

@@ -25,6 +25,7 @@ from flows.commands.console import (
     REFUSED,
     WAITS,
     Device,
+    Flag,
     Json,
     Several,
     Text,
@@ -49,7 +50,8 @@ for listed in (datasets.app, recipes.app):
     app.command(listed)
 for commands in (models.app, registry.app, admin.app):
     app.command(commands, name="*")
-for option in ("--help", "--version"):
+app.register_install_completion_command(help="Install completion for this shell (bash, zsh or fish).")
+for option in ("--help", "--version", "--install-completion"):
     app[option].group = OPTIONS
 
 
@@ -100,6 +102,7 @@ def retrain(
     mode: Literal["normal", "dry-run", "force"] = "normal",
     reason: Text = "",
     policy: PolicyFlags | None = None,
+    quiet: Annotated[bool, Flag] = False,
     json: Json = False,
 ) -> int:
     """Train candidates, and promote the best if it beats the champion.
@@ -114,18 +117,21 @@ def retrain(
         device: Where to train; gpu fails if there is none.
         mode: dry-run decides and changes nothing; force skips the comparison, never the minimum requirements.
         reason: Why the promotion is forced, in one sentence; recorded in the ledger. Required by force.
+        quiet: Print only the verdict with its reason, and where the report is.
     """
-    from artifacts.reporting.report import REPORT
+    from artifacts.reporting.report import PAGE
     from flows.commands.local_run import run_night
     from flows.commands.tables import night_screen
 
     options = {"seed": seed, "seeds": seeds, "device": device, "mode": mode, "reason": reason}
-    night = run_night(console(stderr=json), dataset=dataset, recipes=recipe, policy=policy, **options)
-    report = store().run(night.run) / REPORT
+    night = run_night(console(stderr=json, quiet=quiet), dataset=dataset, recipes=recipe, policy=policy, **options)
+    report = store().run(night.run) / PAGE
     if json:
         print_json({**night.to_json(), "report": str(report)})
+    elif quiet:
+        print(f"{night.headline}: {night.reason}\nreport: {report}")
     else:
-        console().print(night_screen(night, str(report)))
+        console().print(night_screen(night, str(report)), soft_wrap=True)  # tables fit, paths stay whole
     return DONE if night.promoted else WAITS if night.waiting else NOT_PROMOTED
 
 

@@ -69,7 +69,9 @@ def list_models(dataset: Text = "", *, json: Json = False) -> int:
             )
             for row in rows
         ]
-        print_table(("", "version", "recipe", "test accuracy", "registered by run"), shown)
+        print_table(
+            ("", "version", "recipe", "test accuracy", "registered by run"), shown, spare=("registered by run",)
+        )
     elif not damaged:
         print("no version is registered yet\n  -> nightshift retrain")
     for one in damaged:

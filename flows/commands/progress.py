@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tasks.progress import Event, listening
 
@@ -20,6 +20,7 @@ def showing(console: Console) -> Iterator[None]:
             TextColumn("{task.fields[step]:<24}"),
             BarColumn(bar_width=20),
             TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
             TextColumn("{task.description}"),
         )
         with Progress(*columns, console=console) as progress, listening(_Bars(progress)):
@@ -74,11 +75,15 @@ class _Lines:
         self._console = console
         self._every_s = every_s
         self._last: dict[str, float] = {}
+        self._first: dict[str, tuple[float, float]] = {}  # when a step was first heard of, and how much was done
 
     def __call__(self, event: Event) -> None:
         now = time.monotonic()
+        began, before = self._first.setdefault(event.step, (now, event.done or 0.0))
         finished = event.done is None or event.done >= 1
         if finished or now - self._last.get(event.step, 0.0) >= self._every_s:
             self._last[event.step] = now
             share = f" {event.done:4.0%}" if event.done and not finished else ""
+            if share and event.done and event.done > before and now > began:
+                share += f", {(now - began) / (event.done - before) * (1 - event.done):.0f} s left"
             self._console.print(f"{event.step}:{share} {escape(event.text)}", highlight=False, soft_wrap=True)

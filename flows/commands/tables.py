@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -20,16 +21,60 @@ if TYPE_CHECKING:
 
 MANY_CLASSES = 40  # on a screen
 CANDIDATE_COLUMNS = ("candidate", "validation", "test", "training", "images/s", "result")
+SPARE_COLUMNS = ("images/s", "validation", "training")  # the least important first
 
 
-def table(headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> Table:
-    """Return a plain table; the caller formats numbers, and nothing in a cell is taken as markup."""
-    shown = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    for header in headers:
-        shown.add_column(header, overflow="fold")
-    for row in rows:
-        shown.add_row(*(cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row))
-    return shown
+class FittingTable:
+    """A table that leaves out columns where the terminal is too narrow for all of them.
+
+    Args:
+        headers: one per column.
+        rows: one text per column.
+        title: above the table.
+        spare: headers of columns that may be left out, those that matter least first; what is left is folded.
+    """
+
+    def __init__(
+        self, headers: Sequence[str], rows: Sequence[Sequence[Text]], title: str | None, spare: Sequence[str]
+    ) -> None:
+        self.headers, self.rows, self.title, self.spare = headers, rows, title, spare
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        left_out: list[str] = []
+        shown = self._with(self.headers)
+        for header in self.spare:
+            if Measurement.get(console, options.update(max_width=10_000), shown).maximum <= options.max_width:
+                break
+            left_out.append(header)
+            shown = self._with([one for one in self.headers if one not in left_out])
+        yield shown
+        if left_out:
+            yield Text(f"left out, as the terminal is narrow: {', '.join(left_out)}", style="dim")
+
+    def _with(self, headers: Sequence[str]) -> Table:
+        shown = Table(title=self.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        for header in headers:
+            shown.add_column(header, overflow="fold")
+        for row in self.rows:
+            shown.add_row(*(row[place] for place, header in enumerate(self.headers) if header in headers))
+        return shown
+
+
+def table(
+    headers: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, spare: Sequence[str] = ()
+) -> FittingTable:
+    """Return a plain table; the caller formats numbers, and nothing in a cell is taken as markup.
+
+    Args:
+        headers: one per column.
+        rows: one value per column; None is empty.
+        title: above the table.
+        spare: see `FittingTable`.
+    """
+    texts = [
+        [cell if isinstance(cell, Text) else Text("" if cell is None else str(cell)) for cell in row] for row in rows
+    ]
+    return FittingTable(headers, texts, title, spare)
 
 
 def night_screen(night: "NightReport", report: str) -> Group:
@@ -43,7 +88,7 @@ def night_screen(night: "NightReport", report: str) -> Group:
     rows = [_candidate(row, night.winner) for row in night.candidates]
     parts: list[Any] = [
         Text(f"{night.headline}: {night.reason}", style=f"bold {colour}"),
-        *([table(CANDIDATE_COLUMNS, rows)] if rows else []),
+        *([table(CANDIDATE_COLUMNS, rows, spare=SPARE_COLUMNS)] if rows else []),
         Text(f"champion before: {night.champion_before or 'none'}    after: {night.champion_after or 'none'}"),
         Text(f"report: {report}"),
     ]
@@ -62,7 +107,7 @@ def night_screen(night: "NightReport", report: str) -> Group:
     return Group(*parts)
 
 
-def decision_table(decision: "Decision", verdict: str) -> Table:
+def decision_table(decision: "Decision", verdict: str) -> FittingTable:
     """Return the numbers behind a decision.
 
     Args:
@@ -100,7 +145,7 @@ def version_screen(name: str, parts: Mapping[str, Mapping[str, Any]], entries: I
     return Group(Text(name, style="bold"), table(("", ""), facts), events_table(entries))
 
 
-def events_table(entries: Iterable["Entry"]) -> Table:
+def events_table(entries: Iterable["Entry"]) -> FittingTable:
     """Return lines of the ledger as a table, in the order given."""
     rows = [
         (
@@ -113,7 +158,7 @@ def events_table(entries: Iterable["Entry"]) -> Table:
         )
         for entry in entries
     ]
-    return table(("when (UTC)", "what", "from", "to", "who", "why"), rows)
+    return table(("when (UTC)", "what", "from", "to", "who", "why"), rows, spare=("who", "from"))
 
 
 def _candidate(row: "CandidateRow", winner: str) -> list[Text]:

@@ -1,7 +1,7 @@
 """What a run of `retrain` knows about itself: id, home, dataset, policy, who started it, and in the end its report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -18,14 +18,15 @@ from artifacts.judging.verdict import Judged
 from artifacts.models.provenance import Provenance
 from artifacts.recipes.candidate import Candidate
 from artifacts.registry import champions, ledger, waiting
-from artifacts.registry.waiting import Waiting
+from artifacts.reporting import measured, next_commands
+from artifacts.reporting.measured import Answers, Step
 from artifacts.reporting.summary import NightReport, failed_row, trained_row
 from artifacts.serving import check
 from artifacts.serving.check import InfraCheck
 from artifacts.upkeep.preflight import preflight
 from data import catalogue
 from data.dataset import Dataset
-from data.errors import BadInput
+from data.errors import BadInput, DataRefused, NightshiftError
 from data.home import journal
 from data.home.journal import Record
 from data.home.store import Store
@@ -35,12 +36,15 @@ from data.prepared.parquet import PreparedRef
 from data.snapshots import nights
 from data.snapshots.nights import Night as DataNight
 from data.validation import results
+from data.validation.observed import observed
 from flows.runs import due
 from flows.runs.queueing import one_night_at_a_time
 from flows.runs.reconcile import reconcile
-from flows.runs.record import recorded
+from flows.runs.record import own_deployment, recorded
+from flows.runs.timeline import Timeline, trainings
 from flows.settings import settings, user_name
-from tasks.progress import say
+from tasks.progress import listening, say
+from tasks.report import report as write_report
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,7 @@ class Night:
         record: of this run, in the home's journal.
         serving: a fresh process in which the winner will have to serve.
         changes: policy fields that differ tonight.
+        timeline: when the steps began and ended.
     """
 
     run: str
@@ -72,6 +77,7 @@ class Night:
     record: Record
     serving: InfraCheck
     changes: Mapping[str, Any]
+    timeline: Timeline
 
     @classmethod
     @contextmanager
@@ -109,13 +115,27 @@ class Night:
         counts = row.reference.test_counts if row.reference else ()
         policy = policy_for(row.name, counts).changed(changes)
         run = f"{now:%Y%m%dt%H%M%S}-{row.name}-{runtime.flow_run.id[:8]}"
+        timeline = Timeline()
         with (
+            listening(timeline),
             recorded(store, "retrain", run, row.name, mode) as waiting,
             one_night_at_a_time(store, waiting) as record,
         ):
             champion = champions.champion_id(store, row.name)
             with check.infra_check_on_demand(budgets=verdict.budgets(policy)) as serving:
-                yield cls(run, store, row, policy, mode, _who(), now, champion, record, serving, changes)
+                night = cls(run, store, row, policy, mode, _who(), now, champion, record, serving, changes, timeline)
+                with night._reporting_refusal():
+                    yield night
+
+    @contextmanager
+    def _reporting_refusal(self) -> Iterator[None]:
+        """Write a report if the data are refused in the block, and let the error go on."""
+        try:
+            yield
+        except DataRefused as error:
+            with suppress(NightshiftError):  # a home that cannot be written must not hide why the night ended
+                write_report(self.store, None, None, self._refused(error))
+            raise
 
     def on(self, prepared: PreparedRef) -> "Night":
         """Return this night with the row and the policy of tonight's data: a snapshot may have brought images."""
@@ -190,6 +210,8 @@ class Night:
         trained = {one.ref: one for one in finished}
         rows = [failed_row(one) if isinstance(one, FailedCandidate) else trained_row(trained[one]) for one in outcomes]
         decision, history = judged.decision, champions.history(self.store, self.dataset.name)
+        waits, after = waiting.current(history), champions.champion_id(self.store, self.dataset.name)
+        seed = judged.chosen.ref.candidate.seed
         return self._report(
             prepared,
             verdict=judged.verdict,
@@ -200,19 +222,34 @@ class Night:
             winner=judged.chosen.ref.candidate.name,
             self_tests=judged.self_tests,
             infra=judged.infra,
+            champion_answers=_champion_answers(judged),
+            robustness=judged.robustness,
             provenance=made_from.to_json(),
             decided=len(ledger.decided(history, judged.test_digest)),
             ledger=ledger.newest(history),
-            waits=waits.sentence() if (waits := waiting.current(history)) else "",
-            next_commands=[*_answers(waits), *self._next(judged)],
+            waits=waits.sentence() if waits else "",
+            next_commands=next_commands.after(self.dataset.name, seed, self.champion, after, waits),
         )
 
     def _report(self, prepared: PreparedRef, *, verdict: str, reason: str, **more: Any) -> NightReport:
-        validation = parquet.describe(self.store, prepared)["validation"]
-        checks, catches = results.read(self.store, validation)
+        described = parquet.describe(self.store, prepared)
+        return self._about(described["validation"], described, verdict=verdict, reason=reason, **more)
+
+    def _refused(self, error: DataRefused) -> NightReport:
+        """Return the report of a night whose data were refused."""
+        known = error.validation and self.store.is_complete(self.store.validation(error.validation))
+        reason = error.problem.partition("\n")[0].removesuffix(":")
+        return self._about(error.validation if known else "", {}, verdict="REFUSED", reason=reason)
+
+    def _about(
+        self, validation: str, described: Mapping[str, Any], *, verdict: str, reason: str, **more: Any
+    ) -> NightReport:
+        checks, catches = results.read(self.store, validation) if validation else (None, ())
+        found = observed(self.store, validation) if validation else ()
+        name = self.dataset.name
         return NightReport(
             run=self.run,
-            dataset=self.dataset.name,
+            dataset=name,
             title=self.dataset.title,
             class_names=self.dataset.class_names,
             started=self.started,
@@ -221,38 +258,31 @@ class Night:
             reason=reason,
             mode=self.mode,
             champion_before=self.champion,
-            champion_after=champions.champion_id(self.store, self.dataset.name),
+            champion_after=champions.champion_id(self.store, name),
             validation=checks,
             catches=catches,
-            sheet=self.store.validation(validation) / SHEET,
+            sheet=self.store.validation(validation) / SHEET if validation else None,
             news=self._news(),
+            data=measured.data_facts(self.dataset, described, found),
+            expectations=found,
+            steps=self._steps(),
+            past=measured.past_nights(self.store, name, self.run),
             **more,
         )
+
+    def _steps(self) -> list[Step]:
+        """Return the steps of this process, and the trainings of workers."""
+        return self.timeline.steps() + (trainings(self.store, self.record) if own_deployment() else [])
 
     def _news(self) -> DataNight | None:
         known = nights.nights(self.store, self.dataset.name) if self.dataset.growth else []
         return known[-1] if known else None
 
-    def _next(self, judged: Judged) -> list[tuple[str, str]]:
-        name = self.dataset.name
-        return [
-            (f"nightshift history {name}", "every decision about this dataset"),
-            (f"nightshift show {name}", "the champion: what it is and what it was made from"),
-            (f"nightshift predict IMAGE.png --model {name}", "ask the champion about an image"),
-            (
-                f"nightshift retrain {name} --seed {judged.chosen.ref.candidate.seed + 1}",
-                "another night with another seed",
-            ),
-        ]
 
-
-def _answers(waits: Waiting | None) -> list[tuple[str, str]]:
-    if waits is None:
-        return []
-    return [
-        (f"nightshift approve {waits.version} --reason WHY", "make what waits champion"),
-        (f"nightshift decline {waits.version} --reason WHY", "or do not"),
-    ]
+def _champion_answers(judged: Judged) -> Answers | None:
+    """Return the answers of the champion that the winner was compared with."""
+    champion = judged.champion
+    return Answers(champion.version, champion.predicted) if champion and champion.predicted is not None else None
 
 
 def _who() -> str:

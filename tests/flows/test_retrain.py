@@ -15,7 +15,8 @@ from artifacts.models import loading
 from artifacts.operations.rollback import roll_back
 from artifacts.operations.verify import find_problems
 from artifacts.registry import champions, versions
-from artifacts.reporting.report import REPORT
+from artifacts.reporting.measured import NIGHT
+from artifacts.reporting.report import PAGE, REPORT
 from artifacts.reporting.summary import NightReport
 from artifacts.serving import check, probe
 from data import adding, catalogue
@@ -114,16 +115,19 @@ def test_the_first_night_promotes_and_the_second_says_why_not(
     assert len(two.self_tests) >= 3
 
 
-def test_a_night_leaves_a_report_with_pictures(first: tuple[Store, NightReport]) -> None:
-    """The report opens with the verdict, shows the catch table, and its pictures lie beside it."""
+def test_a_night_leaves_a_report_with_figures(first: tuple[Store, NightReport]) -> None:
+    """The report opens with the verdict, shows the catch table, and the page beside it has the figures."""
     home, report = first
     folder = home.run(report.run)
     text = (folder / REPORT).read_text()
     assert text.startswith("# PROMOTED")
     assert "corrupted copies of tonight's data were caught" in text
-    for picture in ("loss-curves.png", "confusion.png", "mistakes.png"):
-        assert f"({picture})" in text
-        assert (folder / picture).stat().st_size > 1000
+    page = (folder / PAGE).read_text()
+    for figure in ("Loss by epoch", "Which classes are confused", "Where the time went", "Images per class"):
+        assert f"<figcaption>{figure}" in page
+    recorded = json.loads((folder / NIGHT).read_bytes())
+    assert {"download", "validate", "decide"} <= {step["name"] for step in recorded["steps"]}
+    assert recorded["data"]["statistics"].keys() >= {"train mean", "train std", "test mean", "test std"}
 
 
 def test_the_report_survives_json(first: tuple[Store, NightReport]) -> None:
@@ -233,6 +237,10 @@ def test_refused_data_stops_everything(empty_home: Store, tmp_path: Path) -> Non
     adding.add(empty_home, "dark", dark, expected=expected)
     with pytest.raises(DataRefused, match="expect_column"):
         night("dark")
+    (run,) = empty_home.runs().iterdir()
+    text = (run / PAGE).read_text()
+    assert "NOT PROMOTED (REFUSED)" in text, "a night without a verdict has a report, too"
+    assert "expect_column_mean_to_be_between" in text
     assert not (empty_home.root / "trained").exists()
     assert not (empty_home.root / "prepared").exists()
 

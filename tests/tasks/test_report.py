@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from artifacts.reporting.report import REPORT
+from artifacts.reporting.report import PAGE, REPORT
 from tasks.report import report
 from tests.artifacts.reporting.test_report import night
 from tests.artifacts.trained import TrainedHome
@@ -25,16 +25,17 @@ def notes(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 
 def test_a_night_leaves_a_folder_and_two_notes(trained: TrainedHome, notes: dict[str, Any]) -> None:
-    """The report and its pictures lie in the run's folder; the notes have keys that Prefect takes."""
+    """Page and text lie in the run's folder; the notes have keys that Prefect takes, and name the page."""
     told = replace(night("PROMOTE"), dataset="my.data_set")
     report.fn(trained.store, trained.prepared, trained.refs[0], told)
     folder = trained.store.run(told.run)
     assert (folder / REPORT).read_text().startswith("# PROMOTED")
-    assert (folder / "mistakes.png").stat().st_size > 1000
+    assert "The most confident mistakes" in (folder / PAGE).read_text()
     assert trained.store.meta(folder)["verdict"] == "PROMOTE"
     assert notes.keys() == {"report-my-data-set", "candidates-my-data-set"}
     text, description = notes["report-my-data-set"]
     assert text.startswith("# PROMOTED")
+    assert str(folder / PAGE) in text
     assert description == told.headline
 
 

@@ -122,32 +122,6 @@ def test_of_a_thousand_classes_those_that_matter_are_drawn(tmp_path: Path) -> No
     assert len(pixels_of(decoded(tmp_path / "many.png"), BLUE)) > 10, "its name"
 
 
-def test_worst_mistakes_are_the_confident_ones() -> None:
-    """Only mistakes are listed, the most confident first."""
-    labels = np.array([0, 1, 1, 0, 1])
-    probabilities = np.array([[0.9, 0.1], [0.6, 0.4], [0.99, 0.01], [0.2, 0.8], [0.1, 0.9]], np.float32)
-    assert sheets.worst(labels, probabilities).tolist() == [2, 3, 1]
-    assert sheets.worst(labels, probabilities, n=1).tolist() == [2]
-    assert sheets.worst(labels[:1], probabilities[:1]).tolist() == []
-
-
-def test_mistakes_panel_shows_predicted_and_true(tmp_path: Path) -> None:
-    """Each mistake has a red line with the predicted class and a blue one below with the true class."""
-    labels = np.zeros(30, np.int64)
-    probabilities = np.stack([answer(10, 7, 0.9)] * 30)
-    sheets.mistakes(np.stack([SEVEN] * 30), labels, probabilities, DIGITS, tmp_path / "mistakes.png", n=5)
-    image = decoded(tmp_path / "mistakes.png")[60:]
-    red, blue = pixels_of(image, RED), pixels_of(image, BLUE)
-    assert red[:, 0].max() < blue[:, 0].min()
-    assert np.unique(blue[:, 1] // (image.shape[1] // 5)).size == 5
-
-
-def test_a_model_without_mistakes_has_a_panel_that_says_so(tmp_path: Path) -> None:
-    """No mistake is no reason to fail."""
-    sheets.mistakes(SEVEN[None], np.array([7]), answer(10, 7, 0.9)[None], DIGITS, tmp_path / "none.png")
-    assert decoded(tmp_path / "none.png").std() > 0
-
-
 def test_differences_show_each_kind(tmp_path: Path) -> None:
     """Images that only one model gets right take equal shares of the picture, however many there are of each kind."""
     group = np.array([0] * 100 + [1] * 4 + [2] * 100)
@@ -176,7 +150,6 @@ def test_hostile_class_names_are_drawn_as_text(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         pictures.prediction(SEVEN, answer(10, 7, 0.9), HOSTILE, 0, tmp_path / "hostile.png")
-        sheets.mistakes(SEVEN[None], np.array([0]), answer(10, 1, 0.9)[None], HOSTILE, tmp_path / "hostile.png")
     assert decoded(tmp_path / "hostile.png").std() > 0
 
 
@@ -185,15 +158,6 @@ def test_images_of_any_size_are_drawn(tmp_path: Path) -> None:
     for size in ((1, 1), (8, 200)):
         pictures.prediction(np.full(size, 128, np.uint8), answer(10, 7, 0.9), DIGITS, 7, tmp_path / "odd.png")
         assert decoded(tmp_path / "odd.png").shape == (352, 704, 3)
-
-
-def test_pictures_are_small_even_when_full(tmp_path: Path) -> None:
-    """A full panel of noise, which no compression can shrink much, stays below 150 KB."""
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (25, 28, 28)).astype(np.uint8)
-    labels, probabilities = np.zeros(25, np.int64), np.stack([answer(10, 7, 0.9)] * 25)
-    sheets.mistakes(images, labels, probabilities, DIGITS, tmp_path / "full.png")
-    assert (tmp_path / "full.png").stat().st_size < 150_000
 
 
 def test_where_a_picture_cannot_go(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
-from PIL import Image
 
 from artifacts.evaluation.candidates import FailedCandidate, Standing, Trained, TrainedRef
 from artifacts.evaluation.metrics import measure
@@ -218,33 +217,17 @@ def test_refused_data_shows_what_was_expected_and_what_was_found() -> None:
     assert "The first 20 of 30." in markdown
 
 
-# -- pictures -------------------------------------------------------------------------------------------------
+# -- the file --------------------------------------------------------------------------------------------------
 
 
-def test_the_file_shows_the_pictures_beside_it(tmp_path: Path) -> None:
-    """Every picture that the Markdown names exists and can be decoded; the UI note names none."""
+def test_the_file_has_no_pictures_and_says_the_same_as_the_note(tmp_path: Path) -> None:
+    """Figures are on the page; the Markdown file and the UI note are one text, and the note names the page."""
     report = night()
     markdown = write_report(tmp_path / "report", report)
-    assert (tmp_path / "report" / "report.md").read_text(encoding="utf-8") == markdown
-    named = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", markdown)
-    assert sorted(named) == ["confusion.png", "loss-curves.png", "mistakes.png"]
-    for name in named:
-        with Image.open(tmp_path / "report" / name) as image:
-            assert np.asarray(image.convert("L")).std() > 5
-        assert (tmp_path / "report" / name).stat().st_size < 150_000
-    assert "![" not in ui_markdown(report)
-    assert "█" in ui_markdown(report), "curves as text instead"
-
-
-def test_the_contact_sheet_is_in_the_report(tmp_path: Path) -> None:
-    """The picture that validation drew is copied beside the report; a note in the UI has no pictures."""
-    sheet = tmp_path / "contact-sheet.png"
-    sheet.write_bytes(b"a picture")
-    markdown = write_report(tmp_path / "run", night(sheet=sheet))
-    assert "](contact-sheet.png)" in markdown
-    assert (tmp_path / "run" / "contact-sheet.png").read_bytes() == b"a picture"
-    assert "contact-sheet" not in ui_markdown(night(sheet=sheet))
-    assert "contact-sheet" not in write_report(tmp_path / "without", night(sheet=tmp_path / "missing.png"))
+    assert (tmp_path / "report" / "report.md").read_text(encoding="utf-8") == markdown == ui_markdown(report)
+    assert "![" not in markdown
+    assert "█" in markdown, "curves as text"
+    assert "`/home/report.html`" in ui_markdown(report, "/home/report.html").split("\n\n")[1]
 
 
 def test_the_same_night_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -253,7 +236,7 @@ def test_the_same_night_gives_the_same_bytes(tmp_path: Path) -> None:
         write_report(tmp_path / folder, night())
     one, two = ({path.name: path.read_bytes() for path in (tmp_path / f).iterdir()} for f in ("one", "two"))
     assert one == two
-    assert len(one) == 4
+    assert one.keys() == {"report.html", "report.md", "night.json"}
 
 
 def test_a_file_in_the_way_is_explained(tmp_path: Path) -> None:
@@ -277,7 +260,7 @@ def test_a_night_with_nothing_has_a_report(tmp_path: Path) -> None:
     assert markdown.startswith("# NOT PROMOTED (REJECT): no candidate could be trained\n\nThere is still no champion.")
     assert "out of memory" in markdown
     assert "![" not in markdown
-    assert list(tmp_path.iterdir()) == [tmp_path / "report.md"]
+    assert "out of memory" in (tmp_path / "report.html").read_text()
 
 
 def test_an_unchanged_night_shows_the_earlier_decision_as_such() -> None:
