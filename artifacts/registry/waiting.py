@@ -256,7 +256,7 @@ def require_open(entries: Sequence[Entry], version: str, when: datetime | None =
     if found.open(when):
         return found
     if found.end and found.end.action in ledger.MOVES:
-        raise BadInput(found.sentence(when), f"champion again: nightshift rollback {dataset} --to {version}")
+        raise BadInput(found.sentence(when), f"see what is champion now: nightshift champion {dataset}")
     hint = f"train another candidate, or promote this one by force: nightshift retrain {dataset} --mode force"
     raise BadInput(found.sentence(when), hint)
 

@@ -111,7 +111,7 @@ def status(
     if json:
         keys = ("dataset", "champion", "last_began_utc", "last_state", "last_verdict")
         night_rows = [dict(zip(keys, row, strict=True)) for row in rows]
-        print_json({"nights": night_rows, "alerts": [vars(one) for one in alerts]})
+        print_json({"nights": night_rows, "alerts": [vars(one) for one in alerts], "notes": notes(home)})
     else:
         if rows:
             print_table(("dataset", "champion", "last night (UTC)", "state", "verdict"), rows)
