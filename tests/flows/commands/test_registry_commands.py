@@ -101,3 +101,21 @@ def test_verify_misses_the_folder_of_what_waits(home: Store) -> None:
     assert found.returncode == 1
     assert f"{waits.id}" in found.stdout + found.stderr
     assert "it waits for a person's approval, but its folder is missing" in found.stdout + found.stderr
+
+
+def test_keys_are_made_used_and_rotated(home: Store, tmp_path: Path) -> None:
+    """The path that docs/server.md describes, on a home that was not signed before."""
+    keys = {"NIGHTSHIFT_KEYS": str(tmp_path / "keys")}
+    assert nightshift(home.root, "keys", "list").returncode == 2
+    assert nightshift(home.root, "keys", "new", "--name", "nights", **keys).returncode == 0
+    found = nightshift(home.root, "verify", **keys)
+    assert found.returncode == 1
+    assert "no line is signed by a trusted key" in found.stdout + found.stderr
+    sealed = nightshift(home.root, "keys", "seal", "--reason", "compared with the backup", **keys)
+    assert sealed.stdout == "mnist: the 3 lines before line 4 are vouched for\n"
+    (old,) = json.loads(nightshift(home.root, "keys", "list", "--json", **keys).stdout)
+    nightshift(home.root, "keys", "new", "--replace", **keys)
+    nightshift(home.root, "keys", "seal", "--reason", "rotation", **keys)
+    assert nightshift(home.root, "keys", "revoke", old["id"], **keys).returncode == 0
+    assert nightshift(home.root, "verify", **keys).returncode == 0
+    assert nightshift(home.root, "verify").returncode == 0
