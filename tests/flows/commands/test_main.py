@@ -26,6 +26,8 @@ COMMANDS = [
     "champion",
     "predict",
     "rollback",
+    "approve",
+    "decline",
     "verify",
     "why",
     "diff",
@@ -37,6 +39,7 @@ COMMANDS = [
     "gc",
     "status",
     "server",
+    "keys",
     "deploy",
     "reconcile",
 ]
