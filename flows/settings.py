@@ -2,6 +2,7 @@
 
     NIGHTSHIFT_HOME       folder for everything that runs produce; default: var/ in the checkout
     NIGHTSHIFT_MIRRORS    folders or URLs tried first, as <mirror>/<dataset>/<file>; separated by spaces or commas
+    NIGHTSHIFT_KEYS       folder outside of the home with keys that sign its registry; default: none
     NIGHTSHIFT_RECIPES    modules or packages with more recipes, such as my_team.recipes; separated by spaces or commas
 
 Prefect, Keras and its backends read the environment too; `prepare_environment` sets what Nightshift needs of theirs,
@@ -42,12 +43,13 @@ class Settings(BaseSettings):
     home: Path = CHECKOUT / "var"
     mirrors: Annotated[tuple[str, ...], NoDecode] = ()
     recipes: Annotated[tuple[str, ...], NoDecode] = ()
+    keys: Path | None = None
 
-    @field_validator("home")
+    @field_validator("home", "keys")
     @classmethod
-    def _absolute(cls, home: Path) -> Path:
+    def _absolute(cls, folder: Path | None) -> Path | None:
         try:
-            return home.expanduser().absolute()
+            return folder.expanduser().absolute() if folder else None
         except RuntimeError as error:  # ~ where no user is known
             raise ValueError(str(error)) from error
 
@@ -59,7 +61,7 @@ class Settings(BaseSettings):
     @property
     def store(self) -> Store:
         """The store in `home`."""
-        return Store(self.home)
+        return Store(self.home, self.keys)
 
 
 _override: ContextVar[Settings | None] = ContextVar("settings", default=None)
@@ -90,7 +92,7 @@ def settings() -> Settings:
 def temporary_home() -> Iterator[Settings]:
     """Use a new home without mirrors while the block runs; it is removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="nightshift-") as folder:
-        token = _override.set(Settings(home=Path(folder), mirrors=()))
+        token = _override.set(Settings(home=Path(folder), mirrors=(), keys=None))
         try:
             yield settings()
         finally:

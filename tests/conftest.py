@@ -1,5 +1,6 @@
 """Fixtures that several packages share: a home of one's own, the official files, and the bundled sample."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from data.home.store import Store
 if TYPE_CHECKING:  # most tests need no TensorFlow
     from tests.artifacts.trained import TrainedHome
 
+os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "300")  # a busy machine needs minutes
 MIRROR = Path(__file__).parents[2] / "shared" / "mirror"
 
 

@@ -17,6 +17,8 @@ ASSETS_LIMIT = 256 << 20
 MOST_MEMBERS = 1000
 PACKED = 100  # nothing that is learned can be packed more tightly than to a hundredth
 DEEPEST = 100  # dictionaries and lists inside each other; our deepest network has 20
+# layers that hold Python bytecode, or load programs from another place, when they are built from a description
+CODE = {"__lambda__", "Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"}
 HINT = "it was not written by a training: do not load it; train again"
 
 
@@ -32,9 +34,11 @@ def check_archive(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             _check_members(path, archive.infolist())
-            depth = _depth(json.loads(archive.read("config.json")))
+            depth, classes = _described(json.loads(archive.read("config.json")))
             if depth > DEEPEST:
                 raise _refused(path, f"its description is nested {depth} deep")
+            if code := CODE & classes:
+                raise _refused(path, f"its description has a {min(code)}, which is code or loads it")
             with archive.open("model.weights.h5") as weights:
                 _check_weights(path, weights)
     except Corrupt:
@@ -64,14 +68,15 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo]) -> None:
             raise _refused(path, f"its {member.filename[:50]} unpacks to {member.file_size:,} bytes")
 
 
-def _depth(value: Any) -> int:
-    """Return how deep dictionaries and lists are inside each other, without recursion."""
-    depth, level = 0, [value]
+def _described(value: Any) -> tuple[int, set[str]]:
+    """Return how deep dictionaries and lists are inside each other, and every class that is named; no recursion."""
+    depth, level, classes = 0, [value], set[str]()
     while level:
         depth += 1
+        classes |= {str(one.get("class_name")) for one in level if isinstance(one, dict)}
         inner = [one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list)]
         level = [item for items in inner for item in items]
-    return depth
+    return depth, classes
 
 
 def _check_weights(path: Path, weights: Any) -> None:

@@ -48,12 +48,14 @@ class Answer:
         """Return what was done, in one sentence."""
         entry, day = self.entry, self.entry.when[:10]
         if self.promoted and self.new:
-            return f"{entry.to_version} is champion, in place of {entry.from_version or 'none'}"
+            place = f"in place of {entry.from_version}" if entry.from_version else "the first one"
+            return f"{entry.to_version} is champion, {place}"
         if self.promoted:
             return f"{entry.to_version} is champion already: {entry.action} by {entry.who} on {day} ({entry.why})"
         if entry.action == "decline":
+            champion = f"the champion is {entry.from_version}" if entry.from_version else "there is no champion"
             again = "" if self.new else f" already, by {entry.who} on {day}"
-            return f"{entry.to_version} is declined{again}; the champion is {entry.from_version or 'none'}"
+            return f"{entry.to_version} is declined{again}; {champion}"
         return f"not promoted: against {entry.from_version} the gate says {entry.verdict}: {entry.decision['reason']}"
 
 

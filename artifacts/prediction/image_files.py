@@ -6,6 +6,7 @@ wrong with it is raised as BadFile.
 
 import io
 import math
+import tokenize
 from typing import Any
 
 import numpy as np
@@ -94,7 +95,7 @@ def _npy(file: File) -> NDArray[Any]:
             raise ValueError(f"{expected} bytes of values announced, {found} there")
         values = np.frombuffer(file.content, dtype, offset=stream.tell())
         return values.reshape(shape, order="F" if fortran else "C")
-    except DAMAGED as error:
+    except (*DAMAGED, tokenize.TokenError) as error:  # NumPy takes the header of old files apart as Python
         raise BadFile(
             f"{file.name}: expected an array of numbers, got one that is damaged, cut short or holds objects ({error})",
             "write it again with numpy.save",

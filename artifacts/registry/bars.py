@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from artifacts.registry import ledger, pointer
+from artifacts.registry import ledger, pointer, signing
 from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import Version, find
 from data.errors import BadInput
@@ -46,6 +46,6 @@ def lift(store: Store, name: str, *, who: str, why: str, when: datetime | None =
 
 def _record(store: Store, version: Version, now: pointer.State, digest: str, **event: Any) -> Entry:
     digests = {digest: version.weights_digest}
-    entry = ledger.following(now.entries, to_version=version.id, digests=digests, **event)
+    entry = signing.following(store, version.dataset, now.entries, to_version=version.id, digests=digests, **event)
     ledger.append(store, version.dataset, entry)
     return entry

@@ -18,7 +18,7 @@ from typing import Any
 
 from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
-from artifacts.registry import ledger, pointer, traces
+from artifacts.registry import ledger, pointer, signing, traces
 from artifacts.registry.ledger import Entry
 from artifacts.registry.versions import DECISION, Version, find, load, numbers, require_verdict, verify_version
 from data.errors import BadInput, Conflict
@@ -47,13 +47,15 @@ def champion(store: Store, dataset: str) -> Version | None:
     """Return the champion with every file re-hashed; None before the first promotion.
 
     Raises:
-        Corrupt: the pointer, the ledger or a file of the champion is damaged. None is never returned for that.
+        Corrupt: the pointer, the ledger or a file of the champion is damaged, or keys are configured and no trusted one
+            vouches for it. None is never returned for that.
     """
-    current = pointer.state(store, dataset).pointer
-    if current is None:
+    now = pointer.state(store, dataset)
+    if now.pointer is None:
         return None
-    version = load(store, dataset, current.version)
-    verify_version(store, version, (current.event,))
+    signing.require_vouched(store, dataset, now.entries, now.pointer.event.seq)
+    version = load(store, dataset, now.pointer.version)
+    verify_version(store, version, now.entries)
     return version
 
 
@@ -301,7 +303,9 @@ def record(
                 entry.digests.get("weights") == provenance.weights_digest
             ):
                 return entry
-        entry = ledger.following(
+        entry = signing.following(
+            store,
+            dataset,
             now.entries,
             action=action,
             who=who,
@@ -368,7 +372,7 @@ def move(
         barred: the digest of the weights that this bars.
         restarted: see `traces.RESTARTED`.
         answers: the hash of the line with which the waiting began that this ends.
-        **event: the other arguments of `ledger.following`.
+        **event: the other arguments of `signing.following`.
     """
     digests = recorded_digests(store, version)
     bars = {
@@ -377,8 +381,11 @@ def move(
         ledger.ANSWERS: answers,
         "lifted": digests["weights"] if digests["weights"] in ledger.barred(now.entries) else None,
     }
-    entry = ledger.following(
+    entry = signing.following(
+        store,
+        version.dataset,
         now.entries,
+        trusting=restarted is not None,  # a person begins anew, after the lines before were lost
         generation=now.generation + 1,
         from_version=now.champion_id,
         to_version=version.id,

@@ -3,7 +3,7 @@
 Each line holds the hash of the line before it, so that a changed, removed, inserted or reordered line is detected.
 Lines are ordered by their sequence number, because clocks may jump. The chain alone cannot show that its newest lines
 were cut off: the champion pointer carries the line of the newest move, which covers everything up to that line; for
-later lines, the report of every run has the newest hash, so keep reports in a second place.
+later lines, the report of every run has the newest hash, so keep reports in a second place, or sign (signing.py).
 
 This module reads and writes lines; `artifacts.registry.champions` decides what is written and holds the lock.
 """
@@ -16,8 +16,9 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from artifacts.registry import lines
+from artifacts.registry import keyring
 from data.errors import BadInput, Corrupt, StorageFailed
+from data.home import json_lines
 from data.home.plain_files import read_plain
 from data.home.store import Store
 from data.values import plain
@@ -26,7 +27,7 @@ SCHEMA = 1
 GENESIS = "0" * 64
 MOVES = ("promote", "force", "rollback")
 DECISIONS = ("promote", "hold", "reject", "force", "wait")
-ACTIONS = (*DECISIONS, "rollback", "bar", "lift", "decline", "expire")
+ACTIONS = (*DECISIONS, "rollback", "bar", "lift", "decline", "expire", "seal")
 ANSWERS = "answers"  # in the digests of the line that ends a waiting: the hash of the line with which it began
 _TEXT: tuple[type, ...] = (str, type(None))
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -57,7 +58,8 @@ class Entry:
         generation: the champion pointer's counter after a move; None when the pointer did not move.
         digests: SHA-256 of the "weights", "model", "manifest", "raw", "prepared" and "test" data; "barred" is the
             weights digest that this line bars from promotion, "lifted" the one whose bar it lifts; "answers" is the
-            hash of the line with which a waiting began that this line ends, "recipe" the fingerprint of what waits.
+            hash of the line with which a waiting began that this line ends, "recipe" the fingerprint of what waits;
+            "key" and "signature" are not digests but say who signed the line.
         decision: the gate's decision as JSON; empty where the gate was not asked.
         previous: hash of the line before, GENESIS in the first.
         hash: SHA-256 of everything above.
@@ -172,6 +174,8 @@ def append(store: Store, dataset: str, entry: Entry) -> None:
             problem = f"line {entry.seq} is in the ledger, but the disk did not confirm it: {error.problem}"
             raise StorageFailed(problem, f"run the command again, which changes nothing twice; {error.hint}") from error
         raise StorageFailed(f"{error.problem}; nothing was recorded", error.hint) from error
+    if keys := keyring.of(store):
+        keys.remember(store, dataset, newest((entry,)))
 
 
 def read(store: Store, dataset: str) -> tuple[Entry, ...]:
@@ -313,10 +317,10 @@ def timestamp(when: datetime | None = None) -> str:
     return when.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
-def _parsed(store: Store, dataset: str) -> lines.Parsed:
+def _parsed(store: Store, dataset: str) -> json_lines.Parsed:
     try:
-        return lines.parse(_content(store, dataset))
-    except lines.Broken as error:
+        return json_lines.parse(_content(store, dataset))
+    except json_lines.Broken as error:
         raise _broken(store, dataset, error.number, str(error)) from error
 
 

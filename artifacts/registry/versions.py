@@ -14,7 +14,7 @@ from typing import Any
 
 from artifacts.models import bundle
 from artifacts.models.provenance import Provenance
-from artifacts.registry import card, ledger, pointer, traces
+from artifacts.registry import card, ledger, pointer, signing, traces
 from artifacts.registry.ledger import Entry
 from artifacts.serving.check import InfraResult
 from data.errors import BadInput, Corrupt, UnknownName
@@ -122,13 +122,20 @@ def registered(store: Store, dataset: str, run_id: str, weights_digest: str) -> 
 
 
 def verify_version(store: Store, version: Version, entries: tuple[Entry, ...]) -> None:
-    """Hash every file of a version, and its manifest against the moves that name it.
+    """Hash every file of a version, and its manifest against the moves that name it; check who vouches for it.
+
+    Args:
+        store: the home.
+        version: the version.
+        entries: the whole ledger.
 
     Raises:
-        Corrupt: a file differs from the manifest, or the manifest from the ledger.
+        Corrupt: a file differs from the manifest, or the manifest from the ledger; or keys are configured, and no
+            trusted one has signed it.
     """
     store.verify(version.folder)
     require_recorded(version, entries)
+    signing.require_signed(store, version.id, version.folder, version.manifest_digest, entries)
 
 
 def require_recorded(version: Version, entries: tuple[Entry, ...]) -> None:
@@ -222,6 +229,7 @@ def register(
                 "weights_digest": provenance.weights_digest,
                 traces.LEDGER: ledger.newest(now.entries),
             }
+            draft.meta |= signing.of_draft(store, draft)
         return load(store, dataset, number)
 
 

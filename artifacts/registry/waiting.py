@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from artifacts.registry import ledger, pointer
+from artifacts.registry import ledger, pointer, signing
 from artifacts.registry.champions import move, recorded_digests, require_generation, require_not_barred
 from artifacts.registry.ledger import ANSWERS, Entry
 from artifacts.registry.versions import DECISION, VERSION_ID, Version, require_verdict, verify_version
@@ -256,7 +256,7 @@ def require_open(entries: Sequence[Entry], version: str, when: datetime | None =
     if found.open(when):
         return found
     if found.end and found.end.action in ledger.MOVES:
-        raise BadInput(found.sentence(when), f"champion again: nightshift rollback {dataset} --to {version}")
+        raise BadInput(found.sentence(when), f"see what is champion now: nightshift champion {dataset}")
     hint = f"train another candidate, or promote this one by force: nightshift retrain {dataset} --mode force"
     raise BadInput(found.sentence(when), hint)
 
@@ -268,6 +268,6 @@ def _end(store: Store, now: pointer.State, waiting: Waiting, **event: Any) -> En
 
 
 def _append(store: Store, dataset: str, now: pointer.State, **event: Any) -> Entry:
-    entry = ledger.following(now.entries, from_version=now.champion_id, **event)
+    entry = signing.following(store, dataset, now.entries, from_version=now.champion_id, **event)
     ledger.append(store, dataset, entry)
     return entry

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from functools import partial
 
-from artifacts.registry import ledger, pointer, traces, versions, waiting
+from artifacts.registry import ledger, pointer, signing, traces, versions, waiting
 from artifacts.registry.ledger import Entry
 from artifacts.upkeep.findings import Finding, Subject
 from data.errors import NightshiftError
@@ -73,6 +73,9 @@ def _ledger(store: Store, dataset: str) -> Iterator[Finding]:
         harmless = pending and ledger.begins(store, dataset, entries[-1])
         yield Finding(subject, untidy, hint, serious=not harmless)
     yield from _cut_off(store, dataset, entries)
+    if unvouched := signing.unvouched(store, dataset, entries):
+        hint = f"compare it with a backup; if it is as it should be: nightshift keys seal {dataset} --reason WHY"
+        yield Finding(subject, unvouched, hint)
     waits = waiting.current(entries)
     if waits and waits.version not in {f"{dataset}/{name}" for name in names(store, "models", dataset, "versions")}:
         hint = f"{BACKUP}, or: nightshift decline {waits.version} --reason WHY"

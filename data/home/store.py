@@ -48,7 +48,10 @@ class Store(Layout):
 
     Args:
         root: $NIGHTSHIFT_HOME; created on first use.
+        keys: the folder with the keys by which its registry is signed and checked; None for none.
     """
+
+    keys: Path | None = None
 
     # -- writing ----------------------------------------------------------------------------------------------
 

@@ -216,8 +216,10 @@ def batches(
 
 def image_shape(metadata: pq.FileMetaData) -> tuple[int, ...]:
     """Return the shape of one image of a file."""
-    shape: tuple[int, ...] = tuple(metadata.schema.to_arrow_schema().field("image").type.shape)
-    return shape
+    kind = metadata.schema.to_arrow_schema().field("image").type
+    if not isinstance(kind, pa.FixedShapeTensorType):
+        raise pa.ArrowInvalid(f"expected images of one shape, got {kind}")
+    return tuple(kind.shape)
 
 
 def decode(batch: pa.RecordBatch) -> Split:
@@ -251,5 +253,6 @@ def read_errors(path: Path, hint: str = FROM_RAW) -> Iterator[None]:
     """Raise whatever is wrong with a Parquet file as Corrupt."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:  # a wrong page checksum is an OSError without a number
+    except (OSError, pa.ArrowException, UnicodeDecodeError, KeyError) as error:
+        # a wrong page checksum is an OSError without a number; a damaged schema has names that are no text
         raise Corrupt(f"{path} cannot be read: {error}", hint) from error

@@ -5,18 +5,33 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App
 
-from flows.commands.console import NIGHTS, SERVER, Flag, Json, print_json, print_table, ready_to_write, store
+from flows.commands.console import (
+    NIGHTS,
+    SERVER,
+    Flag,
+    Json,
+    Reason,
+    Text,
+    known_dataset,
+    print_json,
+    print_table,
+    ready_to_write,
+    store,
+)
 from flows.server import connection
-from flows.settings import prepare_environment, set_environment, settings
+from flows.settings import prepare_environment, set_environment, settings, user_name
 
 if TYPE_CHECKING:
+    from artifacts.registry.keyring import Keyring
     from data.home.store import Store
 
 app = App(name="admin")
 server = App(name="server", help="Start or stop a Prefect server on this machine.", group=SERVER)
+keys = App(name="keys", help="Keys that sign the registry; none are needed.", group=SERVER)
 app.command(server)
 home = App(name="home", help="Back up the home, and restore it elsewhere.", group=SERVER)
 app.command(home)
+app.command(keys)
 
 
 @home.command(help_epilogue="Example: nightshift home backup /backups/nightshift-monday.tar")
@@ -80,6 +95,88 @@ def down() -> None:
     from flows.server import stack
 
     stack.down()
+
+
+@keys.command(help_epilogue="Example: NIGHTSHIFT_KEYS=~/.config/nightshift/keys nightshift keys new")
+def new(*, name: Text = "", replace: Annotated[bool, Flag] = False) -> None:
+    """Make an Ed25519 key pair in the folder NIGHTSHIFT_KEYS.
+
+    From then on this machine signs every ledger line and version, and refuses what no trusted key vouches for.
+
+    Args:
+        name: Whose it is. Default: the user.
+        replace: Rotate the key: the old private key is kept under another name, its signatures stay valid.
+    """
+    key = _keyring().new(name or user_name(), replace=replace)
+    print(f"{key.id}  {key.public}  {key.name}")
+    print("next: nightshift keys seal --reason WHY, which vouches for what is in the ledgers so far")
+
+
+@keys.command(name="list", help_epilogue="Example: nightshift keys list")
+def list_keys(*, json: Json = False) -> None:
+    """List the trusted keys."""
+    known = list(_keyring().trusted().values())
+    if json:
+        print_json([vars(key) for key in known])
+    else:
+        state = {True: "revoked", False: "trusted"}
+        print_table(("key", "name", "state", "public"), [(k.id, k.name, state[k.revoked], k.public) for k in known])
+
+
+@keys.command(help_epilogue="Example: nightshift keys trust MCowBQ... --name ada")
+def trust(public: str, *, name: str) -> None:
+    """Trust another machine's public key.
+
+    Args:
+        public: The key, as that machine's `nightshift keys list` shows it.
+        name: Whose it is.
+    """
+    key = _keyring().trust(public, name)
+    print(f"{key.id} is trusted as {key.name}")
+
+
+@keys.command(help_epilogue="Example: nightshift keys revoke 1f0c9a2b7d3e4f55")
+def revoke(key: str) -> None:
+    """Let a key sign nothing new.
+
+    Its lines stay valid where a later line of another trusted key vouches for them: seal first.
+
+    Args:
+        key: Its id, as `nightshift keys list` shows it.
+    """
+    revoked = _keyring().revoke(key)
+    print(f"{revoked.id} ({revoked.name}) is revoked; check the home: nightshift verify")
+
+
+@keys.command(help_epilogue="Example: nightshift keys seal mnist --reason 'compared with the backup of Monday'")
+def seal(dataset: Text = "", *, reason: Reason) -> None:
+    """Vouch for all lines of a ledger so far, with a signed line of its own.
+
+    Args:
+        dataset: Dataset whose ledger it is. Default: all that have one.
+    """
+    from artifacts.registry import champions, signing, versions
+
+    home = store()
+    for name in [known_dataset(dataset)] if dataset else versions.datasets(home):
+        if champions.history(home, name):
+            entry = signing.seal(home, name, who=user_name(), why=reason)
+            print(f"{name}: the {entry.seq - 1} lines before line {entry.seq} are vouched for")
+
+
+def _keyring() -> "Keyring":
+    """Return the keys in NIGHTSHIFT_KEYS.
+
+    Raises:
+        BadInput: it is not set, or lies in the home.
+    """
+    from artifacts.registry import keyring
+    from data.errors import BadInput
+
+    found = keyring.of(store())
+    if found is None:
+        raise BadInput("NIGHTSHIFT_KEYS is not set", "set it to a folder outside of the home, for your user alone")
+    return found
 
 
 @app.command(group=SERVER, help_epilogue="Example: PREFECT_API_URL=http://127.0.0.1:4200/api nightshift deploy")
@@ -174,7 +271,7 @@ def status(
     if json:
         keys = ("dataset", "champion", "last_began_utc", "last_state", "last_verdict")
         night_rows = [dict(zip(keys, row, strict=True)) for row in rows]
-        print_json({"nights": night_rows, "alerts": [vars(one) for one in alerts]})
+        print_json({"nights": night_rows, "alerts": [vars(one) for one in alerts], "notes": notes(here)})
     else:
         if rows:
             print_table(("dataset", "champion", "last night (UTC)", "state", "verdict"), rows)

@@ -51,7 +51,9 @@ def champion(dataset: str = "mnist", *, at: Text = "", json: Json = False) -> in
         when = entry.when[:19].replace("T", " ")
         print(f"{entry.to_version} since {when} UTC ({entry.action} by {entry.who}): {entry.why}")
     else:
-        print(f"{dataset} had no champion {'at that time' if at else 'yet'}\n  -> nightshift retrain {dataset}")
+        print(f"{dataset} had no champion {'at that time' if at else 'yet'}")
+        if not waits:
+            print(f"  -> nightshift retrain {dataset}")
     if waits and not json:
         print(f"{waits.sentence()}\n  -> nightshift approve {waits.version} --reason WHY, or decline")
     return DONE if entry else NOT_PROMOTED

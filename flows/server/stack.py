@@ -88,7 +88,8 @@ def _prepare(store: Store, port: int) -> str:
 
 def _write_environment(store: Store, url: str) -> None:
     """Write the variables that commands and workers need: for shells and systemd, and bare for `docker --env-file`."""
-    variables = {**client_environment(store, url), "NIGHTSHIFT_HOME": str(store.root)}
+    keys = {"NIGHTSHIFT_KEYS": str(store.keys)} if store.keys else {}
+    variables = {**client_environment(store, url), "NIGHTSHIFT_HOME": str(store.root), **keys}
     quoted = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
     bare = "".join(f"{name}={value}\n" for name, value in variables.items())
     # systemd skips lines that are no assignment; in a shell they export what is between them

@@ -21,8 +21,10 @@ from artifacts.reporting.summary import NightReport
 from artifacts.serving import check, probe
 from data import adding, catalogue
 from data.errors import BadInput, DataRefused, TrainingFailed
+from data.home import journal
 from data.home.store import Store
 from data.importing.options import ImportOptions
+from flows.approve import approve
 from flows.retrain import retrain
 from flows.settings import temporary_home
 from tests.samples import write_idx_folder
@@ -178,6 +180,20 @@ def test_force_rollback_and_the_bar(home: Store) -> None:
     assert again.headline.startswith("NOT PROMOTED")
     assert champions.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
     assert [entry.action for entry in champions.history(home, SAMPLE)][:3] == ["promote", "force", "rollback"]
+    assert find_problems(home) == []
+
+
+def test_a_night_that_asks_waits_for_the_flow_that_answers(home: Store, probed_here: None) -> None:
+    """The run ends as waiting, with the report naming what waits; approved in the UI's flow, it is champion."""
+    state = retrain(SAMPLE, ["tiny"], policy={"promotion": "ask"}, return_state=True)
+    report = state.result()
+    assert (state.name, report.verdict, report.promoted) == ("Waits for approval", "WAITING", False)
+    assert champions.champion_id(home, SAMPLE) is None
+    assert f"{SAMPLE}/1 waits for a person's approval until" in (home.run(report.run) / REPORT).read_text()
+    assert [one.verdict for one in journal.read(home) if one.kind == "retrain"] == ["WAITING"]
+    entry = approve(SAMPLE, "looked at its mistakes")
+    assert (entry.action, entry.to_version) == ("promote", f"{SAMPLE}/1")
+    assert champions.champion_id(home, SAMPLE) == f"{SAMPLE}/1"
     assert find_problems(home) == []
 
 

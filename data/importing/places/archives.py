@@ -9,8 +9,9 @@ import zipfile
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from data.errors import NightshiftError
 from data.home.files import storage_errors
-from data.importing.places.place import UNSETTLED, File, Place, unreadable
+from data.importing.places.place import DAMAGED, UNSETTLED, File, Place, unreadable
 
 MAX_HEADER = 1 << 20  # bytes of a tar header
 ENDINGS = (".zip", ".tar", ".tgz", ".tar.gz")
@@ -35,7 +36,7 @@ class Zip(Place):
         """List the members, which all have the stamp of the archive."""
         try:
             self._zip = zipfile.ZipFile(path)
-        except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError) as error:
+        except DAMAGED as error:
             raise unreadable(self.location, error) from error
         for member in self._zip.infolist():
             if not member.is_dir():
@@ -60,7 +61,7 @@ class Tar(Place):
                     if member.isreg():
                         self.add(member.name, member.size, member.offset_data, stamp)
                 packed = archive.fileobj is not None and not _is_plain_tar(path)
-        except (OSError, EOFError, tarfile.TarError, ValueError, zipfile.BadZipFile) as error:
+        except DAMAGED as error:
             raise unreadable(self.location, error) from error
         if packed:
             self._path = self._unpacked(path)
@@ -69,8 +70,13 @@ class Tar(Place):
 
     def _unpacked(self, path: Path) -> Path:
         plain = self.scratch / uuid.uuid4().hex
-        with storage_errors(plain), gzip.open(path) as stream, plain.open("wb") as target:
-            shutil.copyfileobj(stream, target, 1 << 20)
+        try:
+            with storage_errors(plain), gzip.open(path) as stream, plain.open("wb") as target:
+                shutil.copyfileobj(stream, target, 1 << 20)
+        except NightshiftError:
+            raise
+        except DAMAGED as error:
+            raise unreadable(self.location, error) from error
         return plain
 
     def stream(self, file: File) -> BinaryIO:

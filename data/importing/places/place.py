@@ -6,11 +6,14 @@ temporary folder.
 """
 
 import hashlib
+import lzma
 import re
 import shutil
+import struct
 import tarfile
 import uuid
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,7 +25,19 @@ MAX_IMAGE_BYTES = 256 << 20  # of one encoded image
 HIDDEN = re.compile(r"^(\..*|__MACOSX|Thumbs\.db|desktop\.ini|\$RECYCLE\.BIN|lost\+found)$", re.IGNORECASE)
 UNSETTLED = -1  # the stamp of a file that may have another content next time, although nothing shows it
 # what reading a damaged file or archive raises
-DAMAGED = (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, RuntimeError, ValueError, NotImplementedError)
+DAMAGED = (
+    OSError,
+    EOFError,
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    RuntimeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """NumPy's files: .npz with Keras's or MedMNIST's names, and pairs of .npy; mapped into memory, never loaded whole."""
 
 import re
+import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -12,7 +13,7 @@ from data.importing.batches import Batch, Label, Source, Split, split_of
 from data.importing.options import ImportOptions
 from data.importing.pixels import Numbers, batches_of, check_shapes, check_sizes, images_of, labels_of, sample_of
 from data.importing.places.archives import archive
-from data.importing.places.place import File, Place
+from data.importing.places.place import DAMAGED, File, Place
 
 IMAGES = ("images", "imgs", "image", "img", "x", "data", "pixels", "features")  # the first that is there wins
 LABELS = ("labels", "label", "targets", "target", "y", "classes")
@@ -120,7 +121,7 @@ def _mapped(file: File) -> np.ndarray:
     try:
         path: Path = file.local()
         array = np.load(path, mmap_mode="r", allow_pickle=False)  # mapped, so a false shape allocates nothing
-    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError, MemoryError) as error:
+    except (*DAMAGED, SyntaxError, TypeError, MemoryError, tokenize.TokenError) as error:
         raise BadFile(
             f"{file.where}: expected numbers, got an array that is damaged, cut short or of objects ({error})",
             "write it again with numpy.save or numpy.savez",

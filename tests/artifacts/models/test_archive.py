@@ -85,6 +85,25 @@ def test_bombs_are_refused_before_they_are_unpacked(tmp_path: Path) -> None:
         check_archive(archive(tmp_path / "a.keras", **{"model.weights_h5": promised}))
 
 
+@pytest.mark.parametrize("name", ["Lambda", "TFSMLayer", "__lambda__", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"])
+def test_layers_that_are_code_are_refused_before_keras_sees_them(tmp_path: Path, name: str) -> None:
+    """Wherever in the description they stand."""
+    layer = {"class_name": "Dense", "config": {"activation": {"class_name": name, "config": {"value": "evil"}}}}
+    config = json.dumps({"class_name": "Functional", "config": {"layers": [layer]}}).encode()
+    with pytest.raises(Corrupt, match=f"its description has a {name}, which is code or loads it"):
+        check_archive(archive(tmp_path / "a.keras", config_json=config))
+
+
+def test_a_real_lambda_is_refused(tmp_path: Path) -> None:
+    """As Keras itself writes it."""
+    import keras
+
+    evil = keras.layers.Lambda(lambda x: x + 0 * len(str(__import__("os").getcwd())))
+    keras.Sequential([keras.Input((4,)), evil]).save(tmp_path / "model.keras")
+    with pytest.raises(Corrupt, match="which is code or loads it"):
+        check_archive(tmp_path / "model.keras")
+
+
 @pytest.mark.fault("F-27")
 def test_weights_that_lie_in_another_file_are_refused(tmp_path: Path) -> None:
     """A link or an external dataset would read whatever the description names."""

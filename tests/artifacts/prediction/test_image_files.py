@@ -310,6 +310,16 @@ def test_a_file_cut_anywhere_is_refused(kind: str, tmp_path: Path) -> None:
             read_images(path, 28, 28)
 
 
+@pytest.mark.parametrize("header", ["{'descr': (", "{'descr': '|u1", "{'a': 1}", "(" * 400, ""])
+def test_a_header_that_numpy_cannot_take_apart_is_refused(tmp_path: Path, header: str) -> None:
+    """In every version of the format: NumPy's parser raises what it likes, found by tests/fuzz."""
+    for version in (b"\1\0", b"\2\0", b"\3\0"):
+        size = len(header).to_bytes(2 if version == b"\1\0" else 4, "little")
+        (tmp_path / "a.npy").write_bytes(b"\x93NUMPY" + version + size + header.encode() + bytes(64))
+        with pytest.raises(BadFile, match="expected an array of numbers"):
+            read_images(tmp_path / "a.npy", 28, 28)
+
+
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(
     kind=st.sampled_from(sorted(encodings())),

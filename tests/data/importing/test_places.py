@@ -183,3 +183,22 @@ def test_long_names_in_a_tar_archive_are_read(tmp_path: Path) -> None:
     members = [(f"{'a' * 120}/{name}", bytes(content)) for name, content in FOLDER.items()]  # type: ignore[arg-type]
     long = tar(tmp_path / "long.tar", members)
     assert len(read(long, tmp_path / "scratch").train_images) == 8
+
+
+def test_damage_inside_packed_members_is_named(tmp_path: Path) -> None:
+    """What zlib and gzip raise on the way is an error with the file's name, found by tests/fuzz."""
+    pixels = [(f"train/a/{i}.png", png(images(1, seed=i)[0])) for i in range(4)]
+    zipped = tmp_path / "a.zip"
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in pixels:
+            archive.writestr(name, content)
+        start = archive.infolist()[0].header_offset + 30 + len(pixels[0][0])
+    content = bytearray(zipped.read_bytes())
+    content[start : start + 8] = b"\xff" * 8
+    zipped.write_bytes(content)
+    packed = tar(tmp_path / "a.tar.gz", pixels, "w:gz")
+    packed.write_bytes(packed.read_bytes() + b"\0" * 8 + b"no gzip")
+    bzipped = tar(tmp_path / "b.tar", pixels, "w:bz2")
+    for path in (zipped, packed, bzipped):
+        with pytest.raises(BadFile, match="cannot be read"):
+            read(path, tmp_path / f"scratch-{path.name}")

@@ -26,6 +26,8 @@ COMMANDS = [
     "champion",
     "predict",
     "rollback",
+    "approve",
+    "decline",
     "verify",
     "why",
     "diff",
@@ -37,6 +39,7 @@ COMMANDS = [
     "gc",
     "status",
     "server",
+    "keys",
     "deploy",
     "reconcile",
 ]
@@ -61,7 +64,7 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     ran = nightshift(tmp_path, command, "--help")
     assert ran.returncode == 0
     assert f"Usage: nightshift {command}" in ran.stdout
-    if command not in ("datasets", "recipes", "models", "server"):  # they are groups of commands
+    if command not in ("datasets", "recipes", "models", "server", "keys"):  # they are groups of commands
         assert "Example: " in ran.stdout
         assert f"nightshift {command}" in ran.stdout.partition("Example: ")[2]
 

@@ -73,3 +73,49 @@ def test_a_home_without_pointer_and_ledger_is_not_well(home: Store) -> None:
         assert ran.returncode == 1, command
         assert "neither a champion pointer nor a promotion" in ran.stdout + ran.stderr
         assert "Traceback" not in ran.stderr
+
+
+def test_what_waits_is_shown_and_declined_by_the_name_of_its_dataset(home: Store) -> None:
+    """`champion` and `status` name it with the command to give; a second answer is refused with what became of it."""
+    waits = nights.waits(home, "d")
+    shown = nightshift(home.root, "champion", "mnist")
+    assert shown.returncode == 0
+    assert f"{waits.id} waits for a person's approval until" in shown.stdout
+    assert f"nightshift approve {waits.id} --reason WHY" in nightshift(home.root, "status").stdout
+    declined = nightshift(home.root, "decline", "mnist", "--reason", "worse on hand-drawn 7s")
+    assert (declined.returncode, declined.stdout) == (0, f"{waits.id} is declined; the champion is mnist/3\n")
+    refused = nightshift(home.root, "approve", waits.id, "--reason", "I like it")
+    assert refused.returncode == 2
+    assert f"refused: {waits.id} was declined by" in refused.stderr
+    nothing = nightshift(home.root, "approve", "fashion-mnist", "--reason", "I like it")
+    assert nothing.returncode == 2
+    assert "nothing of fashion-mnist waits for approval" in nothing.stderr
+
+
+def test_verify_misses_the_folder_of_what_waits(home: Store) -> None:
+    """It is hashed like any version, and named if it is gone."""
+    waits = nights.waits(home, "d")
+    assert nightshift(home.root, "verify").returncode == 0
+    waits.folder.rename(home.root / "moved")
+    found = nightshift(home.root, "verify")
+    assert found.returncode == 1
+    assert f"{waits.id}" in found.stdout + found.stderr
+    assert "it waits for a person's approval, but its folder is missing" in found.stdout + found.stderr
+
+
+def test_keys_are_made_used_and_rotated(home: Store, tmp_path: Path) -> None:
+    """The path that docs/server.md describes, on a home that was not signed before."""
+    keys = {"NIGHTSHIFT_KEYS": str(tmp_path / "keys")}
+    assert nightshift(home.root, "keys", "list").returncode == 2
+    assert nightshift(home.root, "keys", "new", "--name", "nights", **keys).returncode == 0
+    found = nightshift(home.root, "verify", **keys)
+    assert found.returncode == 1
+    assert "no line is signed by a trusted key" in found.stdout + found.stderr
+    sealed = nightshift(home.root, "keys", "seal", "--reason", "compared with the backup", **keys)
+    assert sealed.stdout == "mnist: the 3 lines before line 4 are vouched for\n"
+    (old,) = json.loads(nightshift(home.root, "keys", "list", "--json", **keys).stdout)
+    nightshift(home.root, "keys", "new", "--replace", **keys)
+    nightshift(home.root, "keys", "seal", "--reason", "rotation", **keys)
+    assert nightshift(home.root, "keys", "revoke", old["id"], **keys).returncode == 0
+    assert nightshift(home.root, "verify", **keys).returncode == 0
+    assert nightshift(home.root, "verify").returncode == 0
