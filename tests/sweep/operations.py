@@ -69,7 +69,9 @@ def _content(path: Path) -> object:
         return digest_of(content.hex())
     lines = content.splitlines() if path.suffix == ".jsonl" else [content]
     try:
-        return [_timeless(json.loads(line)) for line in lines]
+        found = [_timeless(json.loads(line)) for line in lines]
+        # a snapshot taken again is another night, in which nothing has changed
+        return [one for one in found if not (one.get("base") and one["base"] == one["snapshot"])]
     except ValueError:  # the small candidates of the registry's tests
         return digest_of(content.hex())
 

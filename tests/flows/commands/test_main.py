@@ -39,6 +39,10 @@ COMMANDS = [
     "server",
     "deploy",
     "reconcile",
+    "approve",
+    "decline",
+    "doctor",
+    "home",
 ]
 
 
@@ -61,7 +65,7 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     ran = nightshift(tmp_path, command, "--help")
     assert ran.returncode == 0
     assert f"Usage: nightshift {command}" in ran.stdout
-    if command not in ("datasets", "recipes", "models", "server"):  # they are groups of commands
+    if command not in ("datasets", "recipes", "models", "server", "home"):  # they are groups of commands
         assert "Example: " in ran.stdout
         assert f"nightshift {command}" in ran.stdout.partition("Example: ")[2]
 
