@@ -24,10 +24,12 @@ def require_known(home: Layout) -> bool:
         Corrupt: home.json cannot be read.
     """
     path = home.home_document()
+    if not home.root.is_dir():
+        return False  # whoever writes there says what is in its place
     try:
         found = json.loads(read_plain(path, LIMIT))
         require(found, home.root)
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return False
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Corrupt(

@@ -212,7 +212,7 @@ def reconcile() -> None:
 
 @app.command(group=SERVER, help_epilogue="Example: nightshift doctor --repair")
 def doctor(*, repair: Annotated[bool, Flag] = False, load: Annotated[bool, Flag] = False, json: Json = False) -> int:
-    """Look for everything that can be wrong with environment, home and server.
+    """Find what is wrong with environment, home and server.
 
     Each finding has one line and what to do. Exit code 0 if nothing needs action.
 

@@ -42,6 +42,10 @@ COMMANDS = [
     "keys",
     "deploy",
     "reconcile",
+    "approve",
+    "decline",
+    "doctor",
+    "home",
 ]
 
 
@@ -64,7 +68,7 @@ def test_every_command_explains_itself(command: str, tmp_path: Path) -> None:
     ran = nightshift(tmp_path, command, "--help")
     assert ran.returncode == 0
     assert f"Usage: nightshift {command}" in ran.stdout
-    if command not in ("datasets", "recipes", "models", "server", "keys"):  # they are groups of commands
+    if command not in ("datasets", "recipes", "models", "server", "keys", "home"):  # they are groups of commands
         assert "Example: " in ran.stdout
         assert f"nightshift {command}" in ran.stdout.partition("Example: ")[2]
 
