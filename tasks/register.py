@@ -7,7 +7,7 @@ from prefect import task
 from artifacts.judging.verdict import Judged, asks
 from artifacts.models import provenance
 from artifacts.models.provenance import Provenance
-from artifacts.registry import champions, versions, waiting
+from artifacts.registry import card, champions, versions, waiting
 from data.home.store import Store
 from data.prepared import parquet
 from data.prepared.parquet import PreparedRef
@@ -67,7 +67,8 @@ def _register_version(store: Store, judged: Judged, origin: Provenance, who: str
     decision, candidate = judged.decision, store.trained(judged.chosen.ref.digest)
     assert judged.infra is not None  # it is None on an unchanged night only
     documents: dict[str, Any] = {"decision": decision.to_json(), "provenance": origin, "infra": judged.infra}
-    version = versions.register(store, origin.dataset, candidate, **documents)
+    about = card.about(store, origin.dataset)
+    version = versions.register(store, origin.dataset, candidate, about=about, **documents)
     if asks(decision):
         token, recipe = judged.generation, judged.recipe
         waiting.wait(store, version, recipe=recipe, generation=token, who=who, why=decision.reason)

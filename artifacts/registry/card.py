@@ -36,20 +36,24 @@ Nothing here is to be changed by hand: every file is recorded with its hash, and
 """
 
 
-def of_folder(store: Store, dataset: str, version: str, folder: Path) -> str:
+def of_folder(version: str, folder: Path, dataset: Mapping[str, str] | None = None) -> str:
     """Return the card of a version, or of a version that is being written.
 
     Args:
-        store: the home, which knows what the dataset is called.
-        dataset: its name.
         version: as "mnist/3".
         folder: its files; documents that cannot be read are left out.
+        dataset: see `about`; without it, the card has the dataset's name only.
     """
-    return card(version, {name: _document(folder / f"{name}.json") for name in DOCUMENTS}, about(store, dataset))
+    name = version.partition("/")[0]
+    documents = {document: _document(folder / f"{document}.json") for document in DOCUMENTS}
+    return card(version, documents, dataset or {"name": name, "title": name})
 
 
 def about(store: Store, dataset: str) -> dict[str, str]:
-    """Return title, licence and citation of a dataset, as far as the catalogue knows them."""
+    """Return title, licence and citation of a dataset, as far as the catalogue knows them.
+
+    For callers of the registry, not for itself: the catalogue imports pydantic, the registry needs nothing but Python.
+    """
     from data import catalogue
 
     try:

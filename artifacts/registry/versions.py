@@ -187,6 +187,7 @@ def register(
     decision: Mapping[str, Any],
     provenance: Provenance,
     infra: InfraResult,
+    about: Mapping[str, str] | None = None,
 ) -> Version:
     """Register a candidate that the gate promoted and the serving check passed, under the next number.
 
@@ -197,6 +198,7 @@ def register(
         decision: the gate's decision as JSON; its "verdict" must be PROMOTE.
         provenance: the candidate's origin: run, data, recipe, weights.
         infra: the result of serving it in a fresh process.
+        about: what the model card says about the dataset: see `card.about`.
 
     Returns:
         The new version, or the one that the same run registered for the same weights before.
@@ -220,7 +222,7 @@ def register(
             documents = {DECISION: dict(decision), PROVENANCE: provenance.to_json(), INFRA: infra.to_json()}
             for name, value in documents.items():
                 (draft.path / name).write_bytes(canonical_json(plain(value)))
-            (draft.path / card.CARD).write_text(card.of_folder(store, dataset, f"{dataset}/{number}", draft.path))
+            (draft.path / card.CARD).write_text(card.of_folder(f"{dataset}/{number}", draft.path, about))
             draft.meta |= {
                 "dataset": dataset,
                 "number": number,

@@ -164,11 +164,13 @@ def predict(
 @app.command(group=MODELS, help_epilogue="Example: nightshift card mnist/3")
 def card(version: VersionName) -> None:
     """Print the model card of a version."""
-    from artifacts.registry.card import CARD, of_folder
+    from artifacts.registry.card import CARD, about, of_folder
 
     found = find_version(version)
     path = found.folder / CARD
-    print(path.read_text() if path.is_file() else of_folder(store(), found.dataset, found.id, found.folder), end="")
+    print(
+        path.read_text() if path.is_file() else of_folder(found.id, found.folder, about(store(), found.dataset)), end=""
+    )
 
 
 @app.command(group=MODELS, help_epilogue="Example: nightshift export mnist --to savedmodel --to onnx exported")

@@ -53,4 +53,4 @@ def test_every_new_version_has_a_card_under_its_manifest(two: Store) -> None:
     assert card.CARD in two.files(version.folder)
     champions.verified(two, "mnist/2")
     assert "nightshift models list mnist" in (two.versions("mnist").parent / card.CARD).read_text()
-    assert (version.folder / card.CARD).read_text() == card.of_folder(two, "mnist", "mnist/2", version.folder)
+    assert (version.folder / card.CARD).read_text() == card.of_folder("mnist/2", version.folder)

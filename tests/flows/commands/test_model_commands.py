@@ -25,7 +25,7 @@ def test_a_card_is_printed_for_new_and_old_versions(capsys: pytest.CaptureFixtur
         run("card mnist")
         stored = capsys.readouterr().out
         assert stored == (version.folder / CARD).read_text()
-        assert stored == of_folder(settings.store, "mnist", "mnist/1", version.folder)
+        assert stored == of_folder("mnist/1", version.folder)
 
 
 def test_what_cannot_be_handed_on_is_refused(tmp_path: Path) -> None:
