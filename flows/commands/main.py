@@ -50,7 +50,7 @@ for listed in (datasets.app, recipes.app):
     app.command(listed)
 for commands in (models.app, registry.app, admin.app):
     app.command(commands, name="*")
-app.register_install_completion_command(help="Install completion for this shell (bash, zsh or fish).")
+app.register_install_completion_command(help="Install completion for this shell.")
 for option in ("--help", "--version", "--install-completion"):
     app[option].group = OPTIONS
 

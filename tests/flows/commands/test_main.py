@@ -77,7 +77,7 @@ def test_help_lists_every_command_once_on_a_line_of_its_own(tmp_path: Path) -> N
     """`nightshift --help` has one line for each command, even in 80 columns."""
     shown = nightshift(tmp_path, "--help", COLUMNS="80").stdout
     rows = [line.strip("│ ") for line in shown.splitlines() if line.startswith("│")]
-    assert sorted(row.split()[0] for row in rows) == sorted([*COMMANDS, "--help", "--version"])
+    assert sorted(row.split()[0] for row in rows) == sorted([*COMMANDS, "--help", "--install-completion", "--version"])
 
 
 def test_misspelt_dataset_is_refused_with_a_guess(tmp_path: Path) -> None:
