@@ -16,6 +16,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 
 from artifacts.registry import pointer, versions
+from artifacts.registry.card import CARD
 from artifacts.upkeep.registries import names
 from data.errors import BadFile, BadInput, Broken
 from data.home import files, schema
@@ -80,7 +81,7 @@ def _fill(tar: tarfile.TarFile, store: Store) -> None:
             _add(tar, store, store.root / name)
     for dataset in versions.datasets(store):
         with pointer.locked(store, dataset):
-            documents = (store.champion(dataset), store.ledger(dataset), store.pins(dataset))
+            documents = (store.champion(dataset), store.ledger(dataset), store.pins(dataset), _readme(store, dataset))
             found = {path: path.read_bytes() for path in documents if path.is_file()}
         for path, content in found.items():
             _add_bytes(tar, path.relative_to(store.root).as_posix(), content)
@@ -89,6 +90,10 @@ def _fill(tar: tarfile.TarFile, store: Store) -> None:
         if name not in {*LEFT_OUT, *WITH_ROWS, "models", LAST}:
             _add(tar, store, store.root / name)
     _add_bytes(tar, LAST, canonical_json({"files": len(tar.getmembers())}))
+
+
+def _readme(store: Store, dataset: str) -> Path:
+    return store.versions(dataset).with_name(CARD)
 
 
 def _add(tar: tarfile.TarFile, store: Store, path: Path) -> None:

@@ -13,7 +13,7 @@ from artifacts.models.saving import serving_model
 from artifacts.recipes.candidate import Candidate
 from artifacts.training.fit import fit
 from artifacts.training.train import train
-from data.errors import BadInput, Corrupt, Unloadable
+from data.errors import BadInput, Corrupt
 from data.home.files import file_sha256
 from data.home.store import Store
 from data.prepared.parquet import describe, read_split
@@ -117,5 +117,5 @@ def test_code_inside_a_model_is_refused(tmp_path: Path) -> None:
 
     path = tmp_path / "model.keras"
     keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x)]).save(path)
-    with pytest.raises(Unloadable, match="Lambda"):
+    with pytest.raises(Corrupt, match="Lambda"):
         load(path, file_sha256(path))

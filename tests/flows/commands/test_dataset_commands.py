@@ -99,8 +99,8 @@ def test_many_classes_are_cut_short_on_the_screen(home: Store) -> None:
     found = known(home, "mine")
     many = SimpleNamespace(counts=[(f"class {k}", 1, 1) for k in range(100)])
     shown = tables._classes(many)  # type: ignore[arg-type]
-    assert shown.row_count == tables.MANY_CLASSES + 1
-    assert tables._classes(found).row_count == 3
+    assert len(shown.rows) == tables.MANY_CLASSES + 1
+    assert len(tables._classes(found).rows) == 3
 
 
 def test_an_update_reads_the_source_again_with_the_same_options(home: Store, tmp_path: Path, capsys: Say) -> None:
