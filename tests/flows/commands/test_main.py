@@ -42,8 +42,6 @@ COMMANDS = [
     "keys",
     "deploy",
     "reconcile",
-    "approve",
-    "decline",
     "doctor",
     "home",
 ]
