@@ -44,6 +44,9 @@ COMMANDS = [
     "reconcile",
     "doctor",
     "home",
+    "card",
+    "export",
+    "serve",
 ]
 
 
