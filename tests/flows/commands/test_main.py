@@ -42,10 +42,11 @@ COMMANDS = [
     "keys",
     "deploy",
     "reconcile",
-    "approve",
-    "decline",
     "doctor",
     "home",
+    "card",
+    "export",
+    "serve",
 ]
 
 
