@@ -37,7 +37,8 @@ SWEEP = """
 Each operation runs in a process of its own in a fresh copy of a home, and the n-th system call of one kind is the
 last one (kill -9) or fails (an error of the disk), for n = 1, 2, 3... until the operation ends untouched. Each
 time the invariants are checked, then the same operation runs again and has to leave what an undisturbed one
-leaves. *Runs* are these n. `tests/sweep/test_sweep.py` (files of the home) and
+leaves. *Runs* are these n. Listed are the operations that have been swept whole, as they were counted; of all of
+them `make test` runs a part. `tests/sweep/test_sweep.py` (files of the home) and
 `tests/artifacts/registry/test_crash.py` (the registry) do it.
 """
 

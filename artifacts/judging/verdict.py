@@ -132,7 +132,7 @@ def judge_winner(
     decision = reject_unless_served(judge(gathered, policy, mode, reason), infra)
     if asks(decision):
         decision = hold_if_a_better_one_waits(store, decision, chosen, prepared)
-    answers = decision.verdict == "PROMOTE" and not asks(decision)  # no model is promoted that does not serve
+    promoted = decision.verdict == "PROMOTE" and mode != "dry-run" and not asks(decision)
     tested = require_self_test(dataset, tests, scores.scored.predicted, champion, policy)
     return Judged(
         decision=decision,
@@ -142,7 +142,7 @@ def judge_winner(
         self_tests=tested,
         generation=generation,
         recipe=gathered.recipe,
-        answers=answers,
+        answers=promoted,  # no model is promoted that does not serve
         robustness=scores.scored.robustness,
         champion=champion,
     )
@@ -173,7 +173,7 @@ def _judged_before(
         infra=None,
         self_tests=tested,
         generation=generation,
-        unchanged=unchanged_message(earlier, waited),
+        unchanged=unchanged_message(earlier, waited, loaded=not answered_lately),
         waits=bool(waited and waited.open()),
         answers=not answered_lately,
         champion=champion if champion and champion.version != earlier.to_version else None,
@@ -251,18 +251,20 @@ def required_the_same(entry: Entry, policy: Policy) -> bool:
         return False
 
 
-def unchanged_message(earlier: Entry, waited: Waiting | None = None) -> str:
+def unchanged_message(earlier: Entry, waited: Waiting | None = None, *, loaded: bool = True) -> str:
     """Return a sentence that this exact model was judged before, and with which result.
 
     Args:
         earlier: the ledger line about it.
         waited: its waiting for a person, over or not; None if it never waited.
+        loaded: whether the champion was loaded tonight, and not only hashed.
     """
     if earlier.action == "wait" and waited:
         return f"this exact model passed the gate on {earlier.when[:10]}; {waited.sentence()}"
     if earlier.to_version:
         since = earlier.when[:10]
-        return f"this exact model is {earlier.to_version}, champion since {since}, and predicts what was recorded"
+        state = "predicts what was recorded" if loaded else "its files are those that were registered"
+        return f"this exact model is {earlier.to_version}, champion since {since}, and {state}"
     champion = earlier.from_version or "no champion"
     return f"this exact model was compared with {champion} on {earlier.when[:10]}; nothing has changed: {earlier.why}"
 

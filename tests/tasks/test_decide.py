@@ -72,6 +72,7 @@ def test_a_rejection_is_recorded_and_the_champion_stays(trained: TrainedHome) ->
 def test_a_dry_run_writes_nothing(trained: TrainedHome) -> None:
     """It decides as usual, and the home stays as it is."""
     verdict = judged(trained, mode="dry-run")
+    assert not verdict.answers, "the champion is another model, or none"
     before = nights.tree(trained.store.root)
     register.fn(trained.store, trained.prepared, verdict, "run-1", "schedule")
     assert verdict.decision.verdict == "PROMOTE"
@@ -102,6 +103,7 @@ def test_a_champion_that_answered_today_is_hashed_and_not_loaded(
     about = (trained.store, row, trained.prepared, trained.trained, LENIENT, "normal", "", serving)
     again = decide.fn(*about, answered_lately=True)
     assert again.unchanged.startswith(f"this exact model is {SAMPLE}/1, champion since ")
+    assert again.unchanged.endswith(", and its files are those that were registered")
     assert not again.answers
     champion = champions.champion(trained.store, SAMPLE)
     assert champion is not None
