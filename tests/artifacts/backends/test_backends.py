@@ -137,5 +137,6 @@ def test_backends_are_imported_in_one_place_each() -> None:
         for package in ("artifacts", "data", "tasks", "flows")
         for path in (CHECKOUT / package).rglob("*.py")
         if re.search(r"^\s*(import|from) (tensorflow|jax)\b", path.read_text(), re.MULTILINE)
+        and path.name != "reproduce.py"  # lies beside exported models, and runs where Nightshift is not installed
     }
     assert found == {"artifacts/backends/jax.py", "artifacts/backends/tensorflow.py"}
